@@ -1,0 +1,1 @@
+"""The thin shell: watches, applies and serves what `heterollm_controllers` decides."""
