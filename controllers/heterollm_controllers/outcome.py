@@ -1,0 +1,86 @@
+"""What goes into one look at a cluster and what comes out of it: the seam between the pure core and the shell.
+
+The shell gathers an `Observed`, calls `heterollm_controllers.reconcile.reconcile`, and carries the `Outcome` out in
+this order: `check` (dry runs only, then look again), `status` (fenced by the observed resourceVersion), `events`,
+`apply`, `delete`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Config", "Delete", "Event", "Observed", "Outcome"]
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the operator's installation decides, equal for all clusters."""
+
+    engine_image: str = "heterollm/engine:0.1.0"
+    router_image: str = "heterollm/router:0.1.0"
+    cluster_domain: str = "cluster.local"
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the watches hold of one cluster.
+
+    Attributes:
+        cluster: the HeteroLLMCluster as the API server gave it.
+        children: every live object that carries the cluster's label, pods included, whoever owns it.
+        verdicts: answers to earlier `Outcome.check` requests by the digest of the object (`apply.digest`):
+            None when the API server accepted the dry run, else its message.
+        failure: why the previous look could not be carried out; None when it could.
+    """
+
+    cluster: Mapping[str, Any]
+    children: tuple[Mapping[str, Any], ...] = ()
+    verdicts: Mapping[str, str | None] = field(default_factory=dict)
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Delete:
+    """One object to delete. The uid is a precondition: an object made anew under the same name is never hit."""
+
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+    grace_seconds: int | None = None
+    foreground: bool = False
+
+
+@dataclass(frozen=True)
+class Event:
+    """A transition to report on the cluster; `kind` is Normal or Warning."""
+
+    kind: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What to do now.
+
+    Attributes:
+        status: the complete status the cluster should have; written only when it differs from the observed one.
+        events: transitions, reported once the status that records them is stored.
+        apply: the children that differ from their live state, in the order in which to apply them.
+        delete: children to delete, after everything is applied.
+        check: objects to dry-run before anything else; when not empty the rest is empty and the shell looks again
+            with the verdicts.
+        requeue_after: seconds until the next look even if nothing happens; None for "on the next event".
+    """
+
+    status: Manifest = field(default_factory=dict)
+    events: tuple[Event, ...] = ()
+    apply: tuple[Manifest, ...] = ()
+    delete: tuple[Delete, ...] = ()
+    check: tuple[Manifest, ...] = ()
+    requeue_after: float | None = None
