@@ -13,6 +13,7 @@ __all__ = [
     "MANAGER",
     "PLURAL",
     "POD_INDEX",
+    "REVISION",
     "SPEC_HASH",
     "TIER",
     "UPDATE",
@@ -40,6 +41,8 @@ ENGINE = f"{GROUP}/engine"
 COMPONENT = f"{GROUP}/component"
 SPEC_HASH = f"{GROUP}/spec-hash"
 """Annotation of an engine revision: the hash of what the user asked for."""
+REVISION = f"{GROUP}/revision"
+"""Annotation of an engine: the ControllerRevision it was made from."""
 UPDATE = f"{GROUP}/update"
 """Annotation a user changes on the cluster to opt in to the operator's newest engine template."""
 POD_INDEX = "apps.kubernetes.io/pod-index"

@@ -1,0 +1,80 @@
+"""The command line of an engine: SGLang's flags from a sized tier. What the user gives replaces what we derive."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from heterollm_controllers.names import engines_name
+from heterollm_controllers.status_v1alpha1 import Sizing
+from heterollm_controllers.v1alpha1 import Tier
+
+__all__ = ["DIST_PORT", "HTTP_PORT", "launch_args", "model_folder"]
+
+HTTP_PORT = 30000
+"""SGLang's own default port."""
+DIST_PORT = 5000
+"""Where the ranks of an engine meet; with attention data parallelism the next six ports are used too."""
+MODEL_MOUNT = "/models"
+
+# Other spellings of the flags that we derive (SGLang 0.5.23).
+_ALIASES = {
+    "--model": "--model-path",
+    "--tp": "--tp-size",
+    "--tensor-parallel-size": "--tp-size",
+    "--ep": "--ep-size",
+    "--expert-parallel-size": "--ep-size",
+    "--nccl-init-addr": "--dist-init-addr",
+}
+
+
+def model_folder(tier: Tier) -> str:
+    """What --model-path gets: a folder of the pod, or the model's id on the hub."""
+    source = tier.model.source
+    if source is not None and source.pvc is not None:
+        return "/".join([MODEL_MOUNT, *filter(None, source.pvc.path.split("/"))])
+    if source is not None and source.host_path is not None:
+        return MODEL_MOUNT
+    return tier.model.id
+
+
+def launch_args(cluster: str, namespace: str, domain: str, tier: Tier, sizing: Sizing, api_key: bool) -> list[str]:
+    """Flags of one engine. $(ENGINE), $(NODE_RANK) and $(API_KEY) are expanded by the kubelet from the environment."""
+    labels = json.dumps({"heterollm_cluster": cluster, "heterollm_tier": tier.name}, separators=(",", ":"))
+    derived: list[tuple[str, str | None]] = [
+        ("--model-path", model_folder(tier)),
+        ("--served-model-name", tier.model.id),
+        ("--host", "0.0.0.0"),
+        ("--port", str(HTTP_PORT)),
+        ("--tp-size", str(sizing.tensor_parallel)),
+        ("--enable-metrics", None),
+        ("--extra-metric-labels", labels),
+    ]
+    if tier.model.source is not None and tier.model.source.hub is not None and tier.model.source.hub.revision:
+        derived.append(("--revision", tier.model.source.hub.revision))
+    if sizing.mem_fraction_static is not None:
+        derived.append(("--mem-fraction-static", sizing.mem_fraction_static))
+    if tier.engine.context_length is not None:
+        derived.append(("--context-length", str(tier.engine.context_length)))
+    if sizing.attention_data_parallel > 1:
+        derived.append(("--attn-dp-size", str(sizing.attention_data_parallel)))
+    if sizing.expert_parallel > 1:
+        derived.append(("--ep-size", str(sizing.expert_parallel)))
+    if sizing.nodes > 1:
+        leader = f"$(ENGINE)-0.{engines_name(cluster, tier.name)}.{namespace}.svc.{domain}:{DIST_PORT}"
+        derived += [
+            ("--nnodes", str(sizing.nodes)),
+            ("--node-rank", "$(NODE_RANK)"),
+            ("--dist-init-addr", leader),
+        ]
+    if api_key:
+        derived.append(("--api-key", "$(API_KEY)"))
+    taken = _flags(tier.engine.args)
+    kept = [part for flag, value in derived if flag not in taken for part in (flag, value) if part is not None]
+    return [*kept, *tier.engine.args]
+
+
+def _flags(args: Sequence[str]) -> set[str]:
+    """Names of the flags in the user's arguments, by their main spelling."""
+    names = (arg.partition("=")[0] for arg in args if arg.startswith("--"))
+    return {_ALIASES.get(name, name) for name in names}

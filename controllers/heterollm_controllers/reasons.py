@@ -1,0 +1,63 @@
+"""The vocabulary of conditions, reasons and events: every word the operator may say, in one place."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = ["ConditionType", "Reason"]
+
+
+class ConditionType(StrEnum):
+    """Types of condition. Ready, Reconciling and Stalled follow kstatus, so GitOps tools wait correctly."""
+
+    ACCEPTED = "Accepted"
+    """The spec can be carried out."""
+    PROGRAMMED = "Programmed"
+    """Every child object is as wanted, and the routing policy is published."""
+    READY = "Ready"
+    """The current generation serves, and nothing older does."""
+    RECONCILING = "Reconciling"
+    """The operator is bringing the cluster to the current generation."""
+    STALLED = "Stalled"
+    """Nothing will change until somebody acts."""
+    UPDATE_AVAILABLE = "UpdateAvailable"
+    """The operator has a newer engine template than the running engines use."""
+
+
+class Reason(StrEnum):
+    """Reasons of conditions, decisions and events."""
+
+    # Accepted
+    VALID = "Valid"
+    UNKNOWN_ACCELERATOR = "UnknownAccelerator"
+    GPUS_DO_NOT_DIVIDE = "GpusDoNotDivide"
+    ENGINE_LARGER_THAN_NODES = "EngineLargerThanNodes"
+    INVALID_PARALLELISM = "InvalidParallelism"
+    POD_TEMPLATE_INVALID = "PodTemplateInvalid"
+
+    # Programmed
+    APPLIED = "Applied"
+    APPLYING = "Applying"
+    APPLY_FAILED = "ApplyFailed"
+    NAME_CONFLICT = "NameConflict"
+
+    # Ready, Reconciling, Stalled
+    SERVING = "Serving"
+    ENGINES_STARTING = "EnginesStarting"
+    ENGINES_UNSCHEDULABLE = "EnginesUnschedulable"
+    ENGINE_RESTARTING = "EngineRestarting"
+    ROUTERS_STARTING = "RoutersStarting"
+    ROLLING_OUT = "RollingOut"
+    SETTLED = "Settled"
+    NOT_ACCEPTED = "NotAccepted"
+
+    # UpdateAvailable
+    UP_TO_DATE = "UpToDate"
+    TEMPLATE_CHANGED = "TemplateChanged"
+
+    # Decisions
+    NEW_REVISION = "NewRevision"
+    ENGINE_ADDED = "EngineAdded"
+    ENGINE_DRAINED = "EngineDrained"
+    ENGINE_RESTARTED = "EngineRestarted"
+    TIER_REMOVED = "TierRemoved"

@@ -1,0 +1,281 @@
+"""Child objects from templates. Builds only: decides nothing, reads nothing of the live cluster.
+
+The templates are readable YAML in `manifests/templates`. Every value they print goes through JSON (which YAML
+contains), so that nothing a user writes can become structure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from heterollm_controllers import names
+from heterollm_controllers.diff import digest
+from heterollm_controllers.launch import DIST_PORT, HTTP_PORT, MODEL_MOUNT, launch_args
+from heterollm_controllers.merge import strategic_merge
+from heterollm_controllers.outcome import Config, Manifest
+from heterollm_controllers.status_v1alpha1 import Sizing
+from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec, Resources, Tier
+
+__all__ = [
+    "Cluster",
+    "cluster_objects",
+    "engine_body",
+    "engine_from",
+    "policy_object",
+    "revision_object",
+    "tier_objects",
+]
+
+_PACKAGED = Path(__file__).parent / "templates"
+_TEMPLATES = _PACKAGED if _PACKAGED.exists() else Path(__file__).parents[2] / "manifests" / "templates"
+
+
+def _json(value: Any) -> str:
+    # Tuples of models become lists of their wire form.
+    return json.dumps(value, default=lambda model: model.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(_TEMPLATES), undefined=StrictUndefined, finalize=_json, autoescape=False
+)
+
+
+class Cluster:
+    """Who the children belong to: name, namespace and owner reference of one HeteroLLMCluster."""
+
+    def __init__(self, manifest: Mapping[str, Any]) -> None:
+        metadata = manifest["metadata"]
+        self.name: str = metadata["name"]
+        self.namespace: str = metadata["namespace"]
+        self.uid: str = metadata["uid"]
+        self.generation: int = metadata["generation"]
+        self.annotations: Mapping[str, str] = metadata.get("annotations") or {}
+
+    def owned(self, manifest: Manifest) -> Manifest:
+        """The manifest with this cluster as its controlling owner, so that deletion is the garbage collector's work."""
+        owner = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "name": self.name,
+            "uid": self.uid,
+            "controller": True,
+            "blockOwnerDeletion": True,
+        }
+        return {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [owner]}}
+
+    def selector(self, component: str, **more: str) -> dict[str, str]:
+        """Labels that select pods of one component."""
+        chosen = {names.CLUSTER: self.name, names.COMPONENT: component}
+        return chosen | {f"{names.GROUP}/{key}": value for key, value in more.items()}
+
+
+def _render(template: str, **values: Any) -> list[Manifest]:
+    text = _ENVIRONMENT.get_template(template).render(**values)
+    return [document for document in yaml.load_all(text, Loader=yaml.CSafeLoader) if document]
+
+
+def cluster_objects(cluster: Cluster, spec: HeteroLLMClusterSpec, config: Config) -> list[Manifest]:
+    """Router and shared objects, without the policy (which depends on what is observed)."""
+    shared = _render(
+        "cluster.yaml.j2",
+        cluster=cluster.name,
+        namespace=cluster.namespace,
+        labels=names.labels(cluster.name, "cluster"),
+        engine_selector=cluster.selector("engine"),
+        router_selector=cluster.selector("router"),
+        network_policies=spec.security.network_policies,
+        http_port=HTTP_PORT,
+    )
+    router = _render(
+        "router.yaml.j2",
+        cluster=cluster.name,
+        namespace=cluster.namespace,
+        labels=names.labels(cluster.name, "router"),
+        selector=cluster.selector("router"),
+        router=names.router_name(cluster.name),
+        policy=names.policy_name(cluster.name),
+        image=spec.routing.image or config.router_image,
+        routing=spec.routing,
+        resources=_resources(spec.routing.resources),
+    )
+    return [cluster.owned(manifest) for manifest in [*shared, *router]]
+
+
+def tier_objects(cluster: Cluster, tier: Tier) -> list[Manifest]:
+    """Headless Service and disruption budget of a tier."""
+    documents = _render(
+        "tier.yaml.j2",
+        engines_name=names.engines_name(cluster.name, tier.name),
+        namespace=cluster.namespace,
+        labels=names.labels(cluster.name, "engine", tier=tier.name),
+        selector=cluster.selector("engine", tier=tier.name),
+        http_port=HTTP_PORT,
+    )
+    return [cluster.owned(manifest) for manifest in documents]
+
+
+def policy_object(cluster: Cluster, files: Mapping[str, str], version: int) -> Manifest:
+    """The ConfigMap that carries the routing policy to the routers."""
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": names.policy_name(cluster.name),
+            "namespace": cluster.namespace,
+            "labels": names.labels(cluster.name, "policy"),
+        },
+        "data": {"version": str(version), **files},
+    }
+    return cluster.owned(manifest)
+
+
+def engine_body(cluster: Cluster, spec: HeteroLLMClusterSpec, tier: Tier, sizing: Sizing, config: Config) -> Manifest:
+    """The StatefulSet of any engine of a tier, without its name and engine label, the user's patch merged in."""
+    labels = names.labels(cluster.name, "engine", tier=tier.name)
+    key = spec.security.api_key_secret
+    [body] = _render(
+        "engine.yaml.j2",
+        namespace=cluster.namespace,
+        labels=labels,
+        selector=cluster.selector("engine", tier=tier.name),
+        service=names.engines_name(cluster.name, tier.name),
+        service_account=f"{cluster.name}-engines",
+        engine_label=names.ENGINE,
+        engine=tier.engine,
+        accelerator=tier.accelerator,
+        sizing=sizing,
+        multi_node=sizing.nodes > 1,
+        image=tier.engine.image or config.engine_image,
+        args=launch_args(cluster.name, cluster.namespace, config.cluster_domain, tier, sizing, key is not None),
+        env=_environment(spec, tier, sizing),
+        resources=_resources(tier.engine.resources, {tier.accelerator.resource_name: sizing.gpus_per_node}),
+        tolerations=_tolerations(tier),
+        mounts=[{"name": name, "mountPath": path, **rest} for name, path, rest in _mounts(tier)],
+        volumes=_volumes(tier),
+        http_port=HTTP_PORT,
+        dist_port=DIST_PORT,
+    )
+    if tier.pod_template:
+        template = strategic_merge(body["spec"]["template"], tier.pod_template)
+        template["metadata"]["labels"] = {**template["metadata"].get("labels", {}), **labels}
+        body["spec"]["template"] = template
+    return body
+
+
+def _environment(spec: HeteroLLMClusterSpec, tier: Tier, sizing: Sizing) -> list[dict[str, Any]]:
+    def field(name: str, label: str) -> dict[str, Any]:
+        return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{label}']"}}}
+
+    def secret(name: str, reference: Any) -> dict[str, Any]:
+        return {"name": name, "valueFrom": {"secretKeyRef": {"name": reference.name, "key": reference.key}}}
+
+    variables: list[dict[str, Any]] = [
+        field("ENGINE", names.ENGINE),
+        {"name": "HTTP_PORT", "value": str(HTTP_PORT)},
+        {"name": "HOME", "value": "/tmp"},
+        # /health without generating a token: a probe must not wait behind a full batch.
+        {"name": "SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION", "value": "false"},
+    ]
+    if sizing.nodes > 1:
+        variables.append(field("NODE_RANK", names.POD_INDEX))
+    if spec.security.api_key_secret is not None:
+        variables.append(secret("API_KEY", spec.security.api_key_secret))
+    hub = tier.model.source.hub if tier.model.source else None
+    if hub is not None and hub.token_secret is not None:
+        variables.append(secret("HF_TOKEN", hub.token_secret))
+    users = {variable.name for variable in tier.engine.env}
+    kept = [variable for variable in variables if variable["name"] not in users]
+    return [*kept, *({"name": variable.name, "value": variable.value} for variable in tier.engine.env)]
+
+
+def _tolerations(tier: Tier) -> list[dict[str, Any]]:
+    # GPU nodes are commonly tainted with the resource's name.
+    own = {"key": tier.accelerator.resource_name, "operator": "Exists", "effect": "NoSchedule"}
+    users = (item.model_dump(by_alias=True, exclude_none=True) for item in tier.accelerator.tolerations)
+    return [own, *users]
+
+
+def _mounts(tier: Tier) -> Iterable[tuple[str, str, dict[str, Any]]]:
+    yield "tmp", "/tmp", {}
+    yield "shm", "/dev/shm", {}
+    if _model_volume(tier):
+        yield "model", MODEL_MOUNT, {"readOnly": True}
+
+
+def _volumes(tier: Tier) -> list[dict[str, Any]]:
+    shared_memory = {"medium": "Memory", "sizeLimit": str(tier.engine.shared_memory)}
+    volumes: list[dict[str, Any]] = [
+        {"name": "tmp", "emptyDir": {}},
+        {"name": "shm", "emptyDir": shared_memory},
+    ]
+    model = _model_volume(tier)
+    return [*volumes, {"name": "model", **model}] if model else volumes
+
+
+def _model_volume(tier: Tier) -> dict[str, Any] | None:
+    source = tier.model.source
+    if source is not None and source.pvc is not None:
+        return {"persistentVolumeClaim": {"claimName": source.pvc.claim_name, "readOnly": True}}
+    if source is not None and source.host_path is not None:
+        return {"hostPath": {"path": source.host_path.path, "type": "Directory"}}
+    return None
+
+
+def _resources(wanted: Resources | None, extended: Mapping[str, int] | None = None) -> dict[str, Any]:
+    """Requests and limits; extended resources (GPUs) must be equal in both."""
+    counts = {name: str(count) for name, count in (extended or {}).items()}
+    requests: dict[str, str] = dict(counts)
+    limits: dict[str, str] = dict(counts)
+    if wanted is not None and wanted.cpu is not None:
+        requests["cpu"] = str(wanted.cpu)
+    if wanted is not None and wanted.memory is not None:
+        requests["memory"] = limits["memory"] = str(wanted.memory)
+    return {"requests": requests, "limits": limits}
+
+
+def revision_object(cluster: Cluster, tier: Tier, body: Manifest, spec_hash: str, number: int) -> Manifest:
+    """A ControllerRevision: the engine as rendered for one spec. It outlives operator upgrades, so engines do too."""
+    manifest = {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": {
+            "name": f"{cluster.name}-{tier.name}-{digest({'spec': spec_hash, 'body': body})[:8]}",
+            "namespace": cluster.namespace,
+            "labels": names.labels(cluster.name, "engine", tier=tier.name),
+            "annotations": {names.SPEC_HASH: spec_hash},
+        },
+        "revision": number,
+        "data": {"tier": tier.model_dump(mode="json", by_alias=True, exclude_none=True), "engine": body},
+    }
+    return cluster.owned(manifest)
+
+
+def engine_from(cluster: Cluster, revision: Mapping[str, Any], name: str) -> Manifest:
+    """The StatefulSet of one named engine, from a revision."""
+    body = revision["data"]["engine"]
+    own = {names.ENGINE: name}
+    template = body["spec"]["template"]
+    manifest = {
+        **body,
+        "metadata": {
+            **body["metadata"],
+            "name": name,
+            "labels": {**body["metadata"]["labels"], **own},
+            "annotations": {**body["metadata"].get("annotations", {}), names.REVISION: revision["metadata"]["name"]},
+        },
+        "spec": {
+            **body["spec"],
+            "selector": {"matchLabels": {**body["spec"]["selector"]["matchLabels"], **own}},
+            "template": {
+                **template,
+                "metadata": {**template["metadata"], "labels": {**template["metadata"]["labels"], **own}},
+            },
+        },
+    }
+    return cluster.owned(manifest)

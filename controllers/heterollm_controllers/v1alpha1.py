@@ -1,0 +1,387 @@
+"""The API types of serving.heterollm.io/v1alpha1: the single source of the CRD, of parsing and of the docs.
+
+Derived values (GPUs, parallelism, memory fraction, ...) have no default here: absent means "work it out"; only policy
+constants have one. Decimals are strings, as Kubernetes does not allow floats to travel reliably. Every list, map and
+string is bounded, so that the API server can estimate the cost of the CEL rules.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+__all__ = [
+    "Accelerator",
+    "ApiKeySecret",
+    "Engine",
+    "EnvVar",
+    "HeteroLLMClusterSpec",
+    "HostPathSource",
+    "HubSource",
+    "Model",
+    "ModelSource",
+    "PvcSource",
+    "Replicas",
+    "Resources",
+    "Routing",
+    "RoutingService",
+    "SecretKey",
+    "Security",
+    "Tier",
+    "Toleration",
+]
+
+
+def _rules(*rules: tuple[str, str]) -> dict[str, Any]:
+    """CEL rules as (expression, message that says what to change)."""
+    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in rules]}
+
+
+def _quantity(example: str) -> dict[str, Any]:
+    message = f"must be a Kubernetes quantity such as {example}"
+    return {
+        "x-kubernetes-int-or-string": True,
+        **_rules(("type(self) == int ? self >= 0 : isQuantity(self)", message)),
+    }
+
+
+DnsLabel = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")]
+Fraction = Annotated[str, Field(max_length=6, pattern=r"^(0(\.[0-9]{1,4})?|1(\.0{1,4})?)$")]
+Text = Annotated[str, Field(max_length=1024)]
+LabelText = Annotated[str, Field(max_length=63)]
+LabelMap = Annotated[dict[str, LabelText], Field(max_length=32)]
+Cpu = Annotated[int | str, Field(json_schema_extra=_quantity('"4" or "500m"'))]
+Memory = Annotated[int | str, Field(json_schema_extra=_quantity('"64Gi"'))]
+
+
+class WireType(BaseModel):
+    """Common parsing rules: camelCase on the wire; unknown fields are the API server's business."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+
+class SecretKey(WireType):
+    """One key of a Secret in the cluster's namespace."""
+
+    name: Annotated[ObjectName, Field(description="Name of the Secret.")]
+    key: Annotated[str, Field(min_length=1, max_length=253, description="Key inside the Secret.")]
+
+
+class ApiKeySecret(SecretKey):
+    """The Secret key that holds the engines' API key."""
+
+
+class HubSource(WireType):
+    """Download from the Hugging Face hub at engine start."""
+
+    revision: Annotated[
+        str | None, Field(max_length=128, description="Branch, tag or commit; the hub's default if absent.")
+    ] = None
+    token_secret: Annotated[
+        SecretKey | None, Field(description="Hub token for gated models (environment HF_TOKEN).")
+    ] = None
+
+
+class PvcSource(WireType):
+    """Read from a PersistentVolumeClaim, mounted read-only."""
+
+    claim_name: Annotated[ObjectName, Field(description="Name of the PersistentVolumeClaim.")]
+    path: Annotated[str, Field(max_length=512, description="Folder of the model inside the volume.")] = ""
+
+
+class HostPathSource(WireType):
+    """Read from a folder of the node, mounted read-only."""
+
+    path: Annotated[
+        str, Field(min_length=1, max_length=512, pattern=r"^/", description="Absolute folder on every node.")
+    ]
+
+
+class ModelSource(WireType):
+    """Where the weights come from: exactly one of the fields; absent means the hub, by the model's id."""
+
+    model_config = ConfigDict(
+        json_schema_extra=_rules(
+            (
+                "[has(self.hub), has(self.pvc), has(self.hostPath)].filter(x, x).size() == 1",
+                "set exactly one of hub, pvc and hostPath",
+            )
+        )
+    )
+    hub: Annotated[HubSource | None, Field(description="Hugging Face hub, by the model's id.")] = None
+    pvc: Annotated[PvcSource | None, Field(description="A PersistentVolumeClaim.")] = None
+    host_path: Annotated[HostPathSource | None, Field(description="A folder of the node.")] = None
+
+
+class Model(WireType):
+    """The model that a tier serves."""
+
+    id: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=256,
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$",
+            description="Model id, for example Qwen/Qwen3-4B; also the name under which the tier serves it.",
+        ),
+    ]
+    source: Annotated[ModelSource | None, Field(description="Where the weights come from; the hub if absent.")] = None
+
+
+class Toleration(WireType):
+    """A Kubernetes toleration."""
+
+    key: Annotated[str | None, Field(max_length=316, description="Taint key; all keys if absent.")] = None
+    operator: Annotated[Literal["Exists", "Equal"] | None, Field(description="Equal if absent.")] = None
+    value: Annotated[str | None, Field(max_length=63, description="Taint value for Equal.")] = None
+    effect: Annotated[
+        Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None,
+        Field(description="All effects if absent."),
+    ] = None
+    toleration_seconds: Annotated[
+        int | None, Field(ge=0, le=2**31 - 1, description="How long NoExecute is tolerated, in seconds.")
+    ] = None
+
+
+class Accelerator(WireType):
+    """The GPUs that a tier runs on."""
+
+    type: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=63,
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+            description="Catalogue name, for example A100-80GB or H100; another name needs memoryGiB.",
+        ),
+    ]
+    per_node: Annotated[int, Field(ge=1, le=64, description="GPUs of one node.")] = 8
+    memory_gib: Annotated[
+        int | None,
+        Field(
+            alias="memoryGiB",
+            ge=1,
+            le=4096,
+            description="Memory of one GPU in GiB; from the catalogue if absent.",
+        ),
+    ] = None
+    resource_name: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=253,
+            pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$",
+            description="Extended resource of one GPU.",
+        ),
+    ] = "nvidia.com/gpu"
+    node_selector: Annotated[LabelMap | None, Field(description="Labels of the nodes that carry these GPUs.")] = None
+    tolerations: Annotated[
+        tuple[Toleration, ...],
+        Field(max_length=16, description="Tolerated taints, beside the GPU resource's own."),
+    ] = ()
+    runtime_class_name: Annotated[
+        ObjectName | None, Field(description="RuntimeClass of GPU pods, where one is needed.")
+    ] = None
+
+
+class EnvVar(WireType):
+    """One environment variable of the engine."""
+
+    name: Annotated[
+        str,
+        Field(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Variable name."),
+    ]
+    value: Annotated[Text, Field(description="Its value, taken literally.")] = ""
+
+
+class Resources(WireType):
+    """Requests and limits of a container, beside its GPUs."""
+
+    cpu: Annotated[
+        Cpu | None,
+        Field(description="CPU request in cores; no limit is set, as throttling only adds latency."),
+    ] = None
+    memory: Annotated[Memory | None, Field(description="Memory request and limit.")] = None
+
+
+class Engine(WireType):
+    """Overrides of what sizing derives for one engine (one SGLang server, over one or several nodes)."""
+
+    gpus: Annotated[int | None, Field(ge=1, le=4096, description="GPUs of one engine.")] = None
+    nodes: Annotated[int | None, Field(ge=1, le=64, description="Nodes (pods) that one engine spans.")] = None
+    attention_data_parallel: Annotated[
+        int | None, Field(ge=1, le=4096, description="Attention data-parallel ranks.")
+    ] = None
+    expert_parallel: Annotated[
+        int | None, Field(ge=1, le=4096, description="Expert-parallel ranks of a MoE model.")
+    ] = None
+    mem_fraction_static: Annotated[
+        Fraction | None,
+        Field(
+            description="Share of GPU memory for weights and KV cache together, as a decimal; SGLang decides if absent.",
+            json_schema_extra=_rules(
+                (
+                    "!self.matches('^[01](\\\\.0+)?$')",
+                    'memFractionStatic must be above 0 and below 1, for example "0.7"',
+                )
+            ),
+        ),
+    ] = None
+    context_length: Annotated[
+        int | None,
+        Field(ge=1, le=16_777_216, description="Longest request in tokens; the model's own limit if absent."),
+    ] = None
+    image: Annotated[
+        str | None,
+        Field(min_length=1, max_length=512, description="Engine image; the operator's default if absent."),
+    ] = None
+    image_pull_policy: Annotated[
+        Literal["Always", "IfNotPresent", "Never"], Field(description="When the node pulls the image.")
+    ] = "IfNotPresent"
+    command: Annotated[
+        tuple[Text, ...],
+        Field(
+            max_length=16,
+            description="Replaces the entry point; stock SGLang images need [python3, -m, sglang.launch_server].",
+        ),
+    ] = ()
+    args: Annotated[
+        tuple[Text, ...],
+        Field(
+            max_length=128,
+            description="SGLang server flags; a flag given here replaces the one the operator would give.",
+        ),
+    ] = ()
+    env: Annotated[tuple[EnvVar, ...], Field(max_length=64, description="Environment of the engine.")] = ()
+    resources: Annotated[Resources | None, Field(description="CPU and memory of one pod of the engine.")] = None
+    shared_memory: Annotated[Memory, Field(description="Size of the memory-backed /dev/shm of one pod.")] = "16Gi"
+    start_seconds: Annotated[
+        int,
+        Field(ge=10, le=86_400, description="Longest start of an engine in seconds, model download included."),
+    ] = 1800
+    drain_seconds: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=86_400,
+            description="Longest time in seconds that running requests get when an engine leaves.",
+        ),
+    ] = 300
+
+
+class Replicas(WireType):
+    """How many engines a tier has."""
+
+    model_config = ConfigDict(
+        json_schema_extra=_rules(
+            ("!has(self.max) || self.min <= self.max", "replicas.min must not exceed replicas.max")
+        )
+    )
+    min: Annotated[int, Field(ge=0, le=256, description="Fewest engines; this many run.")] = 1
+    max: Annotated[
+        int | None,
+        Field(ge=1, le=256, description="Most engines the tier may grow to; replicas.min if absent."),
+    ] = None
+
+
+class Tier(WireType):
+    """Engines of one kind: one model on one kind of GPU."""
+
+    name: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=12,
+            pattern=r"^[a-z][a-z0-9]*$",
+            description="Short name, lower-case letters and digits; clients may use it as the model name.",
+            json_schema_extra=_rules(
+                ("self != 'auto'", "a tier cannot be called auto: that is the model name that lets the router choose")
+            ),
+        ),
+    ]
+    model: Annotated[Model, Field(description="What the tier serves.")]
+    accelerator: Annotated[Accelerator, Field(description="What the tier runs on.")]
+    engine: Annotated[Engine, Field(description="Overrides of derived engine settings.")] = Engine()
+    replicas: Annotated[Replicas, Field(description="How many engines.")] = Replicas()
+    pod_template: Annotated[
+        dict[str, Any] | None,
+        Field(
+            description=(
+                "Strategic merge patch on the engine's pod template (metadata and spec), with Kubernetes' merge keys:"
+                " containers by name, volumes by name, mounts by mountPath. The container is called engine."
+            ),
+            json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
+        ),
+    ] = None
+
+
+class RoutingService(WireType):
+    """The Service that clients call."""
+
+    type: Annotated[Literal["ClusterIP", "NodePort", "LoadBalancer"], Field(description="Service type.")] = "ClusterIP"
+    port: Annotated[int, Field(ge=1, le=65_535, description="Port that clients call.")] = 80
+    annotations: Annotated[
+        dict[str, Text] | None,
+        Field(max_length=32, description="Annotations, for example for a load balancer."),
+    ] = None
+
+
+class Routing(WireType):
+    """How requests find their tier."""
+
+    complexity_threshold: Annotated[
+        Fraction,
+        Field(description="Requests that score above this (0 to 1) go to the last tier, others to the first."),
+    ] = "0.7"
+    replicas: Annotated[int, Field(ge=1, le=64, description="Router pods.")] = 2
+    image: Annotated[
+        str | None,
+        Field(min_length=1, max_length=512, description="Router image; the operator's default if absent."),
+    ] = None
+    image_pull_policy: Annotated[
+        Literal["Always", "IfNotPresent", "Never"], Field(description="When the node pulls the image.")
+    ] = "IfNotPresent"
+    resources: Annotated[Resources, Field(description="CPU and memory of the Envoy container.")] = Resources(
+        cpu="500m", memory="512Mi"
+    )
+    service: Annotated[RoutingService, Field(description="The Service that clients call.")] = RoutingService()
+
+
+class Security(WireType):
+    """Keys and network rules."""
+
+    api_key_secret: Annotated[
+        ApiKeySecret | None,
+        Field(description="API key that engines demand; clients send it as a bearer token, which the routers pass on."),
+    ] = None
+    network_policies: Annotated[
+        bool,
+        Field(description="Make NetworkPolicies; they take effect only where the cluster's CNI enforces them."),
+    ] = True
+
+
+class HeteroLLMClusterSpec(WireType):
+    """A heterogeneous LLM cluster: tiers of engines, cheapest first, behind one routing Service."""
+
+    tiers: Annotated[
+        tuple[Tier, ...],
+        Field(
+            min_length=1,
+            max_length=8,
+            description="Tiers, cheapest first: the order carries meaning.",
+            json_schema_extra={
+                "x-kubernetes-list-type": "atomic",
+                **_rules(
+                    (
+                        "self.all(t, self.filter(u, u.name == t.name).size() == 1)",
+                        "tier names must be unique",
+                    ),
+                ),
+            },
+        ),
+    ]
+    routing: Annotated[Routing, Field(description="How requests find their tier.")] = Routing()
+    security: Annotated[Security, Field(description="Keys and network rules.")] = Security()
