@@ -1,0 +1,153 @@
+"""Tiers as Envoy clusters: balancing, health, overload, and which tier serves which attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from heterollm_controllers.routing.envelope import Json, config_source, typed
+from heterollm_controllers.routing.places import (
+    HASH_HEADER,
+    LUA,
+    POLICY,
+    TIER_HEADER,
+    attempts_cluster,
+    endpoints_file,
+    tier_cluster,
+)
+from heterollm_controllers.routing.policy import TierRoute
+
+__all__ = ["ATTEMPTS", "attempts", "tier_engines"]
+
+ATTEMPTS = 4
+"""Tries of one request: the first and three retries."""
+
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+def tier_engines(tier: TierRoute, *, last: bool) -> Json:
+    """The engines of one tier. `last`: no tier follows, so some engines are kept even if all look bad."""
+    return {
+        "name": tier_cluster(tier.name),
+        "type": "EDS",
+        "eds_cluster_config": {"eds_config": config_source(f"{POLICY}/{endpoints_file(tier.name)}")},
+        "connect_timeout": "2s",
+        "lb_policy": "RING_HASH",
+        "common_lb_config": {
+            # Unhealthy engines get nothing, however few are left: the next tier serves instead.
+            "healthy_panic_threshold": {"value": 0},
+            # Same prefix, same engine, as long as it has at most 1.5 times the average load.
+            "consistent_hashing_lb_config": {"hash_balance_factor": 150},
+        },
+        # An engine taken out of the policy gets no more requests, though it still answers health checks while it drains.
+        "ignore_health_on_host_removal": True,
+        # What runs on an engine that hangs is ended, and thereby retried.
+        "close_connections_on_host_health_failure": True,
+        "health_checks": [_ready_check()],
+        "outlier_detection": _outlier_detection(last),
+        "circuit_breakers": _limits(tier.max_requests),
+        "typed_extension_protocol_options": {
+            _HTTP_OPTIONS: typed(
+                _HTTP_OPTIONS,
+                explicit_http_config={"http_protocol_options": {}},
+                # Below the 5 s after which the engine's server closes idle connections: a request sent into that is lost.
+                common_http_protocol_options={"idle_timeout": "3s"},
+            )
+        },
+    }
+
+
+def attempts(tiers: Sequence[TierRoute]) -> Json:
+    """The tier that serves each attempt of a request for `tiers[0]`: two tries, then the next tier.
+
+    A tier without a usable engine is passed over within the same attempt.
+    """
+    wanted, *others = tiers
+    order = [wanted] * 2 + others[:1] * 2 if others else [wanted] * ATTEMPTS
+    # Further tiers are reached only when those before them have no usable engine.
+    order += others[1:]
+    return {
+        "name": attempts_cluster(wanted.name),
+        "lb_policy": "CLUSTER_PROVIDED",
+        "cluster_type": {
+            "name": "envoy.clusters.composite",
+            "typed_config": typed(
+                "envoy.extensions.clusters.composite.v3.ClusterConfig",
+                clusters=[{"name": tier_cluster(tier.name)} for tier in order],
+            ),
+        },
+        # Retries are counted here, the rest at the tier.
+        "circuit_breakers": _limits(wanted.max_requests),
+        "typed_extension_protocol_options": {
+            _HTTP_OPTIONS: typed(
+                _HTTP_OPTIONS,
+                explicit_http_config={"http_protocol_options": {}},
+                http_filters=_upstream_filters(),
+            )
+        },
+    }
+
+
+def _ready_check() -> Json:
+    """A hang is noticed within about 15 s; a busy engine has three times 3 s to answer."""
+    return {
+        "interval": "2s",
+        "no_traffic_interval": "2s",
+        "timeout": "3s",
+        "unhealthy_threshold": 3,
+        "healthy_threshold": 1,
+        "http_health_check": {"path": "/ready"},
+    }
+
+
+def _outlier_detection(last: bool) -> Json:
+    return {
+        "interval": "1s",
+        "base_ejection_time": "10s",
+        "max_ejection_time": "60s",
+        "max_ejection_percent": 50 if last else 100,
+        "consecutive_5xx": 5,
+        "split_external_local_origin_errors": True,
+        "consecutive_local_origin_failure": 3,
+        "enforcing_success_rate": 0,
+        "enforcing_local_origin_success_rate": 0,
+        # /ready says nothing about answers: without this, an engine that fails every request is back with the next check.
+        "successful_active_health_check_uneject_host": False,
+    }
+
+
+def _limits(requests: int) -> Json:
+    """Every kind at the same number: an engine that dies makes all its requests retries at once."""
+    return {
+        "thresholds": [
+            {
+                "max_connections": requests,
+                "max_pending_requests": requests,
+                "max_requests": requests,
+                "max_retries": requests,
+            }
+        ]
+    }
+
+
+def _upstream_filters() -> list[Json]:
+    internal = [{"remove": TIER_HEADER}, {"remove": HASH_HEADER}]
+    return [
+        {
+            "name": "strip",
+            "typed_config": typed(
+                "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+                mutations={"request_mutations": internal},
+            ),
+        },
+        {
+            "name": "overload",
+            "typed_config": typed(
+                "envoy.extensions.filters.http.lua.v3.Lua",
+                default_source_code={"filename": f"{LUA}/overload.lua"},
+            ),
+        },
+        {
+            "name": "codec",
+            "typed_config": typed("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"),
+        },
+    ]

@@ -1,0 +1,37 @@
+"""A routing policy as the files Envoy reads."""
+
+from __future__ import annotations
+
+from heterollm_controllers.routing.clusters import attempts, tier_engines
+from heterollm_controllers.routing.endpoints import load_assignment
+from heterollm_controllers.routing.envelope import discovery_response
+from heterollm_controllers.routing.listener import listener
+from heterollm_controllers.routing.places import endpoints_file
+from heterollm_controllers.routing.policy import RoutingPolicy
+from heterollm_controllers.routing.routes import route_configuration
+
+__all__ = ["envoy_files"]
+
+
+def envoy_files(policy: RoutingPolicy, version: int) -> dict[str, str]:
+    """Envoy's resource files, name -> JSON text.
+
+    The listener is the same for every policy: a changed listener would close long streams, so everything that varies is in
+    the routes, clusters and endpoints.
+    """
+    tiers = policy.tiers
+    clusters = [tier_engines(tier, last=tier is tiers[-1]) for tier in tiers]
+    clusters += [attempts(tiers[index:]) for index in range(len(tiers))]
+    assignments = {
+        endpoints_file(tier.name): discovery_response(
+            "envoy.config.endpoint.v3.ClusterLoadAssignment", version, [load_assignment(tier)]
+        )
+        for tier in tiers
+    }
+    return assignments | {
+        "cds.json": discovery_response("envoy.config.cluster.v3.Cluster", version, clusters),
+        "lds.json": discovery_response("envoy.config.listener.v3.Listener", version, [listener()]),
+        "rds.json": discovery_response(
+            "envoy.config.route.v3.RouteConfiguration", version, [route_configuration(policy, version)]
+        ),
+    }

@@ -1,0 +1,145 @@
+"""Which request goes to which tier's cluster, what the Lua filter is told, and what the router answers by itself."""
+
+from __future__ import annotations
+
+import json
+
+from heterollm_controllers.routing.clusters import ATTEMPTS
+from heterollm_controllers.routing.envelope import Json, typed
+from heterollm_controllers.routing.places import (
+    HASH_HEADER,
+    METADATA,
+    ROUTES,
+    TIER_HEADER,
+    attempts_cluster,
+)
+from heterollm_controllers.routing.policy import AUTO, RoutingPolicy, TierRoute
+
+__all__ = ["CHOOSE_FILTER", "route_configuration"]
+
+CHOOSE_FILTER = "choose"
+"""Name of the listener's Lua filter, under which routes give it its data."""
+
+_CHAT = {
+    "safe_regex": {"regex": "/v1/(chat/)?completions"},
+    "headers": [{"name": ":method", "string_match": {"exact": "POST"}}],
+}
+_LUA_ROUTE = "envoy.extensions.filters.http.lua.v3.LuaPerRoute"
+_BODY_LIMIT = 1 << 20
+"""Largest answer (bytes) the router gives by itself; the list of models is a few kilobytes."""
+
+
+def route_configuration(policy: RoutingPolicy, version: int) -> Json:
+    """All routes of the cluster."""
+    return {
+        "name": ROUTES,
+        "max_direct_response_body_size_bytes": _BODY_LIMIT,
+        "response_headers_to_add": [
+            _overwrite("x-llm-policy-version", str(version)),
+            _overwrite("x-llm-tier", f"%UPSTREAM_METADATA({METADATA}:tier)%"),
+            _overwrite("x-llm-score", f"%DYNAMIC_METADATA({METADATA}:score)%"),
+            _overwrite("x-llm-attempts", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
+        ],
+        "virtual_hosts": [
+            {
+                "name": policy.cluster,
+                "domains": ["*"],
+                "typed_per_filter_config": {CHOOSE_FILTER: typed(_LUA_ROUTE, filter_context=_told(policy))},
+                "routes": [*_chat_routes(policy), *_model_routes(policy), *_other_routes()],
+            }
+        ],
+    }
+
+
+def _told(policy: RoutingPolicy) -> Json:
+    """What the Lua filter knows of the policy."""
+    models: dict[str, str] = {}
+    for tier in policy.tiers:
+        models.setdefault(tier.model_id, tier.name)
+    names = {tier.name: tier.name for tier in policy.tiers}
+    return {
+        "threshold": repr(policy.complexity_threshold),
+        "first": policy.tiers[0].name,
+        "last": policy.tiers[-1].name,
+        "tiers": names,
+        "models": {**models, **names},
+        "help": f"Available: {', '.join(_model_names(policy))}.",
+    }
+
+
+def _model_names(policy: RoutingPolicy) -> list[str]:
+    """Everything a client may write as `model`."""
+    names = [AUTO, *(tier.name for tier in policy.tiers), *(tier.model_id for tier in policy.tiers)]
+    return list(dict.fromkeys(names))
+
+
+def _chat_routes(policy: RoutingPolicy) -> list[Json]:
+    undecided = _answer(_CHAT, 500, "The router could not choose a tier for this request.")
+    # This one alone keeps the filter on: it is what a request matches before the filter has named its tier.
+    del undecided["typed_per_filter_config"]
+    return [*(_tier_route(tier) for tier in policy.tiers), undecided]
+
+
+def _tier_route(tier: TierRoute) -> Json:
+    named = {"name": TIER_HEADER, "string_match": {"exact": tier.name}}
+    return {
+        "match": {**_CHAT, "headers": [*_CHAT["headers"], named]},
+        "route": {
+            "cluster": attempts_cluster(tier.name),
+            # An answer takes as long as it takes; a hang ends by failed health checks.
+            "timeout": "0s",
+            "hash_policy": [{"header": {"header_name": HASH_HEADER}}],
+            "retry_policy": {
+                "retry_on": "5xx,reset,connect-failure,refused-stream",
+                "num_retries": ATTEMPTS - 1,
+                "retry_host_predicate": [
+                    {
+                        "name": "envoy.retry_host_predicates.previous_hosts",
+                        "typed_config": typed("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
+                    }
+                ],
+                # Draws until another engine than the failed ones comes up; with two engines each draw succeeds half the time.
+                "host_selection_retry_max_attempts": 16,
+            },
+        },
+    }
+
+
+def _model_routes(policy: RoutingPolicy) -> list[Json]:
+    models = [_model(name) for name in _model_names(policy)]
+    listing = _answer({"path": "/v1/models"}, 200, _json({"object": "list", "data": models}))
+    each = [_answer({"path": f"/v1/models/{model['id']}"}, 200, _json(model)) for model in models]
+    return [_as_json(route) for route in (listing, *each)]
+
+
+def _model(name: str) -> Json:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "heterollm"}
+
+
+def _other_routes() -> list[Json]:
+    return [
+        _answer({"path": "/healthz"}, 200, "ok\n"),
+        _answer({"prefix": "/v1/models/"}, 404, "The model does not exist. GET /v1/models lists what exists."),
+        _answer({"prefix": "/"}, 404, "Unknown path or method for this path."),
+    ]
+
+
+def _answer(match: Json, status: int, text: str) -> Json:
+    """A route the router answers itself, without reading the request's body."""
+    return {
+        "match": match,
+        "direct_response": {"status": status, "body": {"inline_string": text}},
+        "typed_per_filter_config": {CHOOSE_FILTER: typed(_LUA_ROUTE, disabled=True)},
+    }
+
+
+def _as_json(route: Json) -> Json:
+    return {**route, "response_headers_to_add": [_overwrite("content-type", "application/json")]}
+
+
+def _overwrite(name: str, value: str) -> Json:
+    return {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
