@@ -1,0 +1,94 @@
+"""Brings a policy into force: in an order that never routes to something that is not there, and back again if refused."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+
+from agent.directory import Applied, PolicyDirectory
+from agent.envoy import Envoy, EnvoyAway, rejected, version_of
+from agent.policy import Policy
+
+__all__ = ["Refused", "apply"]
+
+_POLL = 0.01
+"""Seconds between two looks at Envoy."""
+_WARM_LIMIT = 10.0
+"""Seconds to wait for new clusters; beyond, the policy goes on and the next tier serves."""
+
+
+class Refused(RuntimeError):
+    """Envoy refused the policy; the files are as they were."""
+
+
+def apply(policy: Policy, directory: PolicyDirectory, envoy: Envoy) -> None:
+    """Write the files: endpoints, clusters, (wait for them,) routes, listeners, then drop what is no longer used."""
+    before = directory.files()
+    refusals = _refusals(envoy)
+    try:
+        _write(policy, before, directory, lambda kind: _settled(envoy, kind, policy.version, refusals))
+    except Refused:
+        _restore(before, directory)
+        raise
+    directory.note(Applied(policy.version, policy.uid))
+
+
+def _write(policy: Policy, before: Mapping[str, str], directory: PolicyDirectory, wait: Callable[[str], None]) -> None:
+    for name in sorted(policy.files):
+        if name.startswith("eds-"):
+            directory.write(name, policy.files[name])
+    # Clusters that routes still in force may use stay until the routes have changed.
+    both = _with_old_clusters(policy.files["cds.json"], before.get("cds.json"))
+    directory.write("cds.json", both)
+    wait("cds")
+    directory.write("rds.json", policy.files["rds.json"])
+    directory.write("lds.json", policy.files["lds.json"])
+    wait("rds")
+    directory.write("cds.json", policy.files["cds.json"])
+    for name in before.keys() - policy.files.keys():
+        directory.remove(name)
+
+
+def _with_old_clusters(fresh: str, old: str | None) -> str:
+    """`fresh` plus those clusters of `old` that it lacks; `fresh` itself, byte for byte, when it lacks none."""
+    if old is None:
+        return fresh
+    merged = json.loads(fresh)
+    names = {cluster["name"] for cluster in merged["resources"]}
+    leaving = [cluster for cluster in json.loads(old)["resources"] if cluster["name"] not in names]
+    if not leaving:
+        return fresh
+    merged["resources"] += leaving
+    return json.dumps(merged)
+
+
+def _refusals(envoy: Envoy) -> int:
+    try:
+        return sum(rejected(envoy.stats()).values())
+    except EnvoyAway:
+        return 0
+
+
+def _settled(envoy: Envoy, kind: str, version: int, refusals: int) -> None:
+    """Wait until Envoy has taken over `kind`; an Envoy that is not there reads everything when it starts."""
+    deadline = time.monotonic() + _WARM_LIMIT
+    while time.monotonic() < deadline:
+        try:
+            stats = envoy.stats()
+        except EnvoyAway:
+            return
+        if sum(rejected(stats).values()) > refusals:
+            raise Refused(f"Envoy refused version {version}")
+        warm = stats.get("cluster_manager.warming_clusters", "0") == "0"
+        if warm and version_of(stats, kind) == str(version):
+            return
+        time.sleep(_POLL)
+
+
+def _restore(before: Mapping[str, str], directory: PolicyDirectory) -> None:
+    """So that an Envoy that restarts now finds the last good policy."""
+    for name in directory.files().keys() - before.keys():
+        directory.remove(name)
+    for name, text in before.items():
+        directory.write(name, text)

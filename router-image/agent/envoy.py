@@ -1,0 +1,90 @@
+"""Envoy's admin interface, as far as the agent needs it."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Mapping
+from urllib.parse import SplitResult, quote
+
+__all__ = ["Envoy", "EnvoyAway", "rejected", "version_of"]
+
+_TIMEOUT = 2.0
+"""Seconds; the admin interface is on the same loopback."""
+
+_WATCHED = (
+    r"^(cluster_manager\.(cds\.(version_text|update_rejected)|warming_clusters)"
+    r"|listener_manager\.lds\.(version_text|update_rejected)"
+    r"|http\.router\.(rds\.routes\.(version_text|update_rejected)|downstream_rq_active)"
+    r"|cluster\.tier_[a-z0-9]+\.update_rejected)$"
+)
+_VERSIONS = {
+    "cds": "cluster_manager.cds.version_text",
+    "lds": "listener_manager.lds.version_text",
+    "rds": "http.router.rds.routes.version_text",
+}
+
+
+class EnvoyAway(OSError):
+    """Envoy does not answer: it starts, restarts or has gone."""
+
+
+class Envoy:
+    """One Envoy, asked over its admin interface."""
+
+    def __init__(self, admin: SplitResult) -> None:
+        self._admin = admin
+
+    def stats(self) -> dict[str, str]:
+        """The few statistics the agent acts on; texts come without their quotes."""
+        lines = self._ask("GET", f"/stats?filter={quote(_WATCHED)}").decode().splitlines()
+        pairs = (line.partition(": ") for line in lines)
+        return {name: value.strip('"') for name, _, value in pairs}
+
+    def prometheus(self) -> bytes:
+        """Everything Envoy counts, without what has never been counted."""
+        return self._ask("GET", "/stats/prometheus?usedonly")
+
+    def has_policy(self) -> bool:
+        """Whether it serves by some accepted policy."""
+        try:
+            stats = self.stats()
+        except EnvoyAway:
+            return False
+        return all(version_of(stats, kind) for kind in _VERSIONS)
+
+    def active_requests(self) -> int:
+        """Requests in flight (number)."""
+        return int(self.stats().get("http.router.downstream_rq_active", "0"))
+
+    def start_drain(self) -> None:
+        """Ask clients, with every answer, to open their next connection elsewhere; keep serving."""
+        self._ask("POST", "/drain_listeners?graceful&skip_exit")
+
+    def _ask(self, method: str, path: str) -> bytes:
+        connection = http.client.HTTPConnection(self._admin.hostname or "", self._admin.port, timeout=_TIMEOUT)
+        try:
+            connection.request(method, path)
+            answer = connection.getresponse()
+            body = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise EnvoyAway(f"Envoy's admin interface does not answer: {error}") from error
+        finally:
+            connection.close()
+        if answer.status != 200:
+            raise EnvoyAway(f"Envoy's admin interface answered {answer.status} to {path}")
+        return body
+
+
+def version_of(stats: Mapping[str, str], kind: str) -> str:
+    """Accepted version of `kind` (cds, lds, rds); empty when none was."""
+    return stats.get(_VERSIONS[kind], "")
+
+
+def rejected(stats: Mapping[str, str]) -> dict[str, int]:
+    """Updates refused since Envoy's start, by kind of resource."""
+    counts = {"cds": 0, "lds": 0, "rds": 0, "eds": 0}
+    for name, value in stats.items():
+        if name.endswith(".update_rejected"):
+            kind = name.split(".")[-2]
+            counts[kind if kind in ("cds", "lds") else "rds" if ".rds." in name else "eds"] += int(value)
+    return counts

@@ -1,0 +1,73 @@
+"""Decides which of the policies it is shown is applied: never an older one, and no refused one twice."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from agent.directory import Applied, PolicyDirectory
+from agent.policy import Malformed, Policy
+
+__all__ = ["Keeper"]
+
+_log = logging.getLogger(__name__)
+
+
+class Keeper:
+    """Holds what is applied; shown policies by one thread, read by others."""
+
+    def __init__(self, directory: PolicyDirectory, apply: Callable[[Policy], None]) -> None:
+        self._directory = directory
+        self._apply = apply
+        self._lock = threading.Lock()
+        self._applied = directory.applied()
+        self._refused: tuple[str | None, int] | None = None
+        self.refusals = 0
+        """Policies not taken over since the start: malformed, or refused by Envoy (number)."""
+
+    @property
+    def applied(self) -> Applied | None:
+        """What is in the directory now."""
+        with self._lock:
+            return self._applied
+
+    def show_live(self, read: Callable[[], Policy]) -> None:
+        """A policy from the API server. A re-created ConfigMap (another uid) may count from 1 again."""
+        policy = self._read(read)
+        if policy is None:
+            return
+        applied = self.applied
+        if applied is None or policy.uid != applied.uid or policy.version > applied.version:
+            self._take(policy)
+
+    def show_seed(self, read: Callable[[], Policy | None]) -> None:
+        """The mounted policy, which lags: of use only until the API server has been heard."""
+        policy = self._read(read)
+        if policy is None:
+            return
+        applied = self.applied
+        if applied is None or (applied.uid is None and policy.version > applied.version):
+            self._take(policy)
+
+    def _read(self, read: Callable[[], Policy | None]) -> Policy | None:
+        try:
+            return read()
+        except Malformed as error:
+            self.refusals += 1
+            _log.error("policy ignored: %s", error)
+            return None
+
+    def _take(self, policy: Policy) -> None:
+        if self._refused == (policy.uid, policy.version):
+            return
+        try:
+            self._apply(policy)
+        except RuntimeError as error:
+            self.refusals += 1
+            self._refused = (policy.uid, policy.version)
+            _log.error("policy %d not applied: %s", policy.version, error)
+            return
+        with self._lock:
+            self._applied = Applied(policy.version, policy.uid)
+        _log.info("policy %d applied", policy.version)

@@ -1,0 +1,51 @@
+"""Where things are; defaults fit the pod, every one can be overridden for tests outside a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+__all__ = ["Settings"]
+
+_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of one agent."""
+
+    configmap: str
+    namespace: str
+    api: SplitResult
+    """Root of the API server, http or https."""
+    token_file: Path
+    """Bearer token, read again for every connection because it is rotated."""
+    ca_file: Path
+    policy_dir: Path
+    """Written here, read by Envoy."""
+    seed_dir: Path
+    """The same ConfigMap, mounted: what is used while the API server has not been reached."""
+    port: int
+    """Port of health and metrics; 0 takes a free one."""
+    admin: SplitResult
+    """Root of Envoy's admin interface."""
+
+    @classmethod
+    def read(cls, env: Mapping[str, str]) -> Settings:
+        """From the environment; POLICY_CONFIGMAP and POLICY_NAMESPACE are required."""
+        host = env.get("KUBERNETES_SERVICE_HOST", "kubernetes.default.svc")
+        host = f"[{host}]" if ":" in host else host
+        api = env.get("KUBE_API_URL", f"https://{host}:{env.get('KUBERNETES_SERVICE_PORT', '443')}")
+        return cls(
+            configmap=env["POLICY_CONFIGMAP"],
+            namespace=env["POLICY_NAMESPACE"],
+            api=urlsplit(api),
+            token_file=Path(env.get("KUBE_TOKEN_FILE", _ACCOUNT / "token")),
+            ca_file=Path(env.get("KUBE_CA_FILE", _ACCOUNT / "ca.crt")),
+            policy_dir=Path(env.get("POLICY_DIR", "/policy")),
+            seed_dir=Path(env.get("SEED_DIR", "/seed")),
+            port=int(env.get("AGENT_PORT", "8081")),
+            admin=urlsplit(env.get("ENVOY_ADMIN", "http://127.0.0.1:9901")),
+        )

@@ -1,0 +1,29 @@
+-- Upstream filter: an engine with a full queue answers 503, which would read as a failure (retried, then ejected, and its
+-- traffic moved to a dearer tier that drowns in turn). Said as 429 it is what it is: come back later.
+
+local SIGNS = { "request queue is full", "aborted by a higher priority request" }
+-- Error bodies are short; the sign is in their beginning (bytes).
+local SEARCHED = 4096
+
+local ANSWER = '{"error":{"message":"All engines that may answer are busy. Please retry later.",'
+  .. '"type":"rate_limit_error","param":null,"code":"overloaded"}}'
+
+local function overloaded(body)
+  local text = body:getBytes(0, math.min(body:length(), SEARCHED))
+  for i = 1, #SIGNS do
+    if text:find(SIGNS[i], 1, true) then return true end
+  end
+  return false
+end
+
+function envoy_on_response(handle)
+  if handle:headers():get(":status") ~= "503" then return end
+  local body = handle:body()
+  if not body or not overloaded(body) then return end
+  local length = handle:body():setBytes(ANSWER)
+  local headers = handle:headers()
+  headers:replace(":status", "429")
+  headers:replace("retry-after", "1")
+  headers:replace("content-type", "application/json")
+  headers:replace("content-length", tostring(length))
+end
