@@ -1,0 +1,1 @@
+"""The full mode of the embedded cluster: a real node in namespaces of its own."""
