@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Config", "Delete", "Event", "Observed", "Outcome"]
+__all__ = ["NOT_OURS", "Config", "Delete", "Event", "Observed", "Outcome"]
 
 Manifest = dict[str, Any]
+
+NOT_OURS = "exists and is not ours"
+"""Part of the failure text when an object of a child's name belongs to somebody else: it is never taken over."""
 
 
 @dataclass(frozen=True)

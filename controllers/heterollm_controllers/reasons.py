@@ -29,6 +29,7 @@ class Reason(StrEnum):
 
     # Accepted
     VALID = "Valid"
+    INVALID_SPEC = "InvalidSpec"
     UNKNOWN_ACCELERATOR = "UnknownAccelerator"
     GPUS_DO_NOT_DIVIDE = "GpusDoNotDivide"
     ENGINE_LARGER_THAN_NODES = "EngineLargerThanNodes"

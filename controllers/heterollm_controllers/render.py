@@ -239,8 +239,11 @@ def _resources(wanted: Resources | None, extended: Mapping[str, int] | None = No
     return {"requests": requests, "limits": limits}
 
 
-def revision_object(cluster: Cluster, tier: Tier, body: Manifest, spec_hash: str, number: int) -> Manifest:
+def revision_object(
+    cluster: Cluster, tier: Tier, sizing: Sizing, body: Manifest, spec_hash: str, number: int
+) -> Manifest:
     """A ControllerRevision: the engine as rendered for one spec. It outlives operator upgrades, so engines do too."""
+    update = cluster.annotations.get(names.UPDATE, "")
     manifest = {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
@@ -248,10 +251,14 @@ def revision_object(cluster: Cluster, tier: Tier, body: Manifest, spec_hash: str
             "name": f"{cluster.name}-{tier.name}-{digest({'spec': spec_hash, 'body': body})[:8]}",
             "namespace": cluster.namespace,
             "labels": names.labels(cluster.name, "engine", tier=tier.name),
-            "annotations": {names.SPEC_HASH: spec_hash},
+            "annotations": {names.SPEC_HASH: spec_hash, names.UPDATE: update},
         },
         "revision": number,
-        "data": {"tier": tier.model_dump(mode="json", by_alias=True, exclude_none=True), "engine": body},
+        "data": {
+            "tier": tier.model_dump(mode="json", by_alias=True, exclude_none=True),
+            "sizing": sizing.model_dump(mode="json", by_alias=True, exclude_none=True),
+            "engine": body,
+        },
     }
     return cluster.owned(manifest)
 

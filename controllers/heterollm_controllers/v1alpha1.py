@@ -221,7 +221,7 @@ class Engine(WireType):
     mem_fraction_static: Annotated[
         Fraction | None,
         Field(
-            description="Share of GPU memory for weights and KV cache together, as a decimal; SGLang decides if absent.",
+            description="Share of GPU memory for weights and KV cache together, a decimal; SGLang decides if absent.",
             json_schema_extra=_rules(
                 (
                     "!self.matches('^[01](\\\\.0+)?$')",

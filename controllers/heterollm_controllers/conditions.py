@@ -1,0 +1,61 @@
+"""Conditions with transition times that change only when the status does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from heterollm_controllers.clock import stamp
+from heterollm_controllers.outcome import Event
+from heterollm_controllers.reasons import ConditionType, Reason
+from heterollm_controllers.status_v1alpha1 import Condition
+
+__all__ = ["Verdict", "conditions", "previous", "transitions"]
+
+Verdict = tuple[ConditionType, bool, Reason, str]
+"""Type, whether it holds, why, and why for people."""
+
+_REPORTED = {ConditionType.ACCEPTED, ConditionType.PROGRAMMED, ConditionType.READY}
+"""Conditions whose transitions become Events; the others follow from these."""
+
+
+def previous(status: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The conditions of an observed status by type."""
+    return {condition["type"]: condition for condition in status.get("conditions") or []}
+
+
+def conditions(
+    verdicts: Iterable[Verdict], before: Mapping[str, Mapping[str, Any]], generation: int, now: datetime
+) -> tuple[Condition, ...]:
+    """The verdicts as conditions of this generation."""
+    return tuple(_condition(verdict, before.get(verdict[0]), generation, now) for verdict in verdicts)
+
+
+def _condition(verdict: Verdict, before: Mapping[str, Any] | None, generation: int, now: datetime) -> Condition:
+    kind, holds, reason, message = verdict
+    status = "True" if holds else "False"
+    unchanged = before is not None and before["status"] == status
+    return Condition(
+        type=kind,
+        status=status,
+        reason=reason,
+        message=message[:4096],
+        observed_generation=generation,
+        last_transition_time=before["lastTransitionTime"] if before is not None and unchanged else stamp(now),
+    )
+
+
+def transitions(before: Mapping[str, Mapping[str, Any]], after: Sequence[Condition]) -> list[Event]:
+    """An Event for every reported condition that changed its status or its reason for being False."""
+    events = []
+    for condition in after:
+        old = before.get(condition.type)
+        is_new_failure = condition.status == "False" and (old is None or old["reason"] != condition.reason)
+        is_flip = old is not None and old["status"] != condition.status
+        first_success = old is None and condition.status == "True" and condition.type == ConditionType.READY
+        on_its_way = condition.reason == Reason.APPLYING
+        if condition.type in _REPORTED and not on_its_way and (is_new_failure or is_flip or first_success):
+            kind = "Normal" if condition.status == "True" or condition.type == ConditionType.READY else "Warning"
+            events.append(Event(kind, condition.reason, f"{condition.type}={condition.status}: {condition.message}"))
+    return events

@@ -1,0 +1,71 @@
+"""A multi-node engine lives and dies as a whole: when one of its pods restarts or is replaced, all are made anew.
+
+SGLang's ranks cannot rejoin a running engine. The pods that formed the engine are remembered in status (`members`);
+a restart is recorded there, with its back-off, before any pod is deleted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from heterollm_controllers.clock import parse, stamp
+from heterollm_controllers.engines import Engine, Pod
+from heterollm_controllers.status_v1alpha1 import EngineStatus
+
+__all__ = ["Gang", "look_at_gang"]
+
+FIRST_BACKOFF = timedelta(seconds=10)
+LONGEST_BACKOFF = timedelta(minutes=5)
+FORGIVEN_AFTER = timedelta(minutes=10)
+"""An engine that ran this long since its last back-off starts counting from one again."""
+
+KILL_GRACE_SECONDS = 5
+"""A broken engine has no answer to finish; its other ranks would ignore SIGTERM for as long as rank 0 lives."""
+
+
+@dataclass(frozen=True)
+class Gang:
+    """What to remember of an engine, why it is broken (empty when it is not), and which pods to delete now."""
+
+    members: tuple[str, ...] = ()
+    restarts: int = 0
+    not_before: str | None = None
+    why: str = ""
+    doomed: tuple[Pod, ...] = ()
+
+
+def look_at_gang(engine: Engine, known: EngineStatus | None, now: datetime) -> Gang:
+    """Whether a multi-node engine is broken, and what follows. Single-node engines restart in place by themselves."""
+    if engine.nodes == 1 or engine.leaving:
+        return Gang()
+    memory = Gang(known.members, known.restarts, known.not_before) if known else Gang()
+    alive = tuple(pod for pod in engine.pods if not pod.leaving)
+    why = _breakage(memory.members, alive)
+    if why and alive and not _in_backoff(memory, now):
+        return _restart(memory, alive, why, now)
+    if not why and len(alive) == engine.nodes:
+        return replace(memory, members=tuple(pod.uid for pod in alive))
+    return replace(memory, why=why)
+
+
+def _breakage(members: tuple[str, ...], alive: tuple[Pod, ...]) -> str:
+    """Why the pods no longer form one engine; empty when they do, or are still coming together."""
+    restarted = next((pod for pod in alive if pod.restarts or pod.failed), None)
+    if restarted is not None:
+        return f"a container of {restarted.name} ended"
+    here = {pod.uid for pod in alive}
+    if here & set(members) and not set(members) <= here:
+        return "one of its pods was replaced or deleted"
+    return ""
+
+
+def _in_backoff(memory: Gang, now: datetime) -> bool:
+    return memory.not_before is not None and now < parse(memory.not_before)
+
+
+def _restart(memory: Gang, alive: tuple[Pod, ...], why: str, now: datetime) -> Gang:
+    forgiven = memory.not_before is None or now > parse(memory.not_before) + FORGIVEN_AFTER
+    restarts = 1 if forgiven else memory.restarts + 1
+    backoff = min(FIRST_BACKOFF * 2 ** min(restarts - 1, 10), LONGEST_BACKOFF)
+    return Gang(memory.members, restarts, stamp(now + backoff), why, alive)

@@ -1,0 +1,350 @@
+"""One look at a cluster: from what is observed to what to record and what to do. Pure: same input, same outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from heterollm_controllers import names
+from heterollm_controllers.clock import parse, stamp
+from heterollm_controllers.conditions import conditions, previous, transitions
+from heterollm_controllers.diff import differs, digest, stamped
+from heterollm_controllers.engines import Engine, engines_of
+from heterollm_controllers.gang import KILL_GRACE_SECONDS, look_at_gang
+from heterollm_controllers.launch import HTTP_PORT
+from heterollm_controllers.outcome import NOT_OURS, Config, Delete, Event, Manifest, Observed, Outcome
+from heterollm_controllers.reasons import ConditionType, Reason
+from heterollm_controllers.render import Cluster, cluster_objects, engine_from, policy_object, tier_objects
+from heterollm_controllers.revisions import Chosen, choose, keep
+from heterollm_controllers.rollout import next_step
+from heterollm_controllers.routing import Endpoint, RoutingPolicy, TierRoute, envoy_files
+from heterollm_controllers.sizing import Impossible
+from heterollm_controllers.status import TierView, journal, tier_status, verdicts
+from heterollm_controllers.status_v1alpha1 import Decision, EngineStatus, HeteroLLMClusterStatus, RoutingStatus
+from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec, Tier
+
+__all__ = ["reconcile"]
+
+
+def reconcile(observed: Observed, config: Config, now: datetime) -> Outcome:
+    """Decide what to do about one cluster at `now` (timezone-aware)."""
+    status = observed.cluster.get("status") or {}
+    if "deletionTimestamp" in observed.cluster["metadata"]:
+        return Outcome(status=dict(status))  # the garbage collector deletes the children
+    try:
+        spec = HeteroLLMClusterSpec.model_validate(observed.cluster["spec"])
+    except ValidationError as error:
+        return _invalid(observed, str(error), now)
+    return _Look(observed, spec, config, now).outcome()
+
+
+def _invalid(observed: Observed, message: str, now: datetime) -> Outcome:
+    """A spec that an older schema let in: say so, and touch nothing."""
+    cluster = Cluster(observed.cluster)
+    status = observed.cluster.get("status") or {}
+    refusal = Impossible(Reason.INVALID_SPEC, message)
+    before = previous(status)
+    after = conditions(verdicts([refusal], [], None, None, False), before, cluster.generation, now)
+    known = HeteroLLMClusterStatus.model_validate(status)
+    updated = known.model_copy(update={"observed_generation": cluster.generation, "conditions": after})
+    return Outcome(status=updated.to_wire(), events=tuple(transitions(before, after)))
+
+
+@dataclass
+class _Look:
+    """The steps of one look; each method does one of them and reads only what the earlier ones found."""
+
+    observed: Observed
+    spec: HeteroLLMClusterSpec
+    config: Config
+    now: datetime
+    decisions: list[Decision] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.cluster = Cluster(self.observed.cluster)
+        self.status: Mapping[str, Any] = self.observed.cluster.get("status") or {}
+        self.conditions = previous(self.status)
+        self.owned = [child for child in self.observed.children if _owned_by(child, self.cluster.uid)]
+        pods = [child for child in self.observed.children if child["kind"] == "Pod"]
+        self.engines = engines_of([*self.owned, *pods])
+        self.known = {
+            engine["name"]: EngineStatus.model_validate(engine)
+            for tier in self.status.get("tiers") or []
+            for engine in tier.get("engines") or []
+        }
+
+    def outcome(self) -> Outcome:
+        chosen, refusals = self._choose()
+        checks = self._unchecked(chosen)
+        if checks:
+            return Outcome(status=dict(self.status), check=tuple(checks))
+        views = [self._view(item) for item in chosen]
+        removed = self._removed_engines(views)
+        policy, version = self._policy(views)
+        wanted = self._wanted(views, policy)
+        apply, conflicts = self._to_apply(wanted)
+        failure = "; ".join(filter(None, [self.observed.failure, *conflicts])) or None
+        status = self._status(views, refusals, failure, bool(apply), version)
+        return Outcome(
+            status=status.to_wire(),
+            events=(*self.events, *transitions(self.conditions, status.conditions)),
+            apply=tuple(apply),
+            delete=(*self._departures(views, removed), *self._prune(wanted)),
+            requeue_after=self._next_deadline(views),
+        )
+
+    # --- which revision each tier should run -------------------------------------------------------------------
+
+    def _choose(self) -> tuple[list[Chosen], list[Impossible]]:
+        chosen: list[Chosen] = []
+        refusals: list[Impossible] = []
+        for tier in self.spec.tiers:
+            try:
+                item = choose(
+                    self.cluster, self.spec, tier, self._revisions(tier.name), self._recorded(tier), self.config
+                )
+                self._refuse_by_dry_run(item)
+                chosen.append(item)
+            except Impossible as refusal:
+                refusals.append(refusal)
+                former = keep(tier, self._revisions(tier.name), self._known_revision(tier.name))
+                if former is not None:
+                    chosen.append(former)
+        return chosen, refusals
+
+    def _revisions(self, tier: str) -> list[Mapping[str, Any]]:
+        return [
+            child
+            for child in self.owned
+            if child["kind"] == "ControllerRevision" and child["metadata"]["labels"].get(names.TIER) == tier
+        ]
+
+    def _known_revision(self, tier: str) -> str | None:
+        return next((item["revision"] for item in self.status.get("tiers") or [] if item["name"] == tier), None)
+
+    def _recorded(self, tier: Tier) -> str | None:
+        """The tier's recorded revision, if it was recorded for an accepted spec of exactly this generation."""
+        accepted = self.conditions.get(ConditionType.ACCEPTED, {})
+        holds = accepted.get("status") == "True" and accepted.get("observedGeneration") == self.cluster.generation
+        return self._known_revision(tier.name) if holds else None
+
+    def _trial(self, chosen: Chosen) -> Manifest:
+        """The next engine of a new revision, for the API server's dry run."""
+        taken = {engine.ordinal for engine in self.engines if engine.tier == chosen.tier.name}
+        ordinal = next(number for number in range(len(taken) + 1) if number not in taken)
+        name = names.engine_name(self.cluster.name, chosen.tier.name, ordinal)
+        return engine_from(self.cluster, chosen.revision, name)
+
+    def _refuse_by_dry_run(self, chosen: Chosen) -> None:
+        message = self.observed.verdicts.get(digest(self._trial(chosen))) if chosen.is_new else None
+        if message:
+            raise Impossible(Reason.POD_TEMPLATE_INVALID, f"tier {chosen.tier.name}: {message}")
+
+    def _unchecked(self, chosen: Sequence[Chosen]) -> list[Manifest]:
+        trials = [self._trial(item) for item in chosen if item.is_new]
+        return [trial for trial in trials if digest(trial) not in self.observed.verdicts]
+
+    # --- engines ------------------------------------------------------------------------------------------------
+
+    def _view(self, chosen: Chosen) -> TierView:
+        tier = chosen.tier.name
+        engines = tuple(engine for engine in self.engines if engine.tier == tier)
+        desired = chosen.tier.replicas.min
+        step = next_step(desired, chosen.name, engines)
+        gangs = {engine.name: look_at_gang(engine, self.known.get(engine.name), self.now) for engine in engines}
+        added = tuple(names.engine_name(self.cluster.name, tier, ordinal) for ordinal in step.add)
+        drained = frozenset(engine.name for engine in step.drain)
+        if chosen.name != self._known_revision(tier):
+            self._decide(Reason.NEW_REVISION, tier, f"{chosen.name}: {_differences(chosen)}")
+        new = [name for name in added if name not in self.known]
+        if new:
+            self._decide(Reason.ENGINE_ADDED, tier, f"{', '.join(new)}: {step.why}")
+        for engine in step.drain:
+            if self._phase_before(engine.name) != "Draining":
+                self._decide(Reason.ENGINE_DRAINED, engine.name, step.why)
+        for name, gang in gangs.items():
+            if gang.doomed:
+                self._decide(Reason.ENGINE_RESTARTED, name, f"restart {gang.restarts}: {gang.why}")
+        return TierView(chosen, desired, engines, gangs, added, drained)
+
+    def _removed_engines(self, views: Sequence[TierView]) -> list[Engine]:
+        """Engines of tiers that the spec no longer has; a tier that is merely not accepted keeps its engines."""
+        tiers = {tier.name for tier in self.spec.tiers} | {view.chosen.tier.name for view in views}
+        removed = [engine for engine in self.engines if engine.tier not in tiers]
+        for tier in sorted(
+            {engine.tier for engine in removed} & {item["name"] for item in self.status.get("tiers", [])}
+        ):
+            self._decide(Reason.TIER_REMOVED, tier, "the spec no longer has this tier")
+        return removed
+
+    def _phase_before(self, engine: str) -> str | None:
+        known = self.known.get(engine)
+        return known.phase if known else None
+
+    def _decide(self, action: Reason, subject: str, message: str) -> None:
+        text = message[:1024]
+        self.decisions.append(Decision(time=stamp(self.now), action=action, subject=subject, message=text))
+        kind = "Warning" if action == Reason.ENGINE_RESTARTED else "Normal"
+        self.events.append(Event(kind, action, f"{subject}: {text}"))
+
+    # --- objects ------------------------------------------------------------------------------------------------
+
+    def _policy(self, views: Sequence[TierView]) -> tuple[Manifest, int]:
+        """The policy ConfigMap; its version grows only when its content changes."""
+        by_name = {view.chosen.tier.name: view for view in views}
+        routes = tuple(_route(tier, by_name.get(tier.name)) for tier in self.spec.tiers)
+        policy = RoutingPolicy(self.cluster.name, routes, float(self.spec.routing.complexity_threshold))
+        live = self._live("ConfigMap", names.policy_name(self.cluster.name))
+        data = dict((live or {}).get("data") or {})
+        version = int(data.pop("version", "0"))
+        if live is None or envoy_files(policy, version) != data:
+            version = max(version, (self.status.get("routing") or {}).get("policyVersion", 0)) + 1
+        return policy_object(self.cluster, envoy_files(policy, version), version), version
+
+    def _live(self, kind: str, name: str) -> Mapping[str, Any] | None:
+        return next((item for item in self.owned if item["kind"] == kind and item["metadata"]["name"] == name), None)
+
+    def _wanted(self, views: Sequence[TierView], policy: Manifest) -> list[Manifest]:
+        """Every object the cluster should have, in the order in which to apply them: the policy before the routers."""
+        revisions = {
+            item["metadata"]["name"]: item for view in views for item in self._revisions(view.chosen.tier.name)
+        }
+        wanted: list[Manifest] = [policy, *cluster_objects(self.cluster, self.spec, self.config)]
+        for tier in self.spec.tiers:
+            wanted += tier_objects(self.cluster, tier)
+        for view in views:
+            revisions[view.chosen.name] = view.chosen.revision
+            used = {view.chosen.name, *(engine.revision for engine in view.engines)}
+            wanted += [_without_server_fields(revisions[name]) for name in sorted(used) if name in revisions]
+            staying = [engine for engine in view.engines if not engine.leaving and engine.name not in view.drained]
+            for engine in staying:
+                if engine.revision in revisions:
+                    wanted.append(engine_from(self.cluster, revisions[engine.revision], engine.name))
+            wanted += [engine_from(self.cluster, view.chosen.revision, name) for name in view.added]
+        return [stamped(manifest) for manifest in wanted]
+
+    def _to_apply(self, wanted: Iterable[Manifest]) -> tuple[list[Manifest], list[str]]:
+        """What differs from its live state; an object of the same name that is not ours is left alone and reported."""
+        apply: list[Manifest] = []
+        conflicts: list[str] = []
+        everything = {(item["kind"], item["metadata"]["name"]): item for item in self.observed.children}
+        for manifest in wanted:
+            key = manifest["kind"], manifest["metadata"]["name"]
+            live = everything.get(key)
+            if live is not None and not _owned_by(live, self.cluster.uid):
+                conflicts.append(f"{key[0]} {key[1]} {NOT_OURS}")
+            elif differs(manifest, live):
+                apply.append(manifest)
+        return apply, conflicts
+
+    def _departures(self, views: Sequence[TierView], removed: Sequence[Engine]) -> list[Delete]:
+        """Engines to drain (the routers let go first: the policy is applied before that) and pods to restart."""
+        leaving = [engine for view in views for engine in view.engines if engine.name in view.drained]
+        gone = [engine for engine in [*leaving, *removed] if not engine.leaving]
+        # Foreground: the StatefulSet, and with it the name, stays taken until the last pod is gone.
+        deletes = [Delete("apps/v1", "StatefulSet", engine.name, engine.uid, foreground=True) for engine in gone]
+        doomed = [pod for view in views for gang in view.gangs.values() for pod in gang.doomed]
+        return deletes + [Delete("v1", "Pod", pod.name, pod.uid, grace_seconds=KILL_GRACE_SECONDS) for pod in doomed]
+
+    def _prune(self, wanted: Iterable[Manifest]) -> list[Delete]:
+        """Our objects that are no longer wanted. Engines have their own way to go."""
+        keys = {(item["kind"], item["metadata"]["name"]) for item in wanted}
+        return [
+            Delete(item["apiVersion"], item["kind"], item["metadata"]["name"], item["metadata"]["uid"])
+            for item in self.owned
+            if item["kind"] not in ("Pod", "StatefulSet")
+            and (item["kind"], item["metadata"]["name"]) not in keys
+            and "deletionTimestamp" not in item["metadata"]
+        ]
+
+    # --- status -------------------------------------------------------------------------------------------------
+
+    def _status(
+        self,
+        views: Sequence[TierView],
+        refusals: Sequence[Impossible],
+        failure: str | None,
+        pending: bool,
+        version: int,
+    ) -> HeteroLLMClusterStatus:
+        programmed = self.conditions.get(ConditionType.PROGRAMMED, {})
+        first_time = (
+            programmed.get("status") != "True" or programmed.get("observedGeneration") != self.cluster.generation
+        )
+        waiting, ready_routers = self._routers()
+        said = verdicts(refusals, views, waiting, failure, pending and first_time)
+        service = self.spec.routing.service
+        port = "" if service.port == 80 else f":{service.port}"
+        host = f"{self.cluster.name}.{self.cluster.namespace}.svc.{self.config.cluster_domain}"
+        return HeteroLLMClusterStatus(
+            observed_generation=self.cluster.generation,
+            mode="Normal",
+            engines=f"{sum(len(view.serving) for view in views)}/{sum(view.desired for view in views)}",
+            conditions=conditions(said, self.conditions, self.cluster.generation, self.now),
+            tiers=tuple(tier_status(view) for view in views),
+            routing=RoutingStatus(url=f"http://{host}{port}", policy_version=version, routers=ready_routers),
+            decisions=journal(self.status.get("decisions") or [], self.decisions),
+        )
+
+    def _routers(self) -> tuple[str | None, int]:
+        """What the routers still wait for, and how many are ready."""
+        deployment = self._live("Deployment", names.router_name(self.cluster.name))
+        if deployment is None:
+            return "the routers are being created", 0
+        status = deployment.get("status") or {}
+        ready, wanted = status.get("readyReplicas", 0), self.spec.routing.replicas
+        current = status.get("observedGeneration") == deployment["metadata"].get("generation")
+        done = current and ready == wanted == status.get("updatedReplicas", 0) == status.get("replicas", 0)
+        return (None if done else f"{ready}/{wanted} routers are ready"), ready
+
+    def _next_deadline(self, views: Sequence[TierView]) -> float | None:
+        """Seconds until the first back-off of a broken engine ends."""
+        deadlines = [
+            parse(gang.not_before) for view in views for gang in view.gangs.values() if gang.why and gang.not_before
+        ]
+        later = [(deadline - self.now).total_seconds() for deadline in deadlines if deadline > self.now]
+        return min(later, default=None)
+
+
+def _owned_by(child: Mapping[str, Any], uid: str) -> bool:
+    return any(owner["uid"] == uid for owner in child["metadata"].get("ownerReferences") or [])
+
+
+def _route(tier: Tier, view: TierView | None) -> TierRoute:
+    """Where a tier's requests go: the leaders of its engines that serve."""
+    leaders = [engine.leader for engine in view.serving] if view is not None else []
+    model = view.chosen.tier.model.id if view is not None else tier.model.id
+    endpoints = tuple(
+        Endpoint(leader.name, leader.address, HTTP_PORT) for leader in leaders if leader is not None and leader.address
+    )
+    return TierRoute(tier.name, model, endpoints)
+
+
+def _without_server_fields(revision: Mapping[str, Any]) -> Manifest:
+    """A ControllerRevision as we applied it: a live one without what the API server added and without our digest."""
+    metadata = {key: revision["metadata"][key] for key in ("name", "namespace", "labels", "ownerReferences")}
+    kept = {key: revision["metadata"]["annotations"].get(key, "") for key in (names.SPEC_HASH, names.UPDATE)}
+    own = {key: value for key, value in metadata["labels"].items() if key in _OWN_LABELS}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": {**metadata, "labels": own, "annotations": kept},
+        "revision": revision["revision"],
+        "data": revision["data"],
+    }
+
+
+_OWN_LABELS = frozenset(names.labels("", "", tier=""))
+
+
+def _differences(chosen: Chosen) -> str:
+    sizing = chosen.sizing
+    return (
+        f"{chosen.tier.model.id} on {sizing.gpus_per_engine} x {chosen.tier.accelerator.type} per engine"
+        f" over {sizing.nodes} node(s)"
+    )

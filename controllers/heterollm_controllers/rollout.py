@@ -1,0 +1,68 @@
+"""How many engines of which revision: what to add and what to drain next, for one tier.
+
+A changed tier is rolled out by surging one engine, waiting until it serves, draining one old engine, and so on. An
+engine that serves is drained only when as many as wanted serve without it, so the last healthy one is never lost.
+New engines take the lowest free ordinals, so deciding twice on the same, perhaps outdated, view adds nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from heterollm_controllers.engines import Engine
+
+__all__ = ["Step", "next_step"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Ordinals of engines to add and engines to drain now; `why` states the figures, empty when nothing is due."""
+
+    add: tuple[int, ...] = ()
+    drain: tuple[Engine, ...] = ()
+    why: str = ""
+
+
+def next_step(desired: int, revision: str, engines: Sequence[Engine]) -> Step:
+    """The next step from the engines there are to `desired` engines of `revision`."""
+    alive = [engine for engine in engines if not engine.leaving]
+    current = [engine for engine in alive if engine.revision == revision]
+    old = [engine for engine in alive if engine.revision != revision]
+    drain = _drainable(desired, current, old)
+    settled = all(engine.serving for engine in current) and not any(engine.leaving for engine in engines)
+    missing = _missing(desired, len(current), len(old), surge=bool(old) and settled)
+    if not drain and not missing:
+        return Step()
+    serving = sum(engine.serving for engine in alive)
+    why = f"want {desired}, have {len(current)} current and {len(old)} older engines, {serving} serve"
+    return Step(_free_ordinals(engines, missing), tuple(drain), why)
+
+
+def _missing(desired: int, current: int, old: int, surge: bool) -> int:
+    """How many current engines to add; with surge one more than wanted may run."""
+    return max(0, min(desired - current, desired + surge - current - old))
+
+
+def _drainable(desired: int, current: list[Engine], old: list[Engine]) -> list[Engine]:
+    """Surplus engines, those that do not serve first; a serving one only while enough others serve."""
+    surplus = len(current) + len(old) - desired
+    # Old before current, idle before serving, newest ordinal first.
+    candidates = sorted([*old, *current], key=lambda engine: (engine.serving, engine in current, -engine.ordinal))
+    if old and current and not all(engine.serving for engine in current):
+        # The new revision has not proved itself: only engines that serve nobody may go, and no current one.
+        candidates = [engine for engine in candidates if engine in old]
+    serving = sum(engine.serving for engine in candidates + [e for e in current if e not in candidates])
+    chosen: list[Engine] = []
+    for engine in candidates[: max(0, surplus)]:
+        if engine.serving and serving - 1 < desired:
+            break
+        serving -= engine.serving
+        chosen.append(engine)
+    return chosen
+
+
+def _free_ordinals(engines: Sequence[Engine], count: int) -> tuple[int, ...]:
+    taken = {engine.ordinal for engine in engines}
+    free = (ordinal for ordinal in range(len(taken) + count) if ordinal not in taken)
+    return tuple(ordinal for ordinal, _ in zip(free, range(count), strict=False))

@@ -1,0 +1,189 @@
+"""The status of a cluster from what was observed and decided. Live figures are not in it: those belong in metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from heterollm_controllers.conditions import Verdict
+from heterollm_controllers.engines import Engine
+from heterollm_controllers.gang import Gang
+from heterollm_controllers.outcome import NOT_OURS
+from heterollm_controllers.reasons import ConditionType, Reason
+from heterollm_controllers.revisions import Chosen
+from heterollm_controllers.sizing import Impossible
+from heterollm_controllers.status_v1alpha1 import Decision, EngineStatus, TierStatus
+
+__all__ = ["JOURNAL_LENGTH", "TierView", "journal", "tier_status", "verdicts"]
+
+JOURNAL_LENGTH = 20
+Phase = Literal["Pending", "Unschedulable", "Starting", "Serving", "Restarting", "Draining"]
+
+
+@dataclass(frozen=True)
+class TierView:
+    """One tier after deciding: what it should run, the engines there are, and those just decided."""
+
+    chosen: Chosen
+    desired: int
+    engines: tuple[Engine, ...]
+    gangs: Mapping[str, Gang]
+    added: tuple[str, ...]
+    drained: frozenset[str]
+
+    def serves(self, engine: Engine) -> bool:
+        """Whether requests may go to the engine after what was just decided."""
+        gang = self.gangs.get(engine.name, Gang())
+        return engine.serving and not gang.why and engine.name not in self.drained
+
+    @property
+    def serving(self) -> list[Engine]:
+        """Engines of any revision that requests may go to."""
+        return [engine for engine in self.engines if self.serves(engine)]
+
+    @property
+    def updated(self) -> list[Engine]:
+        """Those of the wanted revision."""
+        return [engine for engine in self.serving if engine.revision == self.chosen.name]
+
+    @property
+    def settled(self) -> bool:
+        """Exactly the wanted engines serve, and no other exists."""
+        return len(self.updated) == self.desired == len(self.engines) and not self.added
+
+    def phase(self, engine: Engine) -> Phase:
+        """Where an engine is in its life."""
+        if engine.leaving or engine.name in self.drained:
+            return "Draining"
+        if self.gangs.get(engine.name, Gang()).why:
+            return "Restarting"
+        if self.serves(engine):
+            return "Serving"
+        if engine.unschedulable:
+            return "Unschedulable"
+        return "Starting" if engine.pods else "Pending"
+
+
+def tier_status(view: TierView) -> TierStatus:
+    """The status of one tier."""
+    known = [_engine_status(view, engine) for engine in view.engines]
+    added = [EngineStatus(name=name, revision=view.chosen.name, phase="Pending") for name in view.added]
+    return TierStatus(
+        name=view.chosen.tier.name,
+        revision=view.chosen.name,
+        desired=view.desired,
+        serving=len(view.serving),
+        updated=len(view.updated),
+        engines=(*known, *added),
+        sizing=view.chosen.sizing,
+    )
+
+
+def _engine_status(view: TierView, engine: Engine) -> EngineStatus:
+    gang = view.gangs.get(engine.name, Gang())
+    return EngineStatus(
+        name=engine.name,
+        revision=engine.revision,
+        phase=view.phase(engine),
+        restarts=gang.restarts,
+        not_before=gang.not_before,
+        members=gang.members,
+    )
+
+
+def journal(before: Iterable[Mapping[str, Any]], decisions: Sequence[Decision]) -> tuple[Decision, ...]:
+    """The latest decisions, oldest first."""
+    past = [Decision.model_validate(item) for item in before]
+    return tuple([*past, *decisions][-JOURNAL_LENGTH:])
+
+
+def verdicts(
+    refusals: Sequence[Impossible],
+    views: Sequence[TierView],
+    routers: str | None,
+    failure: str | None,
+    applying: bool,
+) -> list[Verdict]:
+    """All conditions of a cluster.
+
+    Args:
+        refusals: why tiers of the spec cannot be carried out.
+        views: the tiers that run.
+        routers: what the routers still wait for; None when all are ready.
+        failure: why the last look could not be carried out.
+        applying: whether objects of a new generation are about to be applied for the first time.
+    """
+    accepted = _accepted(refusals)
+    programmed = _programmed(failure, applying)
+    ready = _ready(accepted, programmed, views, routers)
+    stuck = next((verdict for verdict in (accepted, programmed) if verdict[2] in _NEEDS_SOMEBODY), None)
+    stalled = (ConditionType.STALLED, stuck is not None, *(stuck[2:] if stuck else (Reason.SETTLED, "nothing blocks")))
+    working = not ready[1] and stuck is None
+    reconciling = (ConditionType.RECONCILING, working, *(ready[2:] if working else (Reason.SETTLED, "nothing to do")))
+    return [accepted, programmed, ready, reconciling, stalled, _update_available(views)]
+
+
+_NEEDS_SOMEBODY = {
+    Reason.INVALID_SPEC,
+    Reason.UNKNOWN_ACCELERATOR,
+    Reason.GPUS_DO_NOT_DIVIDE,
+    Reason.ENGINE_LARGER_THAN_NODES,
+    Reason.INVALID_PARALLELISM,
+    Reason.POD_TEMPLATE_INVALID,
+    Reason.NAME_CONFLICT,
+}
+
+
+def _accepted(refusals: Sequence[Impossible]) -> Verdict:
+    if refusals:
+        return ConditionType.ACCEPTED, False, refusals[0].reason, "; ".join(item.message for item in refusals)
+    return ConditionType.ACCEPTED, True, Reason.VALID, "the spec can be carried out"
+
+
+def _programmed(failure: str | None, applying: bool) -> Verdict:
+    if failure is not None:
+        reason = Reason.NAME_CONFLICT if NOT_OURS in failure else Reason.APPLY_FAILED
+        return ConditionType.PROGRAMMED, False, reason, failure
+    if applying:
+        return ConditionType.PROGRAMMED, False, Reason.APPLYING, "objects of this generation are being applied"
+    return ConditionType.PROGRAMMED, True, Reason.APPLIED, "all objects are applied and the policy is published"
+
+
+def _ready(accepted: Verdict, programmed: Verdict, views: Sequence[TierView], routers: str | None) -> Verdict:
+    counts = ", ".join(f"{view.chosen.tier.name} {len(view.serving)}/{view.desired}" for view in views)
+    if not accepted[1]:
+        return ConditionType.READY, False, Reason.NOT_ACCEPTED, f"the spec is not accepted; engines serving: {counts}"
+    if not programmed[1]:
+        return ConditionType.READY, False, programmed[2], programmed[3]
+    for view in views:
+        if not view.settled:
+            reason, message = _waiting_for(view)
+            return ConditionType.READY, False, reason, f"tier {view.chosen.tier.name}: {message}"
+    if routers is not None:
+        return ConditionType.READY, False, Reason.ROUTERS_STARTING, routers
+    return ConditionType.READY, True, Reason.SERVING, f"engines serving: {counts}"
+
+
+def _waiting_for(view: TierView) -> tuple[Reason, str]:
+    phases = {engine.name: view.phase(engine) for engine in view.engines}
+    blocked = next((engine for engine in view.engines if phases[engine.name] == "Unschedulable"), None)
+    if blocked is not None:
+        return Reason.ENGINES_UNSCHEDULABLE, f"{blocked.name} finds no node: {blocked.unschedulable}"
+    restarting = [name for name, phase in phases.items() if phase == "Restarting"]
+    if restarting:
+        why = view.gangs[restarting[0]].why
+        return Reason.ENGINE_RESTARTING, f"{restarting[0]} is restarted as a whole: {why}"
+    older = [engine.name for engine in view.engines if engine.revision != view.chosen.name]
+    if older:
+        return Reason.ROLLING_OUT, f"{len(view.updated)}/{view.desired} engines updated, {len(older)} older remain"
+    return Reason.ENGINES_STARTING, f"{len(view.updated)}/{view.desired} engines serve"
+
+
+def _update_available(views: Sequence[TierView]) -> Verdict:
+    tiers = [view.chosen.tier.name for view in views if view.chosen.update_available]
+    if tiers:
+        how = "change the tier's spec, or the annotation serving.heterollm.io/update, to roll it out"
+        message = f"this operator would start the engines of {', '.join(tiers)} differently; {how}"
+        return ConditionType.UPDATE_AVAILABLE, True, Reason.TEMPLATE_CHANGED, message
+    return ConditionType.UPDATE_AVAILABLE, False, Reason.UP_TO_DATE, "engines run this operator's templates"
