@@ -49,7 +49,7 @@ def _rewrite(schema: Schema, definitions: dict[str, Schema]) -> Schema:
     drop = {"$defs", "title", "const"} | ({"default"} if schema.get("default", "") is None else set())
     result = {key: value for key, value in schema.items() if key not in drop}
     if isinstance(schema.get("default"), dict):
-        result["default"] = {}  # the fields below carry their own defaults
+        result["default"] = _own_default(schema)
     if "const" in schema:
         result["enum"] = [schema["const"]]
     if "properties" in schema:
@@ -62,6 +62,12 @@ def _rewrite(schema: Schema, definitions: dict[str, Schema]) -> Schema:
     if "items" in schema:
         result["items"] = _rewrite(schema["items"], definitions)
     return result
+
+
+def _own_default(schema: Schema) -> Schema:
+    """The part of an object's default that the defaults of its fields do not give already."""
+    fields = {name: field.get("default") for name, field in schema["properties"].items()}
+    return {name: value for name, value in schema["default"].items() if value not in (None, fields[name])}
 
 
 def _without_any_of(schema: Schema) -> Schema:
