@@ -7,10 +7,10 @@ import random
 import threading
 import time
 
-from agent.keeper import Keeper
-from agent.policy import read_seed
-from agent.settings import Settings
-from agent.watch import policy_of, watch
+from heterollm_agent.keeper import Keeper
+from heterollm_agent.policy import read_seed
+from heterollm_agent.settings import Settings
+from heterollm_agent.watch import policy_of, watch
 
 __all__ = ["Follower"]
 

@@ -8,14 +8,14 @@ import signal
 import threading
 import time
 
-from agent.apply import apply
-from agent.directory import PolicyDirectory
-from agent.envoy import Envoy, EnvoyAway
-from agent.follow import Follower
-from agent.keeper import Keeper
-from agent.pages import Pages
-from agent.server import serve
-from agent.settings import Settings
+from heterollm_agent.apply import apply
+from heterollm_agent.directory import PolicyDirectory
+from heterollm_agent.envoy import Envoy, EnvoyAway
+from heterollm_agent.follow import Follower
+from heterollm_agent.keeper import Keeper
+from heterollm_agent.pages import Pages
+from heterollm_agent.server import serve
+from heterollm_agent.settings import Settings
 
 
 def main() -> None:

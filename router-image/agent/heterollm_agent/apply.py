@@ -1,4 +1,4 @@
-"""Brings a policy into force: in an order that never routes to something that is not there, and back again if refused."""
+"""Brings a policy into force, in an order that never routes to what is not there; takes it back if it is refused."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 import time
 from collections.abc import Callable, Mapping
 
-from agent.directory import Applied, PolicyDirectory
-from agent.envoy import Envoy, EnvoyAway, rejected, version_of
-from agent.policy import Policy
+from heterollm_agent.directory import Applied, PolicyDirectory
+from heterollm_agent.envoy import Envoy, EnvoyAway, rejected, version_of
+from heterollm_agent.policy import Policy
 
 __all__ = ["Refused", "apply"]
 

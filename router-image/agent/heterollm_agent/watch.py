@@ -9,8 +9,8 @@ import ssl
 from collections.abc import Iterator
 from urllib.parse import quote, urlencode
 
-from agent.policy import Policy, parse
-from agent.settings import Settings
+from heterollm_agent.policy import Policy, parse
+from heterollm_agent.settings import Settings
 
 __all__ = ["WatchEnded", "policy_of", "watch"]
 
@@ -27,7 +27,7 @@ class WatchEnded(OSError):
 def watch(settings: Settings) -> Iterator[dict[str, object] | None]:
     """ConfigMaps as they are, from one connection; None for a sign of life. Ends when the API server ends the watch.
 
-    Without a resourceVersion the API server first tells the present state, consistently: no list, and nothing to expire.
+    Without a resourceVersion the API server first tells the present state, consistently: no list, nothing to expire.
     """
     query = {
         "fieldSelector": f"metadata.name={settings.configmap}",

@@ -6,8 +6,8 @@ import logging
 import threading
 from collections.abc import Callable
 
-from agent.directory import Applied, PolicyDirectory
-from agent.policy import Malformed, Policy
+from heterollm_agent.directory import Applied, PolicyDirectory
+from heterollm_agent.policy import Malformed, Policy
 
 __all__ = ["Keeper"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 
-from agent.envoy import Envoy, EnvoyAway, rejected, version_of
-from agent.follow import Follower
-from agent.keeper import Keeper
-from agent.server import Answer
+from heterollm_agent.envoy import Envoy, EnvoyAway, rejected, version_of
+from heterollm_agent.follow import Follower
+from heterollm_agent.keeper import Keeper
+from heterollm_agent.server import Answer
 
 __all__ = ["Pages"]
 

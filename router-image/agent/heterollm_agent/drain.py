@@ -6,7 +6,7 @@ import os
 import time
 from urllib.parse import urlsplit
 
-from agent.envoy import Envoy, EnvoyAway
+from heterollm_agent.envoy import Envoy, EnvoyAway
 
 __all__ = ["drain"]
 
