@@ -1,0 +1,124 @@
+"""One HTTP request to the API server: credentials, encryption, time-outs and errors, by the official client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio import config
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.client.rest import RESTClientObject
+
+__all__ = ["Api", "ApiError"]
+
+# The client publishes no types: from here on they are ours.
+_config: Any = config
+_IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
+
+
+class ApiError(Exception):
+    """A request that did not succeed.
+
+    Attributes:
+        status: HTTP status, 0 when there was no answer.
+        retry_after: seconds the server asked to wait; 0 when it did not.
+    """
+
+    def __init__(self, status: int, message: str, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after = retry_after
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same request may well succeed a moment later."""
+        return self.status in (0, 429) or self.status >= 500
+
+
+class Api:
+    """Sends requests; knows nothing of what they mean."""
+
+    def __init__(self, configuration: Any) -> None:
+        self._configuration = configuration
+        self._rest: Any = RESTClientObject(configuration)
+
+    @classmethod
+    async def connect(cls, kubeconfig: str | None) -> Api:
+        """With the kubeconfig if given, else the pod's service account, else the user's default kubeconfig."""
+        configuration = Configuration()
+        if kubeconfig is None and _IN_CLUSTER in os.environ:
+            _config.load_incluster_config(client_configuration=configuration)
+        else:
+            await _config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+        return cls(configuration)
+
+    @property
+    def server(self) -> str:
+        """The API server's address."""
+        return str(self._configuration.host)
+
+    def session(self, trace: aiohttp.TraceConfig) -> aiohttp.ClientSession:
+        """A session of the calling event loop with the same credentials, for Kopf."""
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=self._rest.ssl_context),
+            trace_configs=[trace],
+            middlewares=[self._authorize],
+        )
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        limit: float,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str | int] | None = None,
+        content_type: str = "application/json",
+    ) -> dict[str, Any]:
+        """The decoded answer. `limit` in seconds bounds the whole request. Raises ApiError."""
+        headers = {"Accept": "application/json", "Content-Type": content_type, **await self._authorization()}
+        url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
+        timeout = aiohttp.ClientTimeout(total=limit)
+        try:
+            response = await self._rest.request(method, url, headers, body, _request_timeout=timeout)
+            data: bytes = await response.read()
+        except TimeoutError as error:
+            raise ApiError(0, f"no answer from the API server within {limit:g} s") from error
+        except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
+            raise ApiError(0, f"the API server cannot be reached: {error}") from error
+        if response.status >= 400:
+            raise _error(response.status, data, response.headers.get("Retry-After", "0"))
+        decoded: dict[str, Any] = json.loads(data)
+        return decoded
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._rest.close()
+
+    async def _authorization(self) -> dict[str, str]:
+        # Asked for anew every time: the client re-reads the service account's token file as it rotates.
+        token = await self._configuration.get_api_key_with_prefix("BearerToken", "authorization")
+        if token:
+            return {"Authorization": token}
+        if self._configuration.username:
+            return {"Authorization": self._configuration.get_basic_auth_token()}
+        return {}
+
+    async def _authorize(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        request.headers.update(await self._authorization())
+        return await handler(request)
+
+
+def _error(status: int, data: bytes, retry_after: str) -> ApiError:
+    try:
+        message = json.loads(data)["message"]
+    except (ValueError, KeyError, TypeError):
+        message = data.decode(errors="replace").strip()[:300]
+    return ApiError(status, message or f"HTTP status {status}", float(retry_after) if retry_after.isdigit() else 0)

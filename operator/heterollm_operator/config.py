@@ -1,0 +1,123 @@
+"""What can be set from outside: every option is a flag and an environment variable; the flag wins."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from heterollm_controllers.outcome import Config
+
+__all__ = ["Settings", "add_options", "from_options"]
+
+_POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_CORE = Config()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One operator process.
+
+    Attributes:
+        namespaces: namespaces served; empty for all.
+        identity: unique to this process, also across restarts of its container.
+        host: address to serve health and metrics on; empty for all addresses.
+        resync: longest time between two looks at a cluster, in seconds.
+        core: what the pure core needs to know.
+    """
+
+    namespaces: tuple[str, ...]
+    lease_namespace: str
+    lease_name: str
+    identity: str
+    host: str
+    port: int
+    workers: int
+    resync: float
+    log_level: str
+    kubeconfig: str | None
+    core: Config
+
+
+def add_options(parser: argparse.ArgumentParser, environ: Mapping[str, str] = os.environ) -> None:
+    """Add the operator's options, with defaults from the environment."""
+
+    def option(flag: str, default: Any, text: str, type_: Callable[[str], Any] = str, **more: Any) -> None:
+        variable = f"HETEROLLM_{flag.upper().replace('-', '_')}"
+        # argparse converts textual defaults with `type`, so both sources are checked alike.
+        value = environ.get(variable) or default
+        parser.add_argument(f"--{flag}", default=value, type=type_, help=f"{text} [{variable}]", **more)
+
+    parser.add_argument(
+        "--namespace",
+        action="append",
+        dest="namespaces",
+        metavar="NS",
+        help="serve only this namespace (repeatable; default: all) [HETEROLLM_NAMESPACES, comma-separated]",
+    )
+    parser.set_defaults(environ_namespaces=environ.get("HETEROLLM_NAMESPACES", ""))
+    option("lease-namespace", _own_namespace(), "namespace of the leader's Lease (default: the pod's)", metavar="NS")
+    option("lease-name", "heterollm-operator", "name of the leader's Lease (default: %(default)s)", metavar="NAME")
+    option("identity", _identity(), "unique name of this process (default: host name and a random part)", metavar="ID")
+    option("listen", ":8080", "where to serve /healthz, /readyz, /metrics (default: %(default)s)", _address)
+    option("workers", "8", "clusters looked at side by side (default: %(default)s)", _positive(int))
+    option("resync", "600", "seconds between looks at an unchanged cluster (default: %(default)s)", _positive(float))
+    option("log-level", "INFO", "least severe log records to write (default: %(default)s)", choices=_LEVELS)
+    option("engine-image", _CORE.engine_image, "default image of engines (default: %(default)s)", metavar="IMAGE")
+    option("router-image", _CORE.router_image, "image of routers (default: %(default)s)", metavar="IMAGE")
+    option("cluster-domain", _CORE.cluster_domain, "DNS domain of the Kubernetes cluster (default: %(default)s)")
+    parser.add_argument(
+        "--kubeconfig", default=environ.get("KUBECONFIG"), metavar="FILE", help="only outside a cluster [KUBECONFIG]"
+    )
+
+
+def from_options(options: argparse.Namespace) -> Settings:
+    """The settings a parsed command line asks for."""
+    named = options.namespaces or options.environ_namespaces.split(",")
+    host, port = options.listen
+    return Settings(
+        namespaces=tuple(dict.fromkeys(name.strip() for name in named if name.strip())),
+        lease_namespace=options.lease_namespace,
+        lease_name=options.lease_name,
+        identity=options.identity,
+        host=host,
+        port=port,
+        workers=options.workers,
+        resync=options.resync,
+        log_level=options.log_level,
+        kubeconfig=options.kubeconfig,
+        core=Config(options.engine_image, options.router_image, options.cluster_domain),
+    )
+
+
+def _own_namespace() -> str:
+    return _POD_NAMESPACE.read_text().strip() if _POD_NAMESPACE.exists() else "default"
+
+
+def _identity() -> str:
+    # Not the pod's name alone: a restarted container must not take the lease of its former self for its own.
+    return f"{socket.gethostname()}_{secrets.token_hex(4)}"
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT or :PORT")
+    return host, int(port)
+
+
+def _positive(type_: Callable[[str], Any]) -> Callable[[str], Any]:
+    def convert(text: str) -> Any:
+        value = type_(text)
+        if value <= 0:
+            raise argparse.ArgumentTypeError(f"{text} is not more than 0")
+        return value
+
+    convert.__name__ = f"positive {type_.__name__}"  # argparse names it in "invalid ... value"
+    return convert

@@ -1,0 +1,103 @@
+"""Health and metrics over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from heterollm_operator.freshness import Freshness
+from heterollm_operator.leader import Elector
+from heterollm_operator.metrics import Metrics
+from heterollm_operator.queue import WorkQueue
+from heterollm_operator.store import Key, Store
+from heterollm_operator.worker import Worker
+
+__all__ = ["Health", "serve"]
+
+_HUNG_ELECTION = 60.0
+_HUNG_WORKER = 300.0
+"""Seconds; a look is bounded by its requests' time-outs and retries."""
+
+
+class Health:
+    """Judges the process. The parts only leave signs of life; what they mean is said here."""
+
+    def __init__(
+        self,
+        freshness: Freshness,
+        stale_after: float,
+        elector: Elector,
+        worker: Worker,
+        queue: WorkQueue[Key],
+        store: Store,
+        metrics: Metrics,
+        identity: str,
+        monotonic: Callable[[], float],
+    ) -> None:
+        """`stale_after`: seconds without a sign of life after which a watch counts as dead."""
+        self._freshness = freshness
+        self._stale_after = stale_after
+        self._elector = elector
+        self._worker = worker
+        self._queue = queue
+        self._store = store
+        self._metrics = metrics
+        self._identity = identity
+        self._monotonic = monotonic
+
+    def not_alive(self) -> list[str]:
+        """Reasons to restart the process: something in it has stopped. A watch never opened is not ready yet."""
+        now = self._monotonic()
+        reasons = [
+            f"watch of {scope.path} is stale: no sign of life for {age:.0f} s"
+            for scope, age in self._freshness.ages().items()
+            if age is not None and age > self._stale_after
+        ]
+        beat = self._elector.beat
+        if beat is not None and now - beat > _HUNG_ELECTION:
+            reasons.append(f"leader election hangs for {now - beat:.0f} s")
+        reasons += [
+            f"the look at {key} hangs for {now - since:.0f} s"
+            for key, since in self._worker.since.items()
+            if now - since > _HUNG_WORKER
+        ]
+        return reasons
+
+    def not_ready(self) -> list[str]:
+        """What is still missing before this replica could lead."""
+        return [f"not listed yet: {scope.path}" for scope in self._freshness.unverified] + self.not_alive()
+
+    def metrics(self) -> bytes:
+        """Everything, with the figures that are only computed when asked for."""
+        self._metrics.queue_depth.set(len(self._queue))
+        self._metrics.clusters.set(len(self._store.clusters()))
+        self._metrics.leader.labels(self._identity).set(self._elector.leading)
+        for scope, age in self._freshness.ages().items():
+            if age is not None:
+                self._metrics.watch_age.labels(scope.kind.plural, scope.namespace or "").set(age)
+        return generate_latest(self._metrics.registry)
+
+
+async def serve(health: Health, host: str, port: int) -> web.AppRunner:
+    """Listen; the caller cleans the runner up."""
+
+    def answer(reasons: list[str]) -> web.Response:
+        return web.Response(text="\n".join(reasons or ["ok"]) + "\n", status=503 if reasons else 200)
+
+    async def healthz(_: web.Request) -> web.Response:
+        return answer(health.not_alive())
+
+    async def readyz(_: web.Request) -> web.Response:
+        return answer(health.not_ready())
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=health.metrics(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, host or None, port).start()
+    return runner

@@ -1,0 +1,149 @@
+"""The operator process: puts the parts together, runs them, and ends when any of them does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Coroutine
+from typing import Any
+
+from heterollm_operator.apply import NotLeading, Writer
+from heterollm_operator.client import Api, ApiError
+from heterollm_operator.clock import SystemClock
+from heterollm_operator.config import Settings
+from heterollm_operator.freshness import Freshness
+from heterollm_operator.health import Health, serve
+from heterollm_operator.kinds import scopes
+from heterollm_operator.leader import Elector, LeaseLost, Timing
+from heterollm_operator.lease import ApiLease
+from heterollm_operator.listing import Lister
+from heterollm_operator.metrics import Metrics
+from heterollm_operator.queue import WorkQueue
+from heterollm_operator.store import Key, Store
+from heterollm_operator.watch import Watcher
+from heterollm_operator.worker import Core, Worker
+
+__all__ = ["operate"]
+
+_log = logging.getLogger(__name__)
+
+_EXIT_SECONDS = 3.0
+
+
+class Operator:
+    """All parts of one process."""
+
+    def __init__(self, settings: Settings, core: Core, api: Api) -> None:
+        clock = SystemClock()
+        timing = Timing()
+        self._settings = settings
+        self._leads = asyncio.Event()
+        self._metrics = Metrics()
+        self._queue: WorkQueue[Key] = WorkQueue(clock.monotonic)
+        self._store = Store(self._changed)
+        self._freshness = Freshness(scopes(settings.namespaces), clock.monotonic)
+        self._lister = Lister(api, self._store, self._freshness, clock, settings.namespaces)
+        self._watcher = Watcher(api, settings.namespaces, self._seen, self._freshness)
+        lease = ApiLease(api, self._metrics, settings.lease_namespace, settings.lease_name, timing.request)
+        self._elector = Elector(lease, settings.identity, clock, timing, self._lead)
+        writer = Writer(
+            api,
+            self._store,
+            self._metrics,
+            clock,
+            leading=lambda: self._elector.leading,
+            identity=settings.identity,
+            limit=timing.request,
+        )
+        self._worker = Worker(core, self._store, self._queue, writer, self._metrics, clock, settings.resync)
+        self._health = Health(
+            self._freshness,
+            self._watcher.stale_after,
+            self._elector,
+            self._worker,
+            self._queue,
+            self._store,
+            self._metrics,
+            settings.identity,
+            clock.monotonic,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop`, or until a part fails, which raises its error. Returns with the lease given up."""
+        server = await serve(self._health, self._settings.host, self._settings.port)
+        parts: list[Coroutine[Any, Any, object]] = [stop.wait(), self._lister.run(), self._watch_and_elect()]
+        parts += [self._work() for _ in range(self._settings.workers)]
+        tasks = [asyncio.create_task(part) for part in parts]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._end()
+            await server.cleanup()
+        for task in done:
+            task.result()
+
+    async def _watch_and_elect(self) -> None:
+        await self._lister.wait_served()
+        watching = asyncio.create_task(self._watcher.run())
+        electing = asyncio.create_task(self._elect())
+        try:
+            done, _ = await asyncio.wait((watching, electing), return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            watching.cancel()
+            electing.cancel()
+            await asyncio.gather(watching, electing, return_exceptions=True)
+
+    async def _elect(self) -> None:
+        # Whoever cannot see everything must not keep one that can from leading.
+        await self._freshness.complete.wait()
+        await self._elector.run()
+
+    async def _work(self) -> None:
+        await self._leads.wait()
+        await self._worker.run()
+
+    async def _end(self) -> None:
+        try:
+            await self._elector.release()
+        except ApiError as error:
+            _log.warning("The lease could not be given up: %s", error)
+        await self._watcher.stop(_EXIT_SECONDS)
+
+    def _seen(self, event: str | None, body: dict[str, Any]) -> None:
+        (self._store.remove if event == "DELETED" else self._store.put)(body)
+
+    def _changed(self, key: Key) -> None:
+        if self._leads.is_set():
+            self._queue.add(key)
+
+    def _lead(self) -> None:
+        self._leads.set()
+        for key in self._store.clusters():
+            self._queue.add(key)
+
+
+async def operate(settings: Settings, core: Core) -> int:
+    """Run one operator until SIGTERM or SIGINT (exit status 0), or until it must be restarted (1)."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    api = await Api.connect(settings.kubeconfig)
+    _log.info("Serving %s from %s", ", ".join(settings.namespaces) or "all namespaces", api.server)
+    try:
+        await Operator(settings, core, api).run(stop)
+    except (LeaseLost, NotLeading) as error:
+        _log.error("Ending, to be restarted: %s", error or "the lease was lost")
+        return 1
+    except Exception:
+        _log.exception("Ending, to be restarted")
+        return 1
+    finally:
+        await api.close()
+    _log.info("Ended")
+    return 0

@@ -1,0 +1,125 @@
+"""The work queue: de-duplicated, one worker per key, back-off per key, delayed keys. Knows nothing of Kubernetes."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+__all__ = ["WorkQueue"]
+
+K = TypeVar("K", bound=Hashable)
+
+
+class WorkQueue(Generic[K]):
+    """Keys to look at, in the order in which they became due.
+
+    A key is looked at by one worker at a time; adding it meanwhile makes it due again once that look is done.
+    All times are seconds of `monotonic`; only `get` waits, and it waits by the event loop's clock.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], base: float = 0.5, limit: float = 300.0) -> None:
+        """`base` is the first back-off, doubled with every failure in a row up to `limit`; both in seconds."""
+        self._monotonic = monotonic
+        self._base = base
+        self._limit = limit
+        self._ready: dict[K, float] = {}
+        self._busy: set[K] = set()
+        self._again: dict[K, float] = {}
+        self._due: dict[K, float] = {}
+        self._heap: list[tuple[float, int, K]] = []
+        self._order = itertools.count()
+        self._failures: dict[K, int] = {}
+        self._wake = asyncio.Event()
+
+    def __len__(self) -> int:
+        """Keys due now that no worker has taken."""
+        self._promote()
+        return len(self._ready)
+
+    def add(self, key: K) -> None:
+        """Look at the key as soon as possible."""
+        self._due.pop(key, None)
+        pending = self._again if key in self._busy else self._ready
+        pending.setdefault(key, self._monotonic())
+        self._wake.set()
+
+    def add_after(self, key: K, seconds: float) -> None:
+        """Look at the key in that many seconds, unless it is due earlier anyway."""
+        when = self._monotonic() + seconds
+        if key in self._ready or key in self._again or self._due.get(key, when + 1) <= when:
+            return
+        self._due[key] = when
+        heapq.heappush(self._heap, (when, next(self._order), key))
+        self._compact()
+        self._wake.set()
+
+    def take(self) -> tuple[K, float] | None:
+        """The key due longest and the seconds it waited, or None. The caller must call `done` or `fail` for it."""
+        self._promote()
+        if not self._ready:
+            return None
+        key = next(iter(self._ready))
+        since = self._ready.pop(key)
+        self._busy.add(key)
+        return key, self._monotonic() - since
+
+    async def get(self) -> tuple[K, float]:
+        """As `take`, but waits until a key is due."""
+        while True:
+            self._wake.clear()
+            if (item := self.take()) is not None:
+                return item
+            # Several workers may wake for one key; those that find nothing wait again.
+            try:
+                async with asyncio.timeout(self.next_due()):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    def done(self, key: K, after: float | None = None) -> None:
+        """The look succeeded; the next one is in `after` seconds unless something happens before."""
+        self._failures.pop(key, None)
+        self._release(key)
+        if after is not None:
+            self.add_after(key, after)
+
+    def fail(self, key: K) -> float:
+        """The look failed: look again after the key's back-off, which is returned in seconds."""
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        seconds = min(self._base * 2.0 ** min(failures - 1, 32), self._limit)
+        self._release(key)
+        self.add_after(key, seconds)
+        return seconds
+
+    def next_due(self) -> float | None:
+        """Seconds until a delayed key becomes due; None when there is none."""
+        self._drop_stale()
+        return max(0.0, self._heap[0][0] - self._monotonic()) if self._heap else None
+
+    def _release(self, key: K) -> None:
+        self._busy.remove(key)
+        if key in self._again:
+            self._ready[key] = self._again.pop(key)
+            self._wake.set()
+
+    def _promote(self) -> None:
+        """Move delayed keys whose time has come to the ready ones."""
+        while (seconds := self.next_due()) is not None and seconds <= 0:
+            when, _, key = heapq.heappop(self._heap)
+            del self._due[key]
+            pending = self._again if key in self._busy else self._ready
+            pending.setdefault(key, when)
+
+    def _compact(self) -> None:
+        """Rebuild the heap once most of it is stale: without it, every look would leave an entry for a resync."""
+        if len(self._heap) > 2 * len(self._due) + 64:
+            self._heap = [entry for entry in self._heap if self._due.get(entry[2]) == entry[0]]
+            heapq.heapify(self._heap)
+
+    def _drop_stale(self) -> None:
+        """Forget heap entries whose key was added at once or moved to an earlier time."""
+        while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
+            heapq.heappop(self._heap)

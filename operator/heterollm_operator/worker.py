@@ -1,0 +1,148 @@
+"""One look at a cluster: gather what is observed, let the core decide, carry the outcome out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from heterollm_controllers.outcome import Config, Observed, Outcome
+from heterollm_operator.apply import NotLeading, Refused, Stale, Writer
+from heterollm_operator.client import ApiError
+from heterollm_operator.clock import Clock
+from heterollm_operator.kinds import CLUSTER
+from heterollm_operator.metrics import Metrics
+from heterollm_operator.queue import WorkQueue
+from heterollm_operator.store import Body, Key, Store
+
+__all__ = ["Core", "Worker"]
+
+_log = logging.getLogger(__name__)
+
+_VERDICTS = 1024
+"""Dry-run answers kept; one per distinct patched template."""
+
+Reconcile = Callable[[Observed, Config, datetime], Outcome]
+Digest = Callable[[Mapping[str, Any]], str]
+
+
+class Core:
+    """The pure functions and their constants, so that tests can put others in their place."""
+
+    def __init__(self, reconcile: Reconcile, digest: Digest, config: Config) -> None:
+        self.reconcile = reconcile
+        self.digest = digest
+        self.config = config
+
+
+class Worker:
+    """Takes keys from the queue, one after the other. Several run side by side and share everything here."""
+
+    def __init__(
+        self,
+        core: Core,
+        store: Store,
+        queue: WorkQueue[Key],
+        writer: Writer,
+        metrics: Metrics,
+        clock: Clock,
+        resync: float,
+    ) -> None:
+        """`resync` is the longest time between two looks at a cluster, in seconds."""
+        self._core = core
+        self._store = store
+        self._queue = queue
+        self._writer = writer
+        self._metrics = metrics
+        self._clock = clock
+        self._resync = resync
+        self._verdicts: OrderedDict[str, str | None] = OrderedDict()
+        self._failures: dict[Key, str] = {}
+        self.since: dict[Key, float] = {}
+        """When each look now under way began (monotonic seconds): a hung worker shows here."""
+
+    async def run(self) -> None:
+        """Look at due clusters, for ever. Ends with NotLeading once the lease is lost."""
+        while True:
+            key, waited = await self._queue.get()
+            self._metrics.queue_latency.observe(waited)
+            self.since[key] = self._clock.monotonic()
+            try:
+                result = await self._look_safely(key)
+            finally:
+                started = self.since.pop(key)
+            self._metrics.reconcile_duration.observe(self._clock.monotonic() - started)
+            self._metrics.reconciles.labels(result).inc()
+            # A look that never waited would otherwise keep leader election from its turn.
+            await asyncio.sleep(0)
+
+    async def _look_safely(self, key: Key) -> str:
+        """Look, and tell the queue how it went. Returns the result for the metrics."""
+        try:
+            result, after = await self.look(key)
+        except Stale as error:
+            _log.info("Looking again: %s", error, extra={"cluster": str(key)})
+            self._queue.fail(key)
+            return "stale"
+        except (ApiError, Refused) as error:
+            self._failures[key] = str(error)
+            seconds = self._queue.fail(key)
+            _log.warning("Looking again in %.1f s: %s", seconds, error, extra={"cluster": str(key)})
+            return "failed"
+        except NotLeading:
+            raise
+        except Exception:
+            # A defect, met by this one cluster: the others must go on.
+            seconds = self._queue.fail(key)
+            _log.exception("Defect; looking again in %.1f s", seconds, extra={"cluster": str(key)})
+            return "defect"
+        self._queue.done(key, after)
+        return result
+
+    async def look(self, key: Key) -> tuple[str, float | None]:
+        """One look; returns its result and the seconds until the next one."""
+        cluster = self._store.get(CLUSTER, key.namespace, key.name)
+        if cluster is None or "deletionTimestamp" in cluster["metadata"]:
+            # Its children go with it, by their owner references.
+            self._failures.pop(key, None)
+            return "gone", None
+        failure = self._failures.get(key)
+        observed = Observed(cluster, self._store.children(key), MappingProxyType(self._verdicts), failure)
+        outcome = self._core.reconcile(observed, self._core.config, self._clock.utc())
+        if outcome.check:
+            await self._check(key, outcome)
+            return "checked", 0.0
+        await self._carry_out(cluster, outcome)
+        if self._failures.pop(key, None) is not None:
+            return "recovered", 0.0  # at once, for the status to say so
+        resync = self._resync * random.uniform(0.9, 1.1)
+        return "done", resync if outcome.requeue_after is None else min(resync, outcome.requeue_after)
+
+    async def _check(self, key: Key, outcome: Outcome) -> None:
+        for manifest in outcome.check:
+            self._verdicts[self._core.digest(manifest)] = await self._writer.check(key.namespace, manifest)
+        while len(self._verdicts) > _VERDICTS:
+            self._verdicts.popitem(last=False)
+
+    async def _carry_out(self, cluster: Body, outcome: Outcome) -> None:
+        """Record before acting: nothing below the status is done unless the status is stored."""
+        if outcome.status != cluster.get("status", {}):
+            await self._writer.status(cluster, outcome.status)
+        for event in outcome.events:
+            await self._writer.event(cluster, event)
+        refusals = []
+        for manifest in outcome.apply:
+            try:
+                await self._writer.apply(cluster, manifest)
+            except Refused as refusal:
+                # Somebody else's object in one place must not stop what serves from being looked after.
+                refusals.append(str(refusal))
+        for target in outcome.delete:
+            await self._writer.delete(cluster["metadata"]["namespace"], target)
+        if refusals:
+            raise Refused("; ".join(refusals))
