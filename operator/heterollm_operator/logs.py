@@ -35,4 +35,6 @@ def configure(level: str) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     if logging.getLogger().level > logging.DEBUG:
         logging.getLogger("kopf").setLevel(logging.WARNING)
+        # Kopf warns that it leaves signals alone outside the main thread, which is what we want of it.
+        logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
         logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
