@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -50,31 +50,38 @@ def differs(wanted: Mapping[str, Any], live: Mapping[str, Any] | None) -> bool:
 
 
 def contained(wanted: Any, live: Any) -> bool:
-    """Whether everything wanted is in the live value; quantities compare by value ("1000m" is "1")."""
-    if isinstance(wanted, Mapping):
-        return isinstance(live, Mapping) and all(
-            contained(value, live.get(key)) for key, value in wanted.items() if not _empty(value) or key in live
+    """Whether everything wanted is in the live value; quantities compare by value ("1000m" is "1").
+
+    Both are JSON data: plain dicts and lists, whose types are tested as such because this runs over every object of
+    every look.
+    """
+    if wanted == live:
+        return True
+    if isinstance(wanted, dict):
+        return isinstance(live, dict) and all(
+            # The API server drops empty maps, lists and strings of optional fields.
+            contained(value, live.get(key))
+            for key, value in wanted.items()
+            if key in live or value not in _EMPTY
         )
-    if isinstance(wanted, Sequence) and not isinstance(wanted, str):
-        return isinstance(live, Sequence) and _list_contained(wanted, live)
-    return bool(wanted == live) or _same_quantity(wanted, live)
+    if isinstance(wanted, list):
+        return isinstance(live, list) and _list_contained(wanted, live)
+    return _same_quantity(wanted, live)
 
 
-def _empty(value: Any) -> bool:
-    # The API server drops empty maps, lists and strings of optional fields.
-    return value is None or (isinstance(value, Mapping | Sequence) and len(value) == 0)
+_EMPTY: tuple[Any, ...] = (None, {}, [], "")
 
 
-def _list_contained(wanted: Sequence[Any], live: Sequence[Any]) -> bool:
+def _list_contained(wanted: list[Any], live: list[Any]) -> bool:
     key = _merge_key(wanted)
     if key is None:
         return len(wanted) == len(live) and all(contained(a, b) for a, b in zip(wanted, live, strict=True))
-    by_key = {item.get(key): item for item in live if isinstance(item, Mapping)}
+    by_key = {item.get(key): item for item in live if isinstance(item, dict)}
     return all(contained(item, by_key.get(item[key])) for item in wanted)
 
 
-def _merge_key(items: Sequence[Any]) -> str | None:
-    if not items or not all(isinstance(item, Mapping) for item in items):
+def _merge_key(items: list[Any]) -> str | None:
+    if not items or not all(isinstance(item, dict) for item in items):
         return None
     for key in _MERGE_KEYS:
         if all(key in item for item in items) and len({str(item[key]) for item in items}) == len(items):

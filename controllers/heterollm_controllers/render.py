@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import BaseModel
 
 from heterollm_controllers import names
 from heterollm_controllers.diff import digest
@@ -36,14 +38,12 @@ _PACKAGED = Path(__file__).parent / "templates"
 _TEMPLATES = _PACKAGED if _PACKAGED.exists() else Path(__file__).parents[2] / "manifests" / "templates"
 
 
-def _json(value: Any) -> str:
-    # Tuples of models become lists of their wire form.
-    return json.dumps(value, default=lambda model: model.model_dump(mode="json", by_alias=True, exclude_none=True))
-
-
 _ENVIRONMENT = Environment(
-    loader=FileSystemLoader(_TEMPLATES), undefined=StrictUndefined, finalize=_json, autoescape=False
+    loader=FileSystemLoader(_TEMPLATES), undefined=StrictUndefined, finalize=json.dumps, autoescape=False
 )
+
+_REMEMBERED = 2048
+"""Rendered templates kept. An unchanged cluster is looked at often and needs about one per template and tier."""
 
 
 class Cluster:
@@ -75,9 +75,19 @@ class Cluster:
         return chosen | {f"{names.GROUP}/{key}": value for key, value in more.items()}
 
 
-def _render(template: str, **values: Any) -> list[Manifest]:
-    text = _ENVIRONMENT.get_template(template).render(**values)
-    return [document for document in yaml.load_all(text, Loader=yaml.CSafeLoader) if document]
+def _render(template: str, **values: Any) -> tuple[Manifest, ...]:
+    """The documents of a template. Models reach it in their wire form; what comes back is shared: never change it."""
+    return _documents(template, json.dumps(values, default=_wire))
+
+
+def _wire(model: BaseModel) -> Any:
+    return model.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _documents(template: str, values: str) -> tuple[Manifest, ...]:
+    text = _ENVIRONMENT.get_template(template).render(**json.loads(values))
+    return tuple(document for document in yaml.load_all(text, Loader=yaml.CSafeLoader) if document)
 
 
 def cluster_objects(cluster: Cluster, spec: HeteroLLMClusterSpec, config: Config) -> list[Manifest]:
@@ -161,11 +171,11 @@ def engine_body(cluster: Cluster, spec: HeteroLLMClusterSpec, tier: Tier, sizing
         http_port=HTTP_PORT,
         dist_port=DIST_PORT,
     )
-    if tier.pod_template:
-        template = strategic_merge(body["spec"]["template"], tier.pod_template)
-        template["metadata"]["labels"] = {**template["metadata"].get("labels", {}), **labels}
-        body["spec"]["template"] = template
-    return body
+    if not tier.pod_template:
+        return body
+    template = strategic_merge(body["spec"]["template"], tier.pod_template)
+    metadata = {**template["metadata"], "labels": {**template["metadata"].get("labels", {}), **labels}}
+    return {**body, "spec": {**body["spec"], "template": {**template, "metadata": metadata}}}
 
 
 def _environment(spec: HeteroLLMClusterSpec, tier: Tier, sizing: Sizing) -> list[dict[str, Any]]:
