@@ -74,8 +74,9 @@ class Options:
 
     def integer(self, name: str, default: int, minimum: int = 0) -> int:
         """A whole number not below ``minimum``."""
+        text = self.text(name, str(default))
         try:
-            value = int(self.text(name, str(default)))
+            value = int(text)
         except ValueError:
             raise CommandLineError(f"--{name.replace('_', '-')} takes a whole number") from None
         if value < minimum:
@@ -84,8 +85,9 @@ class Options:
 
     def number(self, name: str, default: float) -> float:
         """A positive number or zero."""
+        text = self.text(name, str(default))
         try:
-            value = float(self.text(name, str(default)))
+            value = float(text)
         except ValueError:
             raise CommandLineError(f"--{name.replace('_', '-')} takes a number") from None
         if not 0 <= value < float("inf"):

@@ -84,7 +84,7 @@ class _OpenAIFormat(Format):
         }
 
     def _chunk(self, turn: Turn, choice: Json) -> Json:
-        return {**self._envelope(turn, [choice], self.chunk_name), "usage": None}
+        return self._envelope(turn, [choice], self.chunk_name)
 
     def _usage_chunk(self, turn: Turn) -> Json:
         return {**self._envelope(turn, [], self.chunk_name), "usage": usage([turn])}
@@ -114,16 +114,16 @@ class ChatFormat(_OpenAIFormat):
 
     def piece(self, turn: Turn, text: str, sent: str) -> Json:
         del sent
-        return self._delta(turn, {"role": None, "content": text}, None)
+        return self._delta(turn, {"content": text}, None)
 
     def closing(self, turn: Turn, text: str, include_usage: bool) -> list[Json]:
-        last = self._delta(turn, {"role": None, "content": None}, turn.finish_reason)
+        last = self._delta(turn, {}, turn.finish_reason)
         return [last, self._usage_chunk(turn)] if include_usage else [last]
 
     def _delta(self, turn: Turn, delta: Json, finish: str | None) -> Json:
         choice: Json = {
             "index": 0,
-            "delta": {**delta, "reasoning_content": None},
+            "delta": {"reasoning_content": None, **delta},
             "logprobs": None,
             "finish_reason": finish,
             "matched_stop": None,
