@@ -1,22 +1,32 @@
 # HeteroLLM. `make help` lists what can be done.
 SHELL := /bin/bash
 VENV ?= .venv
-PY := $(VENV)/bin/python
+PY := PYTHONPATH=. $(VENV)/bin/python
 STAMP := $(VENV)/.installed-$(shell cat requirements/dev.txt pyproject.toml | sha256sum | cut -c1-16)
+ENGINE ?= simulated
+TEXT ?= What is 2 + 2?
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv check lint types unit test generate lock clean
+.PHONY: help venv demo demo-down ask test lint types unit tools generate lock e2e-sglang soak bench-reconcile \
+	bench-engine-sim clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
-venv: $(STAMP) ## Make the virtual environment from the hashed lock
-$(STAMP): requirements/dev.txt pyproject.toml
-	@bash requirements/make-venv.sh $(VENV)
-	@rm -f $(VENV)/.installed-* && touch $@
+demo: venv ## Everything on an embedded Kubernetes, end to end (as root); ENGINE=sglang runs the real SGLang
+	@$(PY) -m e2e.demo up --engine $(ENGINE)
 
-lint: venv ## Style, import contract
+ask: venv ## One chat request to the running demo: make ask TEXT='...'
+	@$(PY) -m e2e.demo ask $(call quote,$(TEXT))
+
+demo-down: venv ## Remove everything the demo started
+	@$(PY) -m e2e.demo down
+
+test: venv lint types tools ## All tests that must pass: style, types, units, a real API server, a real node
+	$(PY) -m pytest
+
+lint: venv ## Style and import contract
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	PYTHONPATH=operator:controllers $(VENV)/bin/lint-imports
@@ -24,13 +34,39 @@ lint: venv ## Style, import contract
 types: venv ## Strict types
 	$(VENV)/bin/mypy
 
-generate: venv ## Regenerate the committed generated files (CRD, install manifests)
-	PYTHONPATH=operator:controllers $(PY) -m heterollm_operator.cli crd > crds/heterollmclusters.yaml
+unit: venv ## The tests that need neither a control plane nor root, in a minute or two
+	$(PY) -m pytest -m 'not apiserver and not node'
 
-lock: ## Recompile the hashed locks from requirements/*.in
+tools: venv ## Build what the embedded Kubernetes consists of (cached by content)
+	@$(PY) -m e2e.cluster build
+
+generate: venv ## Regenerate the committed generated files: CRD, chart copy, plain manifests
+	$(VENV)/bin/heterollm crd > crds/heterollmclusters.yaml
+	$(PY) -m helm.render
+
+e2e-sglang: venv ## The real SGLang answers on both tiers, through the routing Service (as root, about 6 GB of disk)
+	$(PY) -m pytest e2e/sglang -v
+
+soak: venv tools ## Ten minutes of a steady cluster with forced looks: not one write
+	SOAK_SECONDS=600 $(PY) -m pytest tests/apiserver/test_steady_cluster.py -v
+
+bench-reconcile: venv tools ## 200 clusters applied at once, beside a plain server-side-apply loop
+	@$(PY) -m e2e.bench.reconcile
+
+bench-engine-sim: venv ## Requests per second of one simulated engine
+	@$(PY) -m e2e.bench.engine_sim
+
+venv: $(STAMP) ## Make the virtual environment from the hashed lock
+$(STAMP): requirements/dev.txt pyproject.toml
+	@bash requirements/make-venv.sh $(VENV)
+	@rm -f $(VENV)/.installed-* && touch $@
+
+lock: venv ## Recompile the hashed locks from requirements/*.in
 	cd requirements && for f in runtime dev; do \
 	  ../$(VENV)/bin/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal \
 	    --python-version 3.11 $$f.in -o $$f.txt; done
 
 clean: ## Remove the virtual environment and caches of this checkout
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis .state
+
+quote = '$(subst ','\'',$(1))'

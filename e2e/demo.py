@@ -61,7 +61,7 @@ def run(engine: str) -> None:
     step("images: operator, router (Envoy), engines")
     stack.load_images(["operator", "router", ENGINE_IMAGES[engine]])
     step("helm install heterollm")
-    install(stack.layout.kubeconfig, "heterollm-system", {}, print_report)
+    install(stack.layout.kubeconfig, "heterollm-system", {}, report=print_report)
     sample = ROOT / "manifests" / "samples" / f"demo-{engine}.yaml"
     step(f"kubectl apply -f {sample.relative_to(ROOT)}")
     print_report(stack.kubectl("apply", "-n", NAMESPACE, "-f", str(sample)).strip())

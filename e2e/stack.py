@@ -104,7 +104,7 @@ class Stack:
                 said.append(line)
                 self.report(line)
             current = condition.get("observedGeneration") == found["metadata"]["generation"]
-            return current and condition["status"] == "True"
+            return bool(current and condition["status"] == "True")
 
         wait_until(ready, seconds, lambda: f"{cluster} is not Ready after {seconds:.0f} s: {said[-1]}")
 
