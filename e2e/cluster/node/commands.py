@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import TypeAlias
 
 from e2e.cluster.cache import print_report
 from e2e.cluster.node.cgroups import CgroupTree
@@ -21,7 +22,7 @@ from e2e.cluster.node.up import Devices, up
 
 __all__ = ["add_parser", "running_cluster"]
 
-_Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+_Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def running_cluster(layout: Layout) -> Daemons:
@@ -38,7 +39,8 @@ def add_parser(subparsers: _Subparsers) -> None:
     parser = _add(subparsers, "up", "start a cluster with a real node (needs root)", _up)
     parser.add_argument("--gpus", type=int, default=8, help="GPUs advertised by each node (default: %(default)s)")
     parser.add_argument("--fake-nodes", type=int, default=0, help="further nodes without a machine (default: 0)")
-    _add(subparsers, "down", "stop the cluster and remove all traces of it", _down)
+    parser = _add(subparsers, "down", "stop the cluster and remove all traces of it", _down)
+    parser.add_argument("--purge", action="store_true", help="also remove the images loaded, kept for the next start")
     _add(subparsers, "status", "say what runs", _status)
     parser = _add(subparsers, "exec", "run a command in the cluster's network, with its DNS", _exec)
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND")
@@ -65,7 +67,7 @@ def _up(arguments: argparse.Namespace) -> int:
 
 
 def _down(arguments: argparse.Namespace) -> int:
-    removed = down(Layout(arguments.name), print_report)
+    removed = down(Layout(arguments.name), print_report, purge=arguments.purge)
     print(f"cluster {arguments.name}: {'removed' if removed else 'nothing to remove'}")
     return 0
 

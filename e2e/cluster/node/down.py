@@ -12,11 +12,18 @@ from e2e.cluster.node.layout import Layout
 __all__ = ["down", "end_processes", "remove_everything"]
 
 
-def down(layout: Layout, report: Report) -> bool:
-    """Stop the cluster and remove its state; return False when there is nothing to remove."""
+def down(layout: Layout, report: Report, *, purge: bool = False) -> bool:
+    """Stop the cluster and remove its state; return False when there is nothing to remove.
+
+    `purge` removes the images loaded into it, too, which otherwise wait for the next start.
+    """
     require_root()
     with locked(layout.lock, report):
-        return remove_everything(layout)
+        removed = remove_everything(layout)
+        if purge and layout.images.exists():
+            shutil.rmtree(layout.images)
+            removed = True
+        return removed
 
 
 def remove_everything(layout: Layout) -> bool:

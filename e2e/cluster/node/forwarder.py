@@ -17,7 +17,7 @@ _CHUNK_BYTES = 65536
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Pass on one direction of a connection, its end included."""
-    with contextlib.suppress(ConnectionError):
+    with contextlib.suppress(OSError):
         while data := await reader.read(_CHUNK_BYTES):
             writer.write(data)
             await writer.drain()

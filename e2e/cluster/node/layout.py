@@ -32,7 +32,7 @@ API_PORT = 6443
 
 @dataclass(frozen=True)
 class Layout:
-    """The folders of the cluster `name`; all it writes is below `state`, and `down` removes that."""
+    """The folders of the cluster `name`; all it writes but images is below `state`, which `down` removes."""
 
     name: str = DEFAULT_NAME
 
@@ -45,6 +45,11 @@ class Layout:
     def lock(self) -> Path:
         """The file locked by `up` and `down`, beside the state because it outlives it."""
         return cache_dir() / "clusters" / f"{self.name}.lock"
+
+    @property
+    def images(self) -> Path:
+        """containerd's own folder, a cache: a cluster of this name finds its images loaded when it starts again."""
+        return cache_dir() / "clusters" / f"{self.name}.images"
 
     @property
     def cgroup(self) -> str:

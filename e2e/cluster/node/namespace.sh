@@ -2,9 +2,9 @@
 # The first process of a cluster's own mount, network and process namespaces: it builds a private view of the machine
 # and becomes the reaper. When it ends, the kernel ends everything in the namespaces and removes all that is made here.
 #
-# usage: namespace.sh STATE_FOLDER NODE_ADDRESS PREFIX_LENGTH CLUSTER_DOMAIN REAPER
+# usage: namespace.sh STATE_FOLDER IMAGES_FOLDER REAPER NODE_ADDRESS PREFIX_LENGTH CLUSTER_DOMAIN
 set -eu
-state=$1 address=$2 prefix=$3 domain=$4 reaper=$5
+state=$1 images=$2 reaper=$3 address=$4 prefix=$5 domain=$6
 
 # Mounts of the host arrive here, those made here stay here (the caller chose "slave"); among us they are shared.
 mount --make-rshared /
@@ -18,10 +18,12 @@ mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/lock
 
 # Overlays do not stack well, so what holds containers and volumes is on the disk itself.
-for program in containerd kubelet; do
-  mkdir -p "$state/$program" "/var/lib/$program"
-  mount --bind "$state/$program" "/var/lib/$program"
-done
+disk() {
+  mkdir -p "$1" "$2"
+  mount --bind "$1" "$2"
+}
+disk "$images" /var/lib/containerd
+disk "$state/kubelet" /var/lib/kubelet
 
 # The kubelet insists on these values and would set them for the whole machine. It finds them set already.
 mkdir /run/kernel

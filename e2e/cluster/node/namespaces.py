@@ -36,15 +36,8 @@ class Namespaces:
             raise NodeError(
                 f"the cluster's folder {state} must not be below {', '.join(_REPLACED)}: set HETEROLLM_CACHE"
             )
-        script = [
-            "sh",
-            str(_SCRIPT),
-            str(state),
-            NODE_ADDRESS,
-            NODE_NETWORK.partition("/")[2],
-            CLUSTER_DOMAIN,
-            str(reaper),
-        ]
+        script = ["sh", str(_SCRIPT), str(state), str(layout.images.resolve()), str(reaper)]
+        script += [NODE_ADDRESS, NODE_NETWORK.partition("/")[2], CLUSTER_DOMAIN]
         unshare = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
         log = layout.logs / "namespace.log"
         with log.open("ab") as output:
