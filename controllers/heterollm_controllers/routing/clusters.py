@@ -35,13 +35,17 @@ def tier_engines(tier: TierRoute, *, last: bool) -> Json:
         "common_lb_config": {
             # Unhealthy engines get nothing, however few are left: the next tier serves instead.
             "healthy_panic_threshold": {"value": 0},
+            # Changes of health count at once; by default they wait for a second, in which a new engine is unused.
+            "update_merge_window": "0s",
             # Same prefix, same engine, as long as it has at most 1.5 times the average load.
             "consistent_hashing_lb_config": {"hash_balance_factor": 150},
         },
-        # An engine taken out of the policy gets no more requests, though it still answers health checks while it drains.
+        # An engine taken out of the policy gets no more requests, though it still answers checks while it drains.
         "ignore_health_on_host_removal": True,
-        # What runs on an engine that hangs is ended, and thereby retried.
-        "close_connections_on_host_health_failure": True,
+        # A node that vanished without closing its connections is noticed after about 25 s; its requests are retried.
+        "upstream_connection_options": {
+            "tcp_keepalive": {"keepalive_time": 10, "keepalive_interval": 5, "keepalive_probes": 3}
+        },
         "health_checks": [_ready_check()],
         "outlier_detection": _outlier_detection(last),
         "circuit_breakers": _limits(tier.max_requests),
@@ -49,7 +53,7 @@ def tier_engines(tier: TierRoute, *, last: bool) -> Json:
             _HTTP_OPTIONS: typed(
                 _HTTP_OPTIONS,
                 explicit_http_config={"http_protocol_options": {}},
-                # Below the 5 s after which the engine's server closes idle connections: a request sent into that is lost.
+                # Below the 5 s after which the engine's server closes idle connections: what is sent into that is lost.
                 common_http_protocol_options={"idle_timeout": "3s"},
             )
         },
@@ -88,7 +92,11 @@ def attempts(tiers: Sequence[TierRoute]) -> Json:
 
 
 def _ready_check() -> Json:
-    """A hang is noticed within about 15 s; a busy engine has three times 3 s to answer."""
+    """A hang is noticed within about 15 s; a busy engine has three times 3 s to answer.
+
+    Failed checks turn new requests away. What runs on the engine goes on (Envoy closes no HTTP connections for them),
+    which is right while it drains; if it hangs, it is ended by its restart or by the route's idle limit.
+    """
     return {
         "interval": "2s",
         "no_traffic_interval": "2s",
@@ -110,17 +118,20 @@ def _outlier_detection(last: bool) -> Json:
         "consecutive_local_origin_failure": 3,
         "enforcing_success_rate": 0,
         "enforcing_local_origin_success_rate": 0,
-        # /ready says nothing about answers: without this, an engine that fails every request is back with the next check.
+        # /ready says nothing about answers: else an engine that fails all requests is back with the next check.
         "successful_active_health_check_uneject_host": False,
     }
 
 
 def _limits(requests: int) -> Json:
-    """Every kind at the same number: an engine that dies makes all its requests retries at once."""
+    """At most this many requests in flight; all of them may be retries, as when an engine dies.
+
+    Twice the connections: with none to spare, a request too many would wait in the router instead of being refused.
+    """
     return {
         "thresholds": [
             {
-                "max_connections": requests,
+                "max_connections": 2 * requests,
                 "max_pending_requests": requests,
                 "max_requests": requests,
                 "max_retries": requests,

@@ -16,8 +16,8 @@ __all__ = ["envoy_files"]
 def envoy_files(policy: RoutingPolicy, version: int) -> dict[str, str]:
     """Envoy's resource files, name -> JSON text.
 
-    The listener is the same for every policy: a changed listener would close long streams, so everything that varies is in
-    the routes, clusters and endpoints.
+    The listener is the same for every policy: a changed listener would close long streams, so everything that varies
+    is in the routes, clusters and endpoints.
     """
     tiers = policy.tiers
     clusters = [tier_engines(tier, last=tier is tiers[-1]) for tier in tiers]

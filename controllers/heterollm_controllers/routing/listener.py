@@ -44,7 +44,7 @@ def _connection_manager() -> Json:
         internal_address_config={},
         normalize_path=True,
         merge_slashes=True,
-        # A silent hour, both ways, ends a stream; there is no limit on its length.
+        # A silent hour, all attempts together, ends a request; there is no limit on its length.
         stream_idle_timeout="3600s",
         # For slow senders: the head within 15 s, the whole request within 5 minutes.
         request_headers_timeout="15s",

@@ -42,3 +42,6 @@ class RoutingPolicy:
     """Cheapest first."""
     complexity_threshold: float = 0.7
     """Score in [0, 1] above which an `auto` request goes to the last tier."""
+    attempt_idle_limit: float = 600.0
+    """Seconds without a byte after which an attempt is given up and retried. An answer that is not streamed has no byte
+    before its end, so this must exceed the longest of them."""

@@ -20,10 +20,8 @@ __all__ = ["CHOOSE_FILTER", "route_configuration"]
 CHOOSE_FILTER = "choose"
 """Name of the listener's Lua filter, under which routes give it its data."""
 
-_CHAT = {
-    "safe_regex": {"regex": "/v1/(chat/)?completions"},
-    "headers": [{"name": ":method", "string_match": {"exact": "POST"}}],
-}
+_PATHS: Json = {"safe_regex": {"regex": "/v1/(chat/)?completions"}}
+_POST: Json = {"name": ":method", "string_match": {"exact": "POST"}}
 _LUA_ROUTE = "envoy.extensions.filters.http.lua.v3.LuaPerRoute"
 _BODY_LIMIT = 1 << 20
 """Largest answer (bytes) the router gives by itself; the list of models is a few kilobytes."""
@@ -74,31 +72,32 @@ def _model_names(policy: RoutingPolicy) -> list[str]:
 
 
 def _chat_routes(policy: RoutingPolicy) -> list[Json]:
-    undecided = _answer(_CHAT, 500, "The router could not choose a tier for this request.")
+    undecided = _answer({**_PATHS, "headers": [_POST]}, 500, "The router could not choose a tier for this request.")
     # This one alone keeps the filter on: it is what a request matches before the filter has named its tier.
     del undecided["typed_per_filter_config"]
-    return [*(_tier_route(tier) for tier in policy.tiers), undecided]
+    return [*(_tier_route(tier, policy.attempt_idle_limit) for tier in policy.tiers), undecided]
 
 
-def _tier_route(tier: TierRoute) -> Json:
+def _tier_route(tier: TierRoute, idle_limit: float) -> Json:
     named = {"name": TIER_HEADER, "string_match": {"exact": tier.name}}
     return {
-        "match": {**_CHAT, "headers": [*_CHAT["headers"], named]},
+        "match": {**_PATHS, "headers": [_POST, named]},
         "route": {
             "cluster": attempts_cluster(tier.name),
-            # An answer takes as long as it takes; a hang ends by failed health checks.
+            # An answer takes as long as it takes.
             "timeout": "0s",
             "hash_policy": [{"header": {"header_name": HASH_HEADER}}],
             "retry_policy": {
                 "retry_on": "5xx,reset,connect-failure,refused-stream",
                 "num_retries": ATTEMPTS - 1,
+                "per_try_idle_timeout": f"{idle_limit:.3f}s",
                 "retry_host_predicate": [
                     {
                         "name": "envoy.retry_host_predicates.previous_hosts",
                         "typed_config": typed("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
                     }
                 ],
-                # Draws until another engine than the failed ones comes up; with two engines each draw succeeds half the time.
+                # Draws until another engine than the failed ones comes up; of two, each draw hits it half the time.
                 "host_selection_retry_max_attempts": 16,
             },
         },

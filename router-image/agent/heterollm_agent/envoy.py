@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 from collections.abc import Mapping
 from urllib.parse import SplitResult, quote
 
@@ -51,6 +52,17 @@ class Envoy:
         except EnvoyAway:
             return False
         return all(version_of(stats, kind) for kind in _VERSIONS)
+
+    def healthy(self, cluster: str) -> set[tuple[str, int]]:
+        """Addresses and ports of a cluster's hosts that pass their checks."""
+        listing = json.loads(self._ask("GET", f"/clusters?format=json&filter=^{quote(cluster)}$"))
+        found = set()
+        for status in listing.get("cluster_statuses", ()):
+            for host in status.get("host_statuses", ()) if status["name"] == cluster else ():
+                address = host["address"]["socket_address"]
+                if "failed_active_health_check" not in host["health_status"]:
+                    found.add((address["address"], address["port_value"]))
+        return found
 
     def active_requests(self) -> int:
         """Requests in flight (number)."""

@@ -6,6 +6,7 @@ import logging
 import random
 import threading
 import time
+from functools import partial
 
 from heterollm_agent.keeper import Keeper
 from heterollm_agent.policy import read_seed
@@ -38,7 +39,7 @@ class Follower(threading.Thread):
     def run(self) -> None:
         pause = _FIRST_PAUSE
         while True:
-            self._keeper.show_seed(lambda: read_seed(self._settings.seed_dir))
+            self._keeper.show_seed(partial(read_seed, self._settings.seed_dir))
             heard = self._heard
             try:
                 self._follow()
@@ -52,5 +53,4 @@ class Follower(threading.Thread):
         for configmap in watch(self._settings):
             self._heard = time.monotonic()
             if configmap is not None:
-                # Bound now: the next event would replace the name before a late call.
-                self._keeper.show_live(lambda found=configmap: policy_of(found))
+                self._keeper.show_live(partial(policy_of, configmap))

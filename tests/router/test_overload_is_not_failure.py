@@ -1,0 +1,44 @@
+"""Fact 1: an engine whose queue is full is not a broken engine."""
+
+from __future__ import annotations
+
+import aiohttp
+
+from tests.router.engine import Engine, error, ok, queue_full
+from tests.router.envoy import Envoy, chat, policy, tier
+
+
+async def test_a_full_queue_is_answered_429_without_ejection_or_spill() -> None:
+    async with Engine("s0", queue_full) as first, Engine("s1", queue_full) as second, Engine("l0") as large:
+        tiers = policy(tier("small", first, second), tier("large", large))
+        async with Envoy(tiers) as envoy, aiohttp.ClientSession(envoy.url) as client:
+            for number in range(30):
+                answer = await client.post("/v1/chat/completions", json=chat(f"question {number}"))
+                assert answer.status == 429
+                assert answer.headers["retry-after"] == "1"
+                assert (await answer.json())["error"]["code"] == "overloaded"
+            ejections = await envoy.stats("ejections_(active|enforced_total)$")
+            assert ejections
+            assert set(ejections.values()) == {0}
+            assert len(first.requests) + len(second.requests) == 30, "an overload answer must not be retried"
+            assert not large.requests
+
+            first.answer = second.answer = ok
+            answer = await client.post("/v1/chat/completions", json=chat())
+            assert (answer.status, answer.headers["x-llm-tier"]) == (200, "small")
+
+
+async def test_a_real_503_is_retried_spilled_and_ejected() -> None:
+    """The other side of the fact: what is not a full queue still counts as failure."""
+    async with Engine("s0", error) as small, Engine("l0") as large:
+        tiers = policy(tier("small", small), tier("large", large))
+        async with Envoy(tiers) as envoy, aiohttp.ClientSession(envoy.url) as client:
+            for _ in range(5):
+                answer = await client.post("/v1/chat/completions", json=chat())
+                assert (answer.status, answer.headers["x-llm-tier"]) == (200, "large")
+            assert (await envoy.stats("tier_small.outlier_detection.ejections_active"))[
+                "cluster.tier_small.outlier_detection.ejections_active"
+            ] == 1
+            tried = len(small.requests)
+            await client.post("/v1/chat/completions", json=chat())
+            assert len(small.requests) == tried

@@ -1,0 +1,120 @@
+"""A policy changes under load without one failed request, and a refused one changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+
+import aiohttp
+import pytest
+
+from heterollm_agent.apply import Refused
+from heterollm_controllers.routing import RoutingPolicy
+from tests.router.engine import Engine, slow
+from tests.router.envoy import Envoy, chat, policy, tier
+
+
+class Load:
+    """Requests one after another, from several clients, until stopped."""
+
+    def __init__(self, client: aiohttp.ClientSession, **request: str) -> None:
+        self._client = client
+        self._request = request
+        self._stop = asyncio.Event()
+        self.statuses: list[int] = []
+
+    async def __aenter__(self) -> Load:
+        self._tasks = [asyncio.create_task(self._run(number)) for number in range(4)]
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._stop.set()
+        await asyncio.gather(*self._tasks)
+
+    async def _run(self, number: int) -> None:
+        while not self._stop.is_set():
+            body = chat(f"client {number}, request {len(self.statuses)}", **self._request)
+            async with self._client.post("/v1/chat/completions", json=body) as answer:
+                await answer.read()
+                self.statuses.append(answer.status)
+
+
+async def test_no_request_fails_while_engines_and_tiers_come_and_go() -> None:
+    async with AsyncExitStack() as stack:
+        a, b, c, large = [await stack.enter_async_context(Engine(name)) for name in ("a", "b", "c", "l")]
+        policies: list[RoutingPolicy] = [
+            policy(tier("small", a, b), tier("large", large)),
+            policy(tier("small", c), tier("large", large)),
+            policy(tier("small", a)),
+            policy(tier("first", b), tier("small", c), tier("large", large)),
+            policy(tier("small"), tier("large", large)),
+            policy(tier("small", b), tier("other", a)),
+        ]
+        envoy = await stack.enter_async_context(Envoy(policies[0]))
+        client = await stack.enter_async_context(aiohttp.ClientSession(envoy.url))
+        async with Load(client, model="small") as load:
+            for changed in policies * 2:
+                before = len(load.statuses)
+                await envoy.publish(changed)
+                await envoy.until(lambda before=before: len(load.statuses) > before + 20)
+        assert set(load.statuses) == {200}
+
+
+async def test_a_running_answer_outlives_changes_of_everything() -> None:
+    async with AsyncExitStack() as stack:
+        a, b = [await stack.enter_async_context(Engine(name)) for name in ("a", "b")]
+        a.answer = slow
+        envoy = await stack.enter_async_context(Envoy(policy(tier("small", a))))
+        client = await stack.enter_async_context(aiohttp.ClientSession(envoy.url))
+        held = asyncio.create_task(client.post("/v1/chat/completions", json=chat()))
+        await a.waiting.wait()
+        await envoy.publish(policy(tier("small", b), tier("large", b)))
+        await envoy.publish(policy(tier("other", b)))
+        a.release.set()
+        assert (await (await held).json())["model"] == "a"
+
+
+async def test_a_policy_envoy_refuses_leaves_the_old_one_in_force_and_on_disk() -> None:
+    async with Engine("a") as engine, Envoy(policy(tier("small", engine))) as envoy:
+
+        def files() -> dict[str, str]:
+            return {path.name: path.read_text() for path in envoy.policy_dir.glob("*.json")}
+
+        before = files()
+        nonsense = tier("small", engine, max_requests=-1)
+        with pytest.raises(Refused):
+            await envoy.publish(policy(nonsense))
+        assert files() == before
+        async with aiohttp.ClientSession(envoy.url) as client:
+            answer = await client.post("/v1/chat/completions", json=chat())
+            assert (answer.status, answer.headers["x-llm-policy-version"]) == (200, "1")
+            await envoy.publish(policy(tier("small", engine)))
+            answer = await client.post("/v1/chat/completions", json=chat())
+            assert (answer.status, answer.headers["x-llm-policy-version"]) == (200, "3")
+
+
+async def test_a_changed_endpoint_is_in_effect_within_200_ms() -> None:
+    async with AsyncExitStack() as stack:
+        a, b = [await stack.enter_async_context(Engine(name)) for name in ("a", "b")]
+        envoy = await stack.enter_async_context(Envoy(policy(tier("small", a))))
+        client = await stack.enter_async_context(aiohttp.ClientSession(envoy.url))
+        for engine in (b, a, b):
+            begin = time.monotonic()
+            await envoy.publish(policy(tier("small", engine)))
+            answer = await client.post("/v1/chat/completions", json=chat())
+            assert (await answer.json())["model"] == engine.name
+            assert time.monotonic() - begin < 0.2
+
+
+async def test_a_restarted_envoy_comes_up_with_the_last_policy() -> None:
+    async with AsyncExitStack() as stack:
+        a, b = [await stack.enter_async_context(Engine(name)) for name in ("a", "b")]
+        envoy = await stack.enter_async_context(Envoy(policy(tier("small", a))))
+        await envoy.publish(policy(tier("small", b)))
+        await envoy.stop()
+        await envoy.start()
+        async with aiohttp.ClientSession(envoy.url) as client:
+            answer = await client.post("/v1/chat/completions", json=chat())
+            assert (await answer.json())["model"] == "b"
+            assert answer.headers["x-llm-policy-version"] == "2"
