@@ -68,7 +68,7 @@ def add_options(parser: argparse.ArgumentParser, environ: Mapping[str, str] = os
     option("listen", ":8080", "where to serve /healthz, /readyz, /metrics (default: %(default)s)", _address)
     option("workers", "8", "clusters looked at side by side (default: %(default)s)", _positive(int))
     option("resync", "600", "seconds between looks at an unchanged cluster (default: %(default)s)", _positive(float))
-    option("log-level", "INFO", "least severe log records to write (default: %(default)s)", choices=_LEVELS)
+    option("log-level", "INFO", "least severe log records to write (default: %(default)s)", _level, metavar="LEVEL")
     option("engine-image", _CORE.engine_image, "default image of engines (default: %(default)s)", metavar="IMAGE")
     option("router-image", _CORE.router_image, "image of routers (default: %(default)s)", metavar="IMAGE")
     option("cluster-domain", _CORE.cluster_domain, "DNS domain of the Kubernetes cluster (default: %(default)s)")
@@ -110,6 +110,13 @@ def _address(text: str) -> tuple[str, int]:
     if not colon or not port.isdigit() or int(port) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT or :PORT")
     return host, int(port)
+
+
+def _level(text: str) -> str:
+    # Not argparse's `choices`, which do not check what comes from the environment.
+    if text not in _LEVELS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(_LEVELS)}")
+    return text
 
 
 def _positive(type_: Callable[[str], Any]) -> Callable[[str], Any]:

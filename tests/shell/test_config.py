@@ -1,0 +1,81 @@
+"""Options: flags, environment, and what is refused."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from heterollm_controllers.outcome import Config
+from heterollm_operator import cli
+from heterollm_operator.config import Settings, add_options, from_options
+
+
+def parse(arguments: str = "", **environ: str) -> Settings:
+    parser = argparse.ArgumentParser()
+    add_options(parser, environ)
+    return from_options(parser.parse_args(arguments.split()))
+
+
+def test_the_defaults_serve_all_namespaces() -> None:
+    settings = parse()
+    assert settings.namespaces == ()
+    assert (settings.lease_namespace, settings.lease_name) == ("default", "heterollm-operator")
+    assert (settings.host, settings.port) == ("", 8080)
+    assert (settings.workers, settings.resync, settings.log_level) == (8, 600, "INFO")
+    assert settings.core == Config()
+
+
+def test_every_process_has_an_identity_of_its_own() -> None:
+    assert parse().identity != parse().identity
+
+
+def test_the_environment_sets_and_a_flag_wins() -> None:
+    environ = {"HETEROLLM_WORKERS": "3", "HETEROLLM_LISTEN": "127.0.0.1:9", "HETEROLLM_ENGINE_IMAGE": "e:1"}
+    settings = parse("--workers 5", **environ)
+    assert settings.workers == 5
+    assert (settings.host, settings.port) == ("127.0.0.1", 9)
+    assert settings.core.engine_image == "e:1"
+
+
+def test_namespaces_come_from_either_side() -> None:
+    assert parse(HETEROLLM_NAMESPACES="a, b,a,").namespaces == ("a", "b")
+    assert parse("--namespace c --namespace d", HETEROLLM_NAMESPACES="a").namespaces == ("c", "d")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "message"),
+    [
+        ("--listen 8080", {}, "is not HOST:PORT"),
+        ("--workers 0", {}, "not more than 0"),
+        ("--resync never", {}, "invalid positive float value"),
+        ("--log-level LOUD", {}, "is none of DEBUG, INFO"),
+        ("", {"HETEROLLM_LOG_LEVEL": "LOUD"}, "is none of DEBUG, INFO"),
+        ("", {"HETEROLLM_WORKERS": "many"}, "invalid positive int value"),
+        ("", {"HETEROLLM_RESYNC": "-1"}, "not more than 0"),
+    ],
+)
+def test_bad_values_are_refused_with_a_reason(
+    capsys: pytest.CaptureFixture[str], arguments: str, environ: dict[str, str], message: str
+) -> None:
+    with pytest.raises(SystemExit):
+        parse(arguments, **environ)
+    assert message in capsys.readouterr().err
+
+
+def test_help_names_every_environment_variable(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["operator", "--help"])
+    text = capsys.readouterr().out
+    for name in ("NAMESPACES", "LEASE_NAMESPACE", "LEASE_NAME", "LISTEN", "WORKERS", "RESYNC", "ROUTER_IMAGE"):
+        assert f"HETEROLLM_{name}" in text
+
+
+def test_version_and_crd_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["version"])
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["crd"])
+    version, crd = capsys.readouterr().out.split("\n", 1)
+    assert version.count(".") == 2
+    assert "kind: CustomResourceDefinition" in crd

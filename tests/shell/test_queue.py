@@ -1,0 +1,215 @@
+"""The work queue, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from heterollm_operator.queue import WorkQueue
+
+
+class Time:
+    """Seconds, set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def queue(time: Time) -> WorkQueue[str]:
+    return WorkQueue(time, base=1.0, limit=10.0)
+
+
+def keys(queue: WorkQueue[str]) -> list[str]:
+    """Take everything that is due, and finish it."""
+    taken = []
+    while (item := queue.take()) is not None:
+        taken.append(item[0])
+        queue.done(item[0])
+    return taken
+
+
+def test_keys_come_once_and_in_order(queue: WorkQueue[str]) -> None:
+    for key in "abacb":
+        queue.add(key)
+    assert len(queue) == 3
+    assert keys(queue) == ["a", "b", "c"]
+
+
+def test_a_key_added_while_it_is_worked_on_comes_again_afterwards(queue: WorkQueue[str]) -> None:
+    queue.add("a")
+    assert queue.take() is not None
+    queue.add("a")
+    assert queue.take() is None, "one worker per key"
+    queue.done("a")
+    assert keys(queue) == ["a"]
+    assert keys(queue) == []
+
+
+def test_a_delayed_key_comes_at_its_time(queue: WorkQueue[str], time: Time) -> None:
+    queue.add_after("a", 5)
+    assert queue.next_due() == 5
+    time.now = 4.9
+    assert keys(queue) == []
+    time.now = 5
+    assert keys(queue) == ["a"]
+    assert queue.next_due() is None
+
+
+@pytest.mark.parametrize(("first", "second"), [(5, 3), (3, 5)])
+def test_of_two_delays_the_earlier_counts_and_only_once(
+    queue: WorkQueue[str], time: Time, first: float, second: float
+) -> None:
+    queue.add_after("a", first)
+    queue.add_after("a", second)
+    time.now = 3
+    assert keys(queue) == ["a"]
+    time.now = 10
+    assert keys(queue) == []
+
+
+def test_adding_a_delayed_key_makes_the_delay_void(queue: WorkQueue[str], time: Time) -> None:
+    queue.add_after("a", 5)
+    queue.add("a")
+    assert keys(queue) == ["a"]
+    time.now = 6
+    assert keys(queue) == []
+
+
+def test_back_off_doubles_to_its_limit_and_starts_over_after_a_success(queue: WorkQueue[str], time: Time) -> None:
+    pauses = []
+    queue.add("a")
+    for _ in range(6):
+        assert queue.take() is not None
+        pauses.append(queue.fail("a"))
+        time.now += pauses[-1]
+    assert pauses == [1, 2, 4, 8, 10, 10]
+    assert keys(queue) == ["a"]
+    queue.add("a")
+    assert queue.take() is not None
+    assert queue.fail("a") == 1
+
+
+def test_an_event_ends_a_back_off(queue: WorkQueue[str]) -> None:
+    queue.add("a")
+    assert queue.take() is not None
+    queue.fail("a")
+    queue.add("a")
+    assert keys(queue) == ["a"]
+
+
+def test_the_wait_is_measured_from_when_a_key_was_due(queue: WorkQueue[str], time: Time) -> None:
+    queue.add_after("late", 2)
+    queue.add("now")
+    time.now = 5
+    assert queue.take() == ("now", 5)
+    assert queue.take() == ("late", 3)
+
+
+def test_many_looks_leave_no_waste(queue: WorkQueue[str], time: Time) -> None:
+    for _ in range(10_000):
+        queue.add("a")
+        assert queue.take() is not None
+        queue.done("a", after=600)
+        time.now += 0.01
+    assert len(queue._heap) < 200
+
+
+async def test_get_waits_for_a_key_and_wakes_one_worker_per_key() -> None:
+    loop = asyncio.get_running_loop()
+    queue: WorkQueue[str] = WorkQueue(loop.time)
+    workers = [asyncio.create_task(queue.get()) for _ in range(3)]
+    await asyncio.sleep(0)
+    queue.add("a")
+    queue.add_after("b", 0.001)
+    done: set[asyncio.Task[tuple[str, float]]] = set()
+    while len(done) < 2:
+        done |= (await asyncio.wait(set(workers) - done, return_when=asyncio.FIRST_COMPLETED))[0]
+    assert sorted(task.result()[0] for task in done) == ["a", "b"]
+    for task in set(workers) - done:
+        task.cancel()
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """Whatever happens: one worker a key, no key is lost, none comes that nobody asked for."""
+
+    KEYS = st.sampled_from("abcd")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time = Time()
+        self.queue: WorkQueue[str] = WorkQueue(self.time, base=1.0, limit=8.0)
+        self.busy: set[str] = set()
+        self.asked: dict[str, float] = {}
+        """The latest time at which each key must have become due."""
+
+    def ask(self, key: str, seconds: float) -> None:
+        when = self.time.now + seconds
+        self.asked[key] = min(self.asked.get(key, when), when)
+
+    @rule(key=KEYS)
+    def add(self, key: str) -> None:
+        self.queue.add(key)
+        self.ask(key, 0)
+
+    @rule(key=KEYS, seconds=st.integers(0, 20))
+    def add_after(self, key: str, seconds: int) -> None:
+        self.queue.add_after(key, seconds)
+        self.ask(key, seconds)
+
+    @rule()
+    def take(self) -> None:
+        due = {key for key, when in self.asked.items() if when <= self.time.now and key not in self.busy}
+        item = self.queue.take()
+        if item is None:
+            assert not due, "a due key was withheld"
+            return
+        key, waited = item
+        assert key in due, "a key came that was not due, or is being worked on"
+        assert waited == self.time.now - self.asked.pop(key)
+        self.busy.add(key)
+
+    @precondition(lambda self: self.busy)
+    @rule(data=st.data(), after=st.none() | st.integers(0, 20))
+    def done(self, data: st.DataObject, after: int | None) -> None:
+        key = data.draw(st.sampled_from(sorted(self.busy)))
+        self.busy.remove(key)
+        self.queue.done(key, after)
+        if after is not None:
+            self.ask(key, after)
+
+    @precondition(lambda self: self.busy)
+    @rule(data=st.data())
+    def fail(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(sorted(self.busy)))
+        self.busy.remove(key)
+        self.ask(key, self.queue.fail(key))
+
+    @rule(seconds=st.integers(1, 10))
+    def wait(self, seconds: int) -> None:
+        self.time.now += seconds
+
+    @invariant()
+    def depth_counts_what_could_be_taken(self) -> None:
+        due = {key for key, when in self.asked.items() if when <= self.time.now and key not in self.busy}
+        assert len(self.queue) == len(due)
+
+    def teardown(self) -> None:
+        for key in self.busy:
+            self.queue.done(key)
+        self.time.now += 1000
+        assert sorted(keys(self.queue)) == sorted(self.asked), "a key was lost"
+
+
+TestQueueMachine = QueueMachine.TestCase
