@@ -27,6 +27,9 @@ ACCELERATORS_GIB: dict[str, int] = {
 }
 """Nominal memory of one accelerator as its vendor names it (GB in marketing, used here only to know the name)."""
 
+MOST_NODES = 64
+"""Nodes of one engine: as many as engine.nodes allows and as status remembers pods of."""
+
 
 @dataclass(frozen=True)
 class Impossible(Exception):
@@ -94,11 +97,18 @@ def _fewest_nodes(gpus: int, per_node: int) -> tuple[int, str]:
 
 def _check_nodes(tier: Tier, gpus: int, nodes: int) -> None:
     per_node = tier.accelerator.per_node
+    if nodes > MOST_NODES:
+        raise Impossible(
+            Reason.ENGINE_LARGER_THAN_NODES,
+            f"tier {tier.name}: {gpus} GPUs on nodes of {per_node} need {nodes} nodes, but an engine spans at most"
+            f" {MOST_NODES}; lower engine.gpus to {MOST_NODES * per_node} or less, or raise accelerator.perNode",
+        )
     if gpus % nodes:
         raise Impossible(
             Reason.GPUS_DO_NOT_DIVIDE,
             f"tier {tier.name}: {gpus} GPUs do not divide over {nodes} nodes of {per_node}"
-            f" ({gpus} / {nodes} = {gpus / nodes:.2f}); every node of an engine must hold the same number",
+            f" ({gpus} / {nodes} = {gpus / nodes:.2f}); every node of an engine must hold the same number:"
+            f" make engine.gpus a multiple of {nodes}, or choose engine.nodes to divide it",
         )
     if gpus // nodes > per_node:
         raise Impossible(
