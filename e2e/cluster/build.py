@@ -24,7 +24,7 @@ __all__ = ["COMPONENTS", "BuildError", "Component", "add_parser", "build_key", "
 
 _HERE = Path(__file__).parent
 _PROGRESS_INTERVAL_S = 5.0
-# A cold build of everything leaves this much in Go's caches (measured), and running out of disk half-way wastes minutes.
+# A cold build of everything leaves this much in Go's caches; running out of disk half-way wastes minutes.
 _COLD_BUILD_BYTES = 6 * 1024**3
 
 
@@ -117,7 +117,7 @@ def _build(component: Component, toolchain: Toolchain, flags: str, binary: Path,
     with tempfile.TemporaryDirectory(dir=binary.parent.parent, prefix=".build-") as temporary:
         output = Path(temporary) / "out"
         output.mkdir()
-        command = [go, "build", "-v", "-trimpath", "-buildvcs=false", f"-ldflags={flags}"]
+        command: list[str | Path] = [go, "build", "-v", "-trimpath", "-buildvcs=false", f"-ldflags={flags}"]
         command += ["-o", output / component.name, f"./{component.package}"]
         _run(component, command, Path(temporary) / "log", report)
         output.rename(binary.parent)
@@ -175,9 +175,7 @@ def explain_failure(component: str, log: str) -> str:
 
 def _check_disk(go: Path) -> None:
     """Refuse a build that would fill the disk: a folder with a warm cache needs little, a cold one gigabytes."""
-    run = subprocess.run(
-        [go, "env", "GOCACHE"], env=go_environment(), capture_output=True, text=True, check=True
-    )
+    run = subprocess.run([go, "env", "GOCACHE"], env=go_environment(), capture_output=True, text=True, check=True)
     folder = Path(run.stdout.strip())
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free

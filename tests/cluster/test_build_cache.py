@@ -114,9 +114,7 @@ def test_another_toolchain_builds_again(fake_go: FakeGo, component: Component) -
 def test_two_builds_at_once_compile_once(fake_go: FakeGo, component: Component) -> None:
     builds = fake_go(build="sleep 0.2")
     found: list[Path] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(ensure_binary(component, silent))) for _ in range(3)
-    ]
+    threads = [threading.Thread(target=lambda: found.append(ensure_binary(component, silent))) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -126,9 +124,7 @@ def test_two_builds_at_once_compile_once(fake_go: FakeGo, component: Component) 
     assert len(builds.read_text().splitlines()) == 1
 
 
-def test_a_failed_build_leaves_nothing_and_shows_the_log(
-    fake_go: FakeGo, component: Component, tmp_path: Path
-) -> None:
+def test_a_failed_build_leaves_nothing_and_shows_the_log(fake_go: FakeGo, component: Component, tmp_path: Path) -> None:
     fake_go(build="echo undefined: x; exit 1")
     with pytest.raises(BuildError, match="undefined: x"):
         ensure_binary(component, silent)

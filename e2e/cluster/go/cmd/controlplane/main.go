@@ -57,6 +57,8 @@ func run(args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	// A second signal ends the process at once.
+	context.AfterFunc(ctx, stop)
 	if *watched != 0 {
 		if err := stopWithProcess(*watched, stop); err != nil {
 			return err

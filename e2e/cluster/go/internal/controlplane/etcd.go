@@ -25,7 +25,7 @@ func startEtcd() (*embed.Etcd, error) {
 	config.EnableGRPCGateway = false
 	// The data is thrown away after a test: losing it in a power cut costs nothing, waiting for the disk costs seconds.
 	config.UnsafeNoFsync = true
-	config.LogLevel = "warn"
+	config.LogLevel = "error"
 	config.LogOutputs = []string{"stderr"}
 	server, err := embed.StartEtcd(config)
 	if err != nil {

@@ -24,6 +24,8 @@ import (
 const (
 	startLimit    = 60 * time.Second
 	probeInterval = 50 * time.Millisecond
+	// The API server's socket takes connections long before anybody answers them, or although nobody ever will.
+	probeLimit = time.Second
 	// How long a part may take to stop before it is left behind: the process ends then anyway.
 	stopLimit = 5 * time.Second
 )
@@ -142,7 +144,12 @@ func wait(ctx context.Context, failed <-chan error, condition func(context.Conte
 	defer cancel()
 	ticker := time.NewTicker(probeInterval)
 	defer ticker.Stop()
-	for !condition(limit) {
+	probe := func() bool {
+		ctx, cancel := context.WithTimeout(limit, probeLimit)
+		defer cancel()
+		return condition(ctx)
+	}
+	for !probe() {
 		select {
 		case err := <-failed:
 			return err
