@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack
+from functools import partial
 
 import aiohttp
 import pytest
@@ -32,6 +33,10 @@ class Load:
         self._stop.set()
         await asyncio.gather(*self._tasks)
 
+    def beyond(self, count: int) -> bool:
+        """Whether more than this many requests are done."""
+        return len(self.statuses) > count
+
     async def _run(self, number: int) -> None:
         while not self._stop.is_set():
             body = chat(f"client {number}, request {len(self.statuses)}", **self._request)
@@ -57,7 +62,7 @@ async def test_no_request_fails_while_engines_and_tiers_come_and_go() -> None:
             for changed in policies * 2:
                 before = len(load.statuses)
                 await envoy.publish(changed)
-                await envoy.until(lambda before=before: len(load.statuses) > before + 20)
+                await envoy.until(partial(load.beyond, before + 20))
         assert set(load.statuses) == {200}
 
 

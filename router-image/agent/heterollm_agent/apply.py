@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from heterollm_agent.directory import Applied, PolicyDirectory
 from heterollm_agent.envoy import Envoy, EnvoyAway, rejected, version_of
+from heterollm_agent.handover import write_endpoints
 from heterollm_agent.policy import Policy
 
 __all__ = ["Refused", "apply"]
@@ -27,17 +28,23 @@ def apply(policy: Policy, directory: PolicyDirectory, envoy: Envoy) -> None:
     before = directory.files()
     refusals = _refusals(envoy)
     try:
-        _write(policy, before, directory, lambda kind: _settled(envoy, kind, policy.version, refusals))
+        _write(policy, before, directory, envoy, lambda kind: _settled(envoy, kind, policy.version, refusals))
     except Refused:
         _restore(before, directory)
         raise
     directory.note(Applied(policy.version, policy.uid))
 
 
-def _write(policy: Policy, before: Mapping[str, str], directory: PolicyDirectory, wait: Callable[[str], None]) -> None:
+def _write(
+    policy: Policy,
+    before: Mapping[str, str],
+    directory: PolicyDirectory,
+    envoy: Envoy,
+    wait: Callable[[str], None],
+) -> None:
     for name in sorted(policy.files):
         if name.startswith("eds-"):
-            directory.write(name, policy.files[name])
+            write_endpoints(name, policy.files[name], before.get(name), directory, envoy)
     # Clusters that routes still in force may use stay until the routes have changed.
     both = _with_old_clusters(policy.files["cds.json"], before.get("cds.json"))
     directory.write("cds.json", both)
@@ -73,6 +80,7 @@ def _refusals(envoy: Envoy) -> int:
 def _settled(envoy: Envoy, kind: str, version: int, refusals: int) -> None:
     """Wait until Envoy has taken over `kind`; an Envoy that is not there reads everything when it starts."""
     deadline = time.monotonic() + _WARM_LIMIT
+    taken = False
     while time.monotonic() < deadline:
         try:
             stats = envoy.stats()
@@ -80,10 +88,12 @@ def _settled(envoy: Envoy, kind: str, version: int, refusals: int) -> None:
             return
         if sum(rejected(stats).values()) > refusals:
             raise Refused(f"Envoy refused version {version}")
-        warm = stats.get("cluster_manager.warming_clusters", "0") == "0"
-        if warm and version_of(stats, kind) == str(version):
+        taken = version_of(stats, kind) == str(version)
+        if taken and stats.get("cluster_manager.warming_clusters", "0") == "0":
             return
         time.sleep(_POLL)
+    if not taken:
+        raise Refused(f"Envoy has not taken version {version} within {_WARM_LIMIT:.0f} s")
 
 
 def _restore(before: Mapping[str, str], directory: PolicyDirectory) -> None:

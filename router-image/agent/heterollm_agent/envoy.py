@@ -13,10 +13,10 @@ _TIMEOUT = 2.0
 """Seconds; the admin interface is on the same loopback."""
 
 _WATCHED = (
-    r"^(cluster_manager\.(cds\.(version_text|update_rejected)|warming_clusters)"
-    r"|listener_manager\.lds\.(version_text|update_rejected)"
-    r"|http\.router\.(rds\.routes\.(version_text|update_rejected)|downstream_rq_active)"
-    r"|cluster\.tier_[a-z0-9]+\.update_rejected)$"
+    r"^(cluster_manager\.(cds\.(version_text|update_rejected|update_failure)|warming_clusters)"
+    r"|listener_manager\.lds\.(version_text|update_rejected|update_failure)"
+    r"|http\.router\.(rds\.routes\.(version_text|update_rejected|update_failure)|downstream_rq_active)"
+    r"|cluster\.tier_[a-z0-9]+\.(update_rejected|update_failure))$"
 )
 _VERSIONS = {
     "cds": "cluster_manager.cds.version_text",
@@ -96,7 +96,8 @@ def rejected(stats: Mapping[str, str]) -> dict[str, int]:
     """Updates refused since Envoy's start, by kind of resource."""
     counts = {"cds": 0, "lds": 0, "rds": 0, "eds": 0}
     for name, value in stats.items():
-        if name.endswith(".update_rejected"):
+        # A failure is a file that is no resource at all; a rejected one has a wrong resource.
+        if name.endswith((".update_rejected", ".update_failure")):
             kind = name.split(".")[-2]
             counts[kind if kind in ("cds", "lds") else "rds" if ".rds." in name else "eds"] += int(value)
     return counts

@@ -18,12 +18,15 @@ Address = tuple[str, int]
 
 
 def write_endpoints(name: str, fresh: str, old: str | None, directory: PolicyDirectory, envoy: Envoy) -> None:
-    """Write a tier's endpoints. A new engine is used after its first check, so if only new ones remain, the old ones stay
-    until one of the new ones has passed it."""
+    """Write a tier's endpoints.
+
+    A new engine is used after its first check, so if only new ones remain, the old ones stay, and what comes
+    after this waits, until one has passed it.
+    """
     if old is not None:
         cluster, coming = _read(fresh)
         _, leaving = _read(old)
-        if coming and leaving and not coming & leaving:
+        if coming and not coming & leaving:
             directory.write(name, _both(fresh, old))
             _await_one(cluster, coming, envoy)
     directory.write(name, fresh)
