@@ -43,6 +43,7 @@ def _quantity(example: str) -> dict[str, Any]:
     message = f"must be a Kubernetes quantity such as {example}"
     return {
         "x-kubernetes-int-or-string": True,
+        "maxLength": 32,
         **_rules(("type(self) == int ? self >= 0 : isQuantity(self)", message)),
     }
 
@@ -52,7 +53,8 @@ ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0
 Fraction = Annotated[str, Field(max_length=6, pattern=r"^(0(\.[0-9]{1,4})?|1(\.0{1,4})?)$")]
 Text = Annotated[str, Field(max_length=1024)]
 LabelText = Annotated[str, Field(max_length=63)]
-LabelMap = Annotated[dict[str, LabelText], Field(max_length=32)]
+_KEYS = _rules(("self.all(key, key.size() <= 317)", "keys must have at most 317 characters: a prefix, '/' and a name"))
+LabelMap = Annotated[dict[str, LabelText], Field(max_length=32, json_schema_extra=_KEYS)]
 Cpu = Annotated[int | str, Field(json_schema_extra=_quantity('"4" or "500m"'))]
 Memory = Annotated[int | str, Field(json_schema_extra=_quantity('"64Gi"'))]
 
@@ -194,7 +196,7 @@ class EnvVar(WireType):
         str,
         Field(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Variable name."),
     ]
-    value: Annotated[Text, Field(description="Its value, taken literally.")] = ""
+    value: Annotated[Text, Field(description="Its value; $(NAME) stands for a variable above, $$ for one $.")] = ""
 
 
 class Resources(WireType):
@@ -325,7 +327,9 @@ class RoutingService(WireType):
     port: Annotated[int, Field(ge=1, le=65_535, description="Port that clients call.")] = 80
     annotations: Annotated[
         dict[str, Text] | None,
-        Field(max_length=32, description="Annotations, for example for a load balancer."),
+        Field(
+            max_length=32, description="Annotations, for example for a load balancer.", json_schema_extra=_KEYS
+        ),
     ] = None
 
 
