@@ -62,7 +62,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	@rm -f $(VENV)/.installed-* && touch $@
 
 lock: venv ## Recompile the hashed locks from requirements/*.in
-	cd requirements && for f in runtime dev; do \
+	cd requirements && for f in runtime build dev; do \
 	  ../$(VENV)/bin/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal \
 	    --python-version 3.11 $$f.in -o $$f.txt; done
 

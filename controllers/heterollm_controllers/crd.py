@@ -84,8 +84,12 @@ def _without_any_of(schema: Schema) -> Schema:
 
 
 def _column(name: str, path: str, *, kind: str = "string", wide: bool = False, description: str = "") -> Schema:
-    column: Schema = {"name": name, "type": kind, "jsonPath": path, "description": description}
-    return {**column, "priority": 1} if wide else column
+    column: Schema = {"name": name, "type": kind, "jsonPath": path}
+    if description:  # the API server drops an empty one, which GitOps tools would then see as drift
+        column["description"] = description
+    if wide:
+        column["priority"] = 1
+    return column
 
 
 def custom_resource_definition() -> Schema:

@@ -13,7 +13,7 @@ __all__ = ["content_key", "context_files", "stage"]
 
 
 def context_files(context: Path) -> list[Path]:
-    """Return the files of a context, relative to it; in a git checkout those that git does not ignore."""
+    """Return the files of a context, relative to it: what neither git nor the context's .dockerignore leaves out."""
     listed = subprocess.run(
         ["git", "-C", str(context), "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"],
         capture_output=True,
@@ -24,7 +24,24 @@ def context_files(context: Path) -> list[Path]:
         names = (Path(name) for name in listed.stdout.split("\0") if name)
     else:
         names = (path.relative_to(context) for path in context.rglob("*"))
-    return sorted(name for name in names if _is_content(context / name))
+    patterns = _dockerignore(context)
+    return sorted(name for name in names if _is_content(context / name) and not _is_ignored(name, patterns))
+
+
+def _dockerignore(context: Path) -> list[str]:
+    file = context / ".dockerignore"
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def _is_ignored(name: Path, patterns: list[str]) -> bool:
+    """Apply the patterns in order: the last that matches the file or a folder above it decides."""
+    ignored = False
+    for pattern in patterns:
+        glob = pattern.removeprefix("!").strip("/")
+        if any(path.match(glob) for path in (name, *name.parents[:-1])):
+            ignored = not pattern.startswith("!")
+    return ignored
 
 
 def _is_content(path: Path) -> bool:
