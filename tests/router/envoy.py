@@ -6,7 +6,7 @@ import asyncio
 import importlib.util
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,6 +20,7 @@ from heterollm_agent.envoy import Envoy as Admin
 from heterollm_agent.policy import Policy, parse
 from heterollm_controllers.routing import Endpoint, RoutingPolicy, TierRoute, envoy_files
 from tests.router.engine import Engine
+from tests.router.patience import eventually
 
 __all__ = ["BINARY", "Change", "Envoy", "chat", "fast", "policy", "relocate", "tier"]
 
@@ -78,14 +79,14 @@ class Envoy:
         self.policy_dir.mkdir()
         self._process: asyncio.subprocess.Process | None = None
         self.admin: Admin | None = None
-        self._admin_url = ""
+        self.admin_url = "http://127.0.0.1:1"
         self.url = ""
         """Root of the listener."""
 
     async def __aenter__(self) -> Envoy:
         bootstrap = (_ROUTER / "envoy.json").read_text(encoding="utf-8").replace("9901", "0")
         (self.directory / "envoy.json").write_text(relocate(bootstrap, self.directory), encoding="utf-8")
-        self._write(parse(self._data(self._first), None), Admin(urlsplit("http://127.0.0.1:1")))
+        self._write(parse(self.data(self._first), None), Admin(urlsplit("http://127.0.0.1:1")))
         await self.start()
         return self
 
@@ -105,8 +106,8 @@ class Envoy:
             stderr=(self.directory / "envoy.log").open("wb"),
         )  # fmt: skip
         await self.until(lambda: where.exists() and bool(where.read_text()))
-        self._admin_url = f"http://{where.read_text()}"
-        self.admin = Admin(urlsplit(self._admin_url))
+        self.admin_url = f"http://{where.read_text()}"
+        self.admin = Admin(urlsplit(self.admin_url))
         await self.until(self.admin.has_policy)
         await self._find_listener()
 
@@ -119,14 +120,14 @@ class Envoy:
 
     async def publish(self, changed: RoutingPolicy) -> None:
         """Bring a changed policy into force, as the agent does."""
-        fresh = parse(self._data(changed), None)
+        fresh = parse(self.data(changed), None)
         assert self.admin is not None
         await asyncio.to_thread(self._write, fresh, self.admin)
 
     async def stats(self, pattern: str) -> dict[str, int]:
         """Envoy's counters and gauges whose name matches."""
         async with aiohttp.ClientSession() as session:
-            answer = await session.get(f"{self._admin_url}/stats", params={"filter": pattern, "type": "All"})
+            answer = await session.get(f"{self.admin_url}/stats", params={"filter": pattern, "type": "All"})
             lines = (await answer.text()).splitlines()
         pairs = (line.partition(": ") for line in lines)
         return {name: int(value) for name, _, value in pairs if value.isdecimal()}
@@ -147,18 +148,21 @@ class Envoy:
 
         await self.until_async(look)
 
-    async def until_async(self, condition: Callable[[], Any]) -> None:
+    async def until_async(self, condition: Callable[[], Awaitable[bool]]) -> None:
         """Wait for an awaited condition, at most 10 s."""
-        async with asyncio.timeout(10):
-            while not await condition():
-                assert self._process is None or self._process.returncode is None, self.log()
-                await asyncio.sleep(0.01)
+
+        async def look() -> bool:
+            assert self._process is None or self._process.returncode is None, self.log()
+            return await condition()
+
+        await eventually(look)
 
     def log(self) -> str:
         """What Envoy has complained of."""
         return (self.directory / "envoy.log").read_text()
 
-    def _data(self, changed: RoutingPolicy) -> dict[str, str]:
+    def data(self, changed: RoutingPolicy) -> dict[str, str]:
+        """The next version of the policy as its ConfigMap's data, for this Envoy's paths."""
         self._version += 1
         files = {name: relocate(text, self.directory) for name, text in envoy_files(changed, self._version).items()}
         clusters = json.loads(files["cds.json"])
@@ -171,7 +175,7 @@ class Envoy:
 
     async def _find_listener(self) -> None:
         async with aiohttp.ClientSession() as session:
-            answer = await session.get(f"{self._admin_url}/listeners", params={"format": "json"})
+            answer = await session.get(f"{self.admin_url}/listeners", params={"format": "json"})
             found = (await answer.json())["listener_statuses"][0]["local_address"]["socket_address"]
         self.url = f"http://{found['address']}:{found['port_value']}"
 

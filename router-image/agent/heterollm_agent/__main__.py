@@ -17,20 +17,25 @@ from heterollm_agent.pages import Pages
 from heterollm_agent.server import serve
 from heterollm_agent.settings import Settings
 
+_ENDINGS = (signal.SIGTERM, signal.SIGINT)
+_log = logging.getLogger(__name__)
+
 
 def main() -> None:
     """Run until SIGTERM, and then as long as Envoy drains."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    # Blocked before any thread starts, so that none of them swallows what the main thread waits for.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
     settings = Settings.read(os.environ)
     envoy, directory = Envoy(settings.admin), PolicyDirectory(settings.policy_dir)
     keeper = Keeper(directory, lambda policy: apply(policy, directory, envoy))
     follower, draining = Follower(settings, keeper), threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: draining.set())
-    signal.signal(signal.SIGINT, lambda *_: draining.set())
     pages = Pages(envoy, keeper, follower, draining)
     follower.start()
-    serve(settings.port, {"/healthz": pages.healthz, "/readyz": pages.readyz, "/metrics": pages.metrics})
-    draining.wait()
+    server = serve(settings.port, {"/healthz": pages.healthz, "/readyz": pages.readyz, "/metrics": pages.metrics})
+    _log.info("health and metrics on port %d", server.server_port)
+    signal.sigwait(_ENDINGS)
+    draining.set()
     _outlive(envoy)
 
 
