@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from heterollm_controllers import names
-from heterollm_controllers.outcome import NOT_OURS, Delete, Event
+from heterollm_controllers.outcome import Delete, Event
 from heterollm_operator.client import Api, ApiError
 from heterollm_operator.clock import Clock
 from heterollm_operator.kinds import CLUSTER, EVENT, Kind, find
 from heterollm_operator.metrics import Metrics
 from heterollm_operator.store import Body, Store
 
-__all__ = ["NotLeading", "Refused", "Stale", "Writer"]
+__all__ = ["NotLeading", "Stale", "Writer", "name_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -32,10 +33,6 @@ class NotLeading(Exception):
 
 class Stale(Exception):
     """The API server knows more than the watches do: look again."""
-
-
-class Refused(Exception):
-    """An object that is not ours stands where a child should be."""
 
 
 class Writer:
@@ -73,21 +70,30 @@ class Writer:
         path = CLUSTER.path(metadata["namespace"], metadata["name"], "status")
         self._store.put(await self._apply("status", CLUSTER, path, body))
 
+    async def strangers(self, cluster: Body, manifests: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Which of the children have their places taken by objects that are not the cluster's, by name.
+
+        What the watches do not hold is asked for, all at once: it may exist without our labels.
+        """
+
+        async def taken(manifest: Mapping[str, Any]) -> bool:
+            kind, namespace, name = _place(cluster, manifest)
+            live = self._store.get(kind, namespace, name) or await self._read(kind, namespace, name)
+            return live is not None and not _owns(cluster, live)
+
+        answers = await asyncio.gather(*map(taken, manifests))
+        return [name_of(manifest) for manifest, answer in zip(manifests, answers, strict=True) if answer]
+
     async def apply(self, cluster: Body, manifest: Mapping[str, Any]) -> None:
-        """Make a child as the manifest says. Refused when an object of its name is not the cluster's."""
-        kind = find(manifest["apiVersion"], manifest["kind"])
-        namespace, name = cluster["metadata"]["namespace"], manifest["metadata"]["name"]
-        live = self._store.get(kind, namespace, name) or await self._read(kind, namespace, name)
-        if live is not None and not _owns(cluster, live):
-            raise Refused(f"{kind.kind} {name} {NOT_OURS}")
+        """Make a child as the manifest says. The caller has made sure that no stranger is in its place."""
+        kind, namespace, name = _place(cluster, manifest)
         self._store.put(await self._apply("apply", kind, kind.path(namespace, name), manifest))
 
-    async def check(self, namespace: str, manifest: Mapping[str, Any]) -> str | None:
+    async def check(self, cluster: Body, manifest: Mapping[str, Any]) -> str | None:
         """Whether the API server would take a manifest: None if so, else its message."""
-        kind = find(manifest["apiVersion"], manifest["kind"])
-        path = kind.path(namespace, manifest["metadata"]["name"])
+        kind, namespace, name = _place(cluster, manifest)
         try:
-            await self._apply("dry-run", kind, path, manifest, dryRun="All")
+            await self._apply("dry-run", kind, kind.path(namespace, name), manifest, dryRun="All")
         except ApiError as error:
             # Anything else (a quota, a missing permission, a namespace that ends) says nothing about the manifest.
             if error.status in (400, 422):
@@ -95,9 +101,10 @@ class Writer:
             raise
         return None
 
-    async def delete(self, namespace: str, target: Delete) -> None:
+    async def delete(self, cluster: Body, target: Delete) -> None:
         """Delete exactly the object that was observed; one that is gone or was made anew counts as deleted."""
         kind = find(target.api_version, target.kind)
+        namespace = cluster["metadata"]["namespace"]
         body: dict[str, Any] = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
@@ -173,6 +180,20 @@ class Writer:
                     raise
                 await self._clock.sleep(max(pause, min(error.retry_after, _LONGEST_PAUSE)))
         raise AssertionError("unreachable: the last try returns or raises")
+
+
+def name_of(body: Body) -> str:
+    """An object as messages name it: "Kind name"."""
+    return f"{body['kind']} {body['metadata']['name']}"
+
+
+def _place(cluster: Body, manifest: Mapping[str, Any]) -> tuple[Kind, str, str]:
+    """Where a child of the cluster lives."""
+    return (
+        find(manifest["apiVersion"], manifest["kind"]),
+        cluster["metadata"]["namespace"],
+        manifest["metadata"]["name"],
+    )
 
 
 def _owns(cluster: Body, child: Body) -> bool:

@@ -6,7 +6,8 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
+from importlib.metadata import version
+from typing import Any, Self
 from urllib.parse import urlencode
 
 import aiohttp
@@ -43,12 +44,15 @@ class ApiError(Exception):
 class Api:
     """Sends requests; knows nothing of what they mean."""
 
+    agent = f"heterollm/{version('heterollm')}"
+    """How the API server's logs name this client."""
+
     def __init__(self, configuration: Any) -> None:
         self._configuration = configuration
         self._rest: Any = RESTClientObject(configuration)
 
     @classmethod
-    async def connect(cls, kubeconfig: str | None) -> Api:
+    async def connect(cls, kubeconfig: str | None) -> Self:
         """With the kubeconfig if given, else the pod's service account, else the user's default kubeconfig."""
         configuration = Configuration()
         if kubeconfig is None and _IN_CLUSTER in os.environ:
@@ -81,7 +85,8 @@ class Api:
         content_type: str = "application/json",
     ) -> dict[str, Any]:
         """The decoded answer. `limit` in seconds bounds the whole request. Raises ApiError."""
-        headers = {"Accept": "application/json", "Content-Type": content_type, **await self._authorization()}
+        headers = {"Accept": "application/json", "Content-Type": content_type, "User-Agent": self.agent}
+        headers |= await self._authorization()
         url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
         timeout = aiohttp.ClientTimeout(total=limit)
         try:

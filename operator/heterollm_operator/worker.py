@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import datetime
+from operator import itemgetter
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar, cast
 
-from heterollm_controllers.outcome import Config, Observed, Outcome
-from heterollm_operator.apply import NotLeading, Refused, Stale, Writer
+from heterollm_controllers.outcome import NOT_OURS, Config, Observed, Outcome
+from heterollm_operator.apply import NotLeading, Stale, Writer, name_of
 from heterollm_operator.client import ApiError
 from heterollm_operator.clock import Clock
 from heterollm_operator.kinds import CLUSTER
@@ -27,8 +29,16 @@ _log = logging.getLogger(__name__)
 _VERDICTS = 1024
 """Dry-run answers kept; one per distinct patched template."""
 
+_SIDE_BY_SIDE = 8
+"""Requests of one look that are under way at a time."""
+
+T = TypeVar("T")
 Reconcile = Callable[[Observed, Config, datetime], Outcome]
 Digest = Callable[[Mapping[str, Any]], str]
+
+
+class Refused(Exception):
+    """An object that is not ours stands where a child should be: it is never taken over."""
 
 
 class Core:
@@ -115,7 +125,7 @@ class Worker:
         observed = Observed(cluster, self._store.children(key), MappingProxyType(self._verdicts), failure)
         outcome = self._core.reconcile(observed, self._core.config, self._clock.utc())
         if outcome.check:
-            await self._check(key, outcome)
+            await self._check(cluster, outcome)
             return "checked", 0.0
         await self._carry_out(cluster, outcome)
         if self._failures.pop(key, None) is not None:
@@ -123,9 +133,9 @@ class Worker:
         resync = self._resync * random.uniform(0.9, 1.1)
         return "done", resync if outcome.requeue_after is None else min(resync, outcome.requeue_after)
 
-    async def _check(self, key: Key, outcome: Outcome) -> None:
-        for manifest in outcome.check:
-            self._verdicts[self._core.digest(manifest)] = await self._writer.check(key.namespace, manifest)
+    async def _check(self, cluster: Body, outcome: Outcome) -> None:
+        answers = await _all(self._writer.check(cluster, manifest) for manifest in outcome.check)
+        self._verdicts |= zip(map(self._core.digest, outcome.check), answers, strict=True)
         while len(self._verdicts) > _VERDICTS:
             self._verdicts.popitem(last=False)
 
@@ -133,16 +143,28 @@ class Worker:
         """Record before acting: nothing below the status is done unless the status is stored."""
         if outcome.status != cluster.get("status", {}):
             await self._writer.status(cluster, outcome.status)
-        for event in outcome.events:
-            await self._writer.event(cluster, event)
-        refusals = []
-        for manifest in outcome.apply:
-            try:
-                await self._writer.apply(cluster, manifest)
-            except Refused as refusal:
-                # Somebody else's object in one place must not stop what serves from being looked after.
-                refusals.append(str(refusal))
-        for target in outcome.delete:
-            await self._writer.delete(cluster["metadata"]["namespace"], target)
-        if refusals:
-            raise Refused("; ".join(refusals))
+        await _all(self._writer.event(cluster, event) for event in outcome.events)
+        strangers = await self._writer.strangers(cluster, outcome.apply)
+        # A stranger in one place must not stop what serves from being looked after.
+        ours = [manifest for manifest in outcome.apply if name_of(manifest) not in strangers]
+        # In order, but neighbours of one kind side by side: they never wait for each other.
+        for _, group in itertools.groupby(ours, key=itemgetter("kind")):
+            await _all(self._writer.apply(cluster, manifest) for manifest in group)
+        await _all(self._writer.delete(cluster, target) for target in outcome.delete)
+        if strangers:
+            raise Refused("; ".join(f"{stranger} {NOT_OURS}" for stranger in strangers))
+
+
+async def _all(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Make the calls side by side, a few at a time. Raises the first error, once all of them have ended."""
+    places = asyncio.Semaphore(_SIDE_BY_SIDE)
+
+    async def placed(call: Coroutine[Any, Any, T]) -> T:
+        async with places:
+            return await call
+
+    answers = await asyncio.gather(*map(placed, calls), return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return cast(list[T], answers)

@@ -101,8 +101,8 @@ async def test_effects_follow_the_record_in_order(bench: Bench) -> None:
         "PATCH heterollmclusters/c/status",
         "POST events",
         "GET configmaps/one",
-        "PATCH configmaps/one",
         "GET services/two",
+        "PATCH configmaps/one",
         "PATCH services/two",
         "DELETE statefulsets/old",
     ]
@@ -146,7 +146,7 @@ async def test_a_lease_lost_halfway_stops_the_rest(bench: Bench) -> None:
     bench.api.before = lose
     with pytest.raises(NotLeading):
         await bench.look()
-    assert bench.api.summaries[-1] == "GET services/two"
+    assert bench.api.summaries[-1] == "PATCH configmaps/one"
 
 
 async def test_an_unchanged_cluster_costs_no_request(bench: Bench) -> None:
