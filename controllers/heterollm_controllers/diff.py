@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from heterollm_controllers.merge import MERGE_KEY
 from heterollm_controllers.names import GROUP
 
 __all__ = ["DIGEST", "contained", "differs", "digest", "stamped"]
@@ -20,12 +21,29 @@ __all__ = ["DIGEST", "contained", "differs", "digest", "stamped"]
 DIGEST = f"{GROUP}/applied"
 """Annotation with the digest of the object as applied."""
 
-# Lists of objects are matched by the first of these keys that all wanted items carry, as Kubernetes merges them.
-_MERGE_KEYS = ("uid", "name", "mountPath", "containerPort", "port", "topologyKey", "key")
+_LIST_KEYS: dict[str, tuple[str, ...]] = {
+    **{field: (key,) for field, key in MERGE_KEY.items()},
+    "ports": ("containerPort", "name"),  # of a container, of a Service; those of a NetworkPolicy have neither
+    "ownerReferences": ("uid",),
+    "claims": ("name",),
+}
+"""Lists whose items server-side apply merges by a key, so that others may add items; all other lists are ours whole."""
 
-_QUANTITY = re.compile(r"^([0-9]+(?:\.[0-9]+)?)(m|k|[KMGTPE]i?|)$")
+_AMOUNT = "sizeLimit"
+_AMOUNTS = frozenset({"requests", "limits", "overhead"})
+"""Where quantities stand: the API server writes them its own way. Elsewhere "1" and "1000m" are different texts."""
+
+_DROPPED_WHEN_ZERO = frozenset(
+    {
+        *("hostIPC", "hostNetwork", "hostPID", "hostPort", "initialDelaySeconds"),
+        *("readOnly", "stdin", "stdinOnce", "tty"),
+    }
+)
+"""Fields of a pod template that the API server leaves out when they are false or 0."""
+
+_QUANTITY = re.compile(r"^([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:([numk]|[KMGTPE]i?)|[eE]([+-]?[0-9]{1,2}))?$")
 _SCALE = {
-    "": Decimal(1), "m": Decimal("0.001"), "k": Decimal(10**3),
+    "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"), "k": Decimal(10**3),
     **{unit: Decimal(1000) ** power for power, unit in enumerate("KMGTPE", start=1)},
     **{f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", start=1)},
 }  # fmt: skip
@@ -49,44 +67,45 @@ def differs(wanted: Mapping[str, Any], live: Mapping[str, Any] | None) -> bool:
     return live is None or not contained(wanted, live)
 
 
-def contained(wanted: Any, live: Any) -> bool:
-    """Whether everything wanted is in the live value; quantities compare by value ("1000m" is "1").
+def contained(wanted: Any, live: Any, field: str = "") -> bool:
+    """Whether everything wanted is in the live value, as the API server merges and writes it.
 
     Both are JSON data: plain dicts and lists, whose types are tested as such because this runs over every object of
-    every look.
+    every look. `field` is the name of the field whose values they are.
     """
     if wanted == live:
         return True
     if isinstance(wanted, dict):
         return isinstance(live, dict) and all(
-            # The API server drops empty maps, lists and strings of optional fields.
-            contained(value, live.get(key))
+            contained(value, live.get(key), _AMOUNT if field in _AMOUNTS else key)
             for key, value in wanted.items()
-            if key in live or value not in _EMPTY
+            if key in live or not _left_out(key, value)
         )
     if isinstance(wanted, list):
-        return isinstance(live, list) and _list_contained(wanted, live)
-    return _same_quantity(wanted, live)
+        return isinstance(live, list) and _list_contained(wanted, live, field)
+    return field == _AMOUNT and _same_quantity(wanted, live)
 
 
 _EMPTY: tuple[Any, ...] = (None, {}, [], "")
 
 
-def _list_contained(wanted: list[Any], live: list[Any]) -> bool:
-    key = _merge_key(wanted)
-    if key is None:
-        return len(wanted) == len(live) and all(contained(a, b) for a, b in zip(wanted, live, strict=True))
-    by_key = {item.get(key): item for item in live if isinstance(item, dict)}
-    return all(contained(item, by_key.get(item[key])) for item in wanted)
+def _left_out(field: str, value: Any) -> bool:
+    """Whether the API server does not store such a value of an optional field."""
+    return value in _EMPTY or (not value and field in _DROPPED_WHEN_ZERO)
 
 
-def _merge_key(items: list[Any]) -> str | None:
-    if not items or not all(isinstance(item, dict) for item in items):
-        return None
-    for key in _MERGE_KEYS:
-        if all(key in item for item in items) and len({str(item[key]) for item in items}) == len(items):
-            return key
-    return None
+def _list_contained(wanted: list[Any], live: list[Any], field: str) -> bool:
+    for key in _LIST_KEYS.get(field, ()):
+        if _tells_apart(key, wanted):
+            by_key = {item.get(key): item for item in live if isinstance(item, dict)}
+            return all(contained(item, by_key.get(item[key])) for item in wanted)
+    return len(wanted) == len(live) and all(contained(a, b, field) for a, b in zip(wanted, live, strict=True))
+
+
+def _tells_apart(key: str, items: list[Any]) -> bool:
+    if not all(isinstance(item, dict) and key in item for item in items):
+        return False
+    return len({str(item[key]) for item in items}) == len(items)
 
 
 def _same_quantity(wanted: Any, live: Any) -> bool:
@@ -95,5 +114,8 @@ def _same_quantity(wanted: Any, live: Any) -> bool:
 
 
 def _quantity(value: Any) -> Decimal | None:
-    match = _QUANTITY.match(str(value)) if isinstance(value, int | str) and not isinstance(value, bool) else None
-    return Decimal(match[1]) * _SCALE[match[2]] if match else None
+    match = _QUANTITY.match(str(value)) if isinstance(value, int | float | str) else None
+    if match is None:
+        return None
+    scale = _SCALE[match[2]] if match[2] else Decimal(10) ** int(match[3] or 0)
+    return Decimal(match[1]) * scale

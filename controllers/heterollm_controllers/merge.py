@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["strategic_merge"]
+__all__ = ["MERGE_KEY", "strategic_merge"]
 
-# The patchMergeKey of every list in PodTemplateSpec that has one; all other lists are replaced whole.
-_MERGE_KEY = {
+MERGE_KEY = {
     "containers": "name",
     "initContainers": "name",
     "env": "name",
@@ -22,27 +21,38 @@ _MERGE_KEY = {
     "resourceClaims": "name",
     "schedulingGates": "name",
 }
+"""The patchMergeKey of every list in PodTemplateSpec that has one; all other lists are replaced whole."""
+
+_DIRECTIVE = "$patch"
+_DIRECTIVES = ("replace", "delete", "merge")
 
 
 def strategic_merge(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     """The base with the patch merged in; neither is changed.
 
-    A null removes a field; `$patch: replace` takes the patch instead of the base; list items with a merge key are
-    merged by it, and `$patch: delete` removes the item.
+    A null removes a field; `$patch: replace` in a map or in a list takes the patch instead of the base, and
+    `$patch: delete` leaves nothing of a map; list items with a merge key are merged by it, and `$patch: delete` removes
+    the item.
     """
-    if patch.get("$patch") == "replace":
-        return {key: value for key, value in patch.items() if key != "$patch"}
-    result = dict(base)
+    directive = _directive(patch)
+    if directive == "delete":
+        return {}
+    result = {} if directive == "replace" else dict(base)
     for key, value in patch.items():
         if value is None:
             result.pop(key, None)
-        elif isinstance(value, Mapping) and isinstance(result.get(key), Mapping):
-            result[key] = strategic_merge(result[key], value)
-        elif key in _MERGE_KEY and _is_list(value) and _is_list(result.get(key, [])):
-            result[key] = _merge_list(result.get(key, []), value, _MERGE_KEY[key])
-        else:
-            result[key] = value
+        elif key != _DIRECTIVE or directive is None:
+            result[key] = _merged(key, result.get(key), value)
     return result
+
+
+def _merged(field: str, base: Any, patch: Any) -> Any:
+    if isinstance(patch, Mapping):
+        # Also without a base: nulls and directives in the patch are instructions, never data.
+        return strategic_merge(base if isinstance(base, Mapping) else {}, patch)
+    if field in MERGE_KEY and _is_list(patch):
+        return _merge_list(base if _is_list(base) else [], patch, MERGE_KEY[field])
+    return patch
 
 
 def _is_list(value: Any) -> bool:
@@ -50,14 +60,24 @@ def _is_list(value: Any) -> bool:
 
 
 def _merge_list(base: Sequence[Any], patch: Sequence[Any], key: str) -> list[Any]:
-    merged = {item[key]: item for item in base}
+    kept = [] if any(_directive(item) == "replace" for item in patch) else base
+    merged = {_name(item, key, f"ours {number}"): item for number, item in enumerate(kept)}
     for number, item in enumerate(patch):
-        # An item without its key is not ours to judge: it goes in as it is, and the API server's dry run explains.
-        name = item.get(key, f"item {number}") if isinstance(item, Mapping) else f"item {number}"
-        if isinstance(item, Mapping) and item.get("$patch") == "delete":
+        name = _name(item, key, f"theirs {number}")
+        if _directive(item) == "delete":
             merged.pop(name, None)
-        elif name in merged:
-            merged[name] = strategic_merge(merged[name], item)
-        else:
-            merged[name] = item
+        elif _directive(item) != "replace":
+            merged[name] = _merged("", merged.get(name), item)
     return list(merged.values())
+
+
+def _directive(item: Any) -> str | None:
+    """What a map says about itself. An unknown word stays in it as data: the API server's dry run explains."""
+    word = item.get(_DIRECTIVE) if isinstance(item, Mapping) else None
+    return word if word in _DIRECTIVES else None
+
+
+def _name(item: Any, key: str, otherwise: str) -> str | int:
+    """What identifies a list item; one without a proper key goes in as it is, to be refused in the same way."""
+    name = item.get(key) if isinstance(item, Mapping) else None
+    return name if isinstance(name, str | int) else otherwise

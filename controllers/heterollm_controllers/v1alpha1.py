@@ -327,9 +327,7 @@ class RoutingService(WireType):
     port: Annotated[int, Field(ge=1, le=65_535, description="Port that clients call.")] = 80
     annotations: Annotated[
         dict[str, Text] | None,
-        Field(
-            max_length=32, description="Annotations, for example for a load balancer.", json_schema_extra=_KEYS
-        ),
+        Field(max_length=32, description="Annotations, for example for a load balancer.", json_schema_extra=_KEYS),
     ] = None
 
 

@@ -40,9 +40,7 @@ def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[st
 
 def fields() -> list[tuple[str, dict[str, Any]]]:
     """Every schema of spec and status."""
-    return [
-        item for part in ("spec", "status") for item in nodes(_SCHEMA["properties"][part], part)
-    ]
+    return [item for part in ("spec", "status") for item in nodes(_SCHEMA["properties"][part], part)]
 
 
 def test_committed_file_is_the_generated_one() -> None:
@@ -96,10 +94,20 @@ def test_everything_is_bounded() -> None:
 def test_derived_fields_have_no_default_and_policy_constants_do() -> None:
     tier = _SCHEMA["properties"]["spec"]["properties"]["tiers"]["items"]["properties"]
     engine = tier["engine"]["properties"]
-    derived = ("gpus", "nodes", "attentionDataParallel", "expertParallel", "memFractionStatic", "contextLength", "image")
+    derived = (
+        "gpus",
+        "nodes",
+        "attentionDataParallel",
+        "expertParallel",
+        "memFractionStatic",
+        "contextLength",
+        "image",
+    )
     assert [name for name in derived if "default" in engine[name]] == []
     assert engine["drainSeconds"]["default"] == 300
-    assert _SCHEMA["properties"]["spec"]["properties"]["routing"]["properties"]["complexityThreshold"]["default"] == "0.7"
+    assert (
+        _SCHEMA["properties"]["spec"]["properties"]["routing"]["properties"]["complexityThreshold"]["default"] == "0.7"
+    )
 
 
 def _defaulted(schema: dict[str, Any], value: Any) -> Any:

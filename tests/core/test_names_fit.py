@@ -34,7 +34,9 @@ def _objects() -> list[dict[str, Any]]:
 def test_admission_allows_no_longer_names_than_tested_here() -> None:
     [version] = custom_resource_definition()["spec"]["versions"]
     schema = version["schema"]["openAPIV3Schema"]
-    assert f"self.metadata.name.size() <= {len(_CLUSTER)}" in [rule["rule"] for rule in schema["x-kubernetes-validations"]]
+    assert f"self.metadata.name.size() <= {len(_CLUSTER)}" in [
+        rule["rule"] for rule in schema["x-kubernetes-validations"]
+    ]
     tier = schema["properties"]["spec"]["properties"]["tiers"]["items"]["properties"]["name"]
     assert tier["maxLength"] == len(_TIER)
 

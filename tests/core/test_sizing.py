@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -13,6 +13,7 @@ from heterollm_controllers.reasons import Reason
 from heterollm_controllers.sizing import ACCELERATORS_GIB, Impossible, size
 from heterollm_controllers.status_v1alpha1 import EngineStatus, Sizing
 from tests.core.builders import tier
+from tests.core.properties import quick
 
 
 def sized(engine: dict[str, Any] | None = None, **accelerator: Any) -> Sizing:
@@ -42,18 +43,14 @@ def refusal(engine: dict[str, Any] | None = None, **accelerator: Any) -> Impossi
         ({"gpus": 64}, 1, (64, 64, 1)),
     ],
 )
-def test_shape_follows_from_gpus_and_nodes(
-    engine: dict[str, Any], per_node: int, shape: tuple[int, int, int]
-) -> None:
+def test_shape_follows_from_gpus_and_nodes(engine: dict[str, Any], per_node: int, shape: tuple[int, int, int]) -> None:
     result = sized(engine, perNode=per_node)
     assert (result.gpus_per_engine, result.nodes, result.gpus_per_node) == shape
     assert result.tensor_parallel == result.gpus_per_engine
 
 
 def test_parallelism_and_memory_are_taken_from_the_user() -> None:
-    result = sized(
-        {"gpus": 32, "attentionDataParallel": 4, "expertParallel": 8, "memFractionStatic": "0.5"}, perNode=8
-    )
+    result = sized({"gpus": 32, "attentionDataParallel": 4, "expertParallel": 8, "memFractionStatic": "0.5"}, perNode=8)
     assert (result.attention_data_parallel, result.expert_parallel) == (4, 8)
     assert result.mem_fraction_static == "0.5"
 
@@ -112,6 +109,7 @@ def test_impossible_is_refused_with_the_arithmetic(
     assert [part for part in arithmetic if part not in caught.message] == []
 
 
+@quick()
 @given(
     gpus=st.none() | st.integers(1, 4096),
     nodes=st.none() | st.integers(1, 64),
@@ -123,8 +121,8 @@ def test_an_accepted_engine_always_fits_its_nodes_and_the_status(
     try:
         result = sized({"gpus": gpus, "nodes": nodes}, perNode=per_node)
     except Impossible as refused:
-        assert refused.reason in (Reason.GPUS_DO_NOT_DIVIDE, Reason.ENGINE_LARGER_THAN_NODES)
-        return
+        assume(refused.reason not in (Reason.GPUS_DO_NOT_DIVIDE, Reason.ENGINE_LARGER_THAN_NODES))
+        raise
     assert result.nodes * result.gpus_per_node == result.gpus_per_engine
     assert result.gpus_per_node <= per_node
     # The status remembers one pod per node.
