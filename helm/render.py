@@ -46,7 +46,7 @@ class _Variant:
     creates_namespace: bool
 
 
-# The CRD is not among them: it comes from `crds/`, so that deleting the operator's manifests never deletes all clusters.
+# The CRD is not among them but comes from `crds/`: deleting the operator's manifests must never delete all clusters.
 _VARIANTS = (
     _Variant("cluster-wide", "heterollm-system", {"crds": {"enabled": False}}, creates_namespace=True),
     # Only namespaced objects, so that whoever owns one namespace can apply it there.
