@@ -1,0 +1,142 @@
+"""The rendered files: the same for the same policy, accepted by Envoy, and no name can change their shape."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heterollm_agent.policy import parse
+from heterollm_controllers.routing import Endpoint, RoutingPolicy, TierRoute, envoy_files
+from tests.router.envoy import BINARY, relocate
+
+endpoints = st.builds(
+    Endpoint,
+    pod=st.from_regex(r"[a-z]([-a-z0-9]{0,40}[a-z0-9])?", fullmatch=True),
+    address=st.ip_addresses(v=4).map(str),
+    port=st.integers(1, 65535),
+)
+tiers = st.lists(
+    st.builds(
+        TierRoute,
+        name=st.from_regex(r"[a-z][a-z0-9]{0,11}", fullmatch=True).filter(lambda name: name != "auto"),
+        # Anything at all: model ids are the users' text, and the one place where something could be injected.
+        model_id=st.text(min_size=1, max_size=60),
+        endpoints=st.lists(endpoints, max_size=5, unique_by=lambda endpoint: endpoint.pod).map(tuple),
+        max_requests=st.integers(1, 1_000_000),
+    ),
+    min_size=1,
+    max_size=8,
+    unique_by=lambda tier: tier.name,
+)
+policies = st.builds(
+    RoutingPolicy,
+    cluster=st.from_regex(r"[a-z]([-a-z0-9]{0,28}[a-z0-9])?", fullmatch=True),
+    tiers=tiers.map(tuple),
+    complexity_threshold=st.floats(0, 1),
+)
+FEW = settings(max_examples=30, deadline=None)
+"""A policy is large and made of few kinds of parts: more examples find no more."""
+
+
+def resources(files: dict[str, str], name: str) -> list[Any]:
+    """The resources in a file."""
+    found: list[Any] = json.loads(files[name])["resources"]
+    return found
+
+
+@FEW
+@given(policies, st.integers(1, 2**53))
+def test_equal_policies_give_equal_files_whatever_the_order_of_engines(policy: RoutingPolicy, version: int) -> None:
+    shuffled = replace(policy, tiers=tuple(replace(t, endpoints=t.endpoints[::-1]) for t in policy.tiers))
+    assert envoy_files(policy, version) == envoy_files(shuffled, version)
+
+
+@FEW
+@given(policies, st.integers(1, 2**53))
+def test_every_file_is_ascii_json_of_its_version_and_the_agent_takes_them(policy: RoutingPolicy, version: int) -> None:
+    files = envoy_files(policy, version)
+    assert files.keys() == {"cds.json", "lds.json", "rds.json", *(f"eds-{t.name}.json" for t in policy.tiers)}
+    for text in files.values():
+        assert text.isascii()
+        assert json.loads(text)["version_info"] == str(version)
+    assert parse(files | {"version": str(version)}, None).files == files
+
+
+@FEW
+@given(policies, policies)
+def test_the_listener_never_changes(one: RoutingPolicy, other: RoutingPolicy) -> None:
+    """Because a changed listener ends long streams."""
+    assert resources(envoy_files(one, 1), "lds.json") == resources(envoy_files(other, 2), "lds.json")
+
+
+@FEW
+@given(policies)
+def test_a_changed_engine_changes_only_its_tiers_endpoints(policy: RoutingPolicy) -> None:
+    first, *others = policy.tiers
+    changed = replace(first, endpoints=(*first.endpoints, Endpoint("new", "10.0.0.1", 30000)))
+    before, after = envoy_files(policy, 1), envoy_files(replace(policy, tiers=(changed, *others)), 1)
+    assert {name for name in before if before[name] != after[name]} == {f"eds-{first.name}.json"}
+
+
+@FEW
+@given(policies)
+def test_every_route_leads_to_a_cluster_and_every_attempt_to_a_tier_that_is_not_cheaper(policy: RoutingPolicy) -> None:
+    files = envoy_files(policy, 1)
+    names = [tier.name for tier in policy.tiers]
+    clusters = {cluster["name"]: cluster for cluster in resources(files, "cds.json")}
+    (routes,) = resources(files, "rds.json")
+    targets = [r["route"]["cluster"] for r in routes["virtual_hosts"][0]["routes"] if "route" in r]
+    assert targets == [f"route_{name}" for name in names]
+    for position, target in enumerate(targets):
+        steps = [entry["name"] for entry in clusters[target]["cluster_type"]["typed_config"]["clusters"]]
+        assert steps[0] == f"tier_{names[position]}"
+        assert len(steps) >= 4
+        reached = [names.index(step.removeprefix("tier_")) for step in steps]
+        assert reached == sorted(reached)
+        assert set(reached) == set(range(position, len(names)))
+        assert clusters.keys() >= set(steps)
+
+
+@settings(FEW, max_examples=10)
+@given(policies)
+def test_envoy_accepts_every_policy(tmp_path_factory: pytest.TempPathFactory, policy: RoutingPolicy) -> None:
+    _validate(tmp_path_factory.mktemp("policy"), policy)
+
+
+def test_envoy_would_refuse_a_wrong_one(tmp_path: Path) -> None:
+    wrong = RoutingPolicy("c", (TierRoute("small", "m", (), max_requests=-1),))
+    with pytest.raises(subprocess.CalledProcessError):
+        _validate(tmp_path, wrong)
+
+
+def _validate(directory: Path, policy: RoutingPolicy) -> None:
+    """Dynamic files are read only by a running Envoy, so their resources are put into a static configuration."""
+    files = {name: relocate(text, directory) for name, text in envoy_files(policy, 1).items()}
+    (directory / "policy").mkdir()
+    for name, text in files.items():
+        (directory / "policy" / name).write_text(text)
+    (listener,) = resources(files, "lds.json")
+    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    del manager["rds"]
+    (manager["route_config"],) = (_bare(route) for route in resources(files, "rds.json"))
+    static = {
+        "node": {"id": "router", "cluster": "router"},
+        "static_resources": {
+            "listeners": [_bare(listener)],
+            "clusters": [_bare(cluster) for cluster in resources(files, "cds.json")],
+        },
+    }
+    (directory / "static.json").write_text(json.dumps(static))
+    command = [str(BINARY), "--mode", "validate", "-c", str(directory / "static.json"), "--log-level", "error"]
+    subprocess.run(command, check=True, capture_output=True, timeout=30)
+
+
+def _bare(resource: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in resource.items() if key != "@type"}
