@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from e2e.cluster.node import forward
+from e2e.cluster.node.errors import NodeError
 
 _PROGRAM = Path(forward.__file__).with_name("forwarder.py")
 _TIMEOUT_S = 10.0
@@ -50,7 +51,12 @@ def test_an_answer_may_follow_the_end_of_the_request(server: socket.socket, forw
     thread.start()
     request = b"some text " * 100_000
     with _connect(forwarded) as client:
-        sender = threading.Thread(target=lambda: (client.sendall(request), client.shutdown(socket.SHUT_WR)))
+
+        def ask() -> None:
+            client.sendall(request)
+            client.shutdown(socket.SHUT_WR)
+
+        sender = threading.Thread(target=ask)
         sender.start()
         received = b"".join(iter(lambda: client.recv(65536), b""))
         sender.join()
@@ -66,5 +72,5 @@ def test_nothing_behind_it_closes_the_connection(server: socket.socket, forwarde
 
 def test_a_port_in_use_is_refused_with_its_number(server: socket.socket) -> None:
     port = server.getsockname()[1]
-    with pytest.raises(forward.NodeError, match=str(port)):
+    with pytest.raises(NodeError, match=str(port)):
         forward.listen(port)
