@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ class Pod:
     ready: bool
     leaving: bool
     restarts: int
+    revision: str
     unschedulable: str | None
     failed: bool
 
@@ -38,6 +40,8 @@ class Engine:
     nodes: int
     leaving: bool
     pods: tuple[Pod, ...]
+    broken: bool = False
+    """Its pods no longer form one engine, whatever the leader says."""
 
     @property
     def leader(self) -> Pod | None:
@@ -49,7 +53,8 @@ class Engine:
         """Whether requests may be sent to it: the whole gang is there and its leader is ready."""
         present = [pod for pod in self.pods if not pod.leaving and not pod.failed]
         leader = self.leader
-        return not self.leaving and len(present) == self.nodes and leader is not None and leader.ready
+        whole = not self.leaving and not self.broken and len(present) == self.nodes
+        return whole and leader is not None and leader.ready
 
     @property
     def unschedulable(self) -> str | None:
@@ -58,36 +63,51 @@ class Engine:
 
 
 def engines_of(children: Iterable[Mapping[str, Any]]) -> list[Engine]:
-    """All engines among the children, in order of tier and ordinal."""
+    """All engines among the children, in order of tier and ordinal.
+
+    What is what follows from names and owners, which nobody can edit, and not from labels.
+    """
     children = list(children)
     pods: dict[str, list[Pod]] = {}
     for child in children:
-        if child["kind"] == "Pod" and names.ENGINE in _labels(child):
-            pods.setdefault(_labels(child)[names.ENGINE], []).append(_pod(child))
-    sets = [child for child in children if child["kind"] == "StatefulSet" and names.ENGINE in _labels(child)]
-    engines = [_engine(item, pods.get(item["metadata"]["name"], [])) for item in sets]
+        name = _POD.match(child["metadata"]["name"]) if child["kind"] == "Pod" else None
+        if name is not None:
+            for owner in child["metadata"].get("ownerReferences") or []:
+                pods.setdefault(owner["uid"], []).append(_pod(child, int(name["rank"])))
+    engines = []
+    for child in children:
+        name = _ENGINE.match(child["metadata"]["name"]) if child["kind"] == "StatefulSet" else None
+        if name is not None:
+            own = pods.get(child["metadata"]["uid"], [])
+            engines.append(_engine(child, name["tier"], int(name["ordinal"]), own))
     return sorted(engines, key=lambda engine: (engine.tier, engine.ordinal))
 
 
-def _labels(manifest: Mapping[str, Any]) -> Mapping[str, str]:
-    return manifest["metadata"].get("labels") or {}
+_ENGINE = re.compile(r"^.+-(?P<tier>[a-z][a-z0-9]*)-(?P<ordinal>[0-9]+)$")
+_POD = re.compile(r"^.+-(?P<rank>[0-9]+)$")
 
 
-def _engine(item: Mapping[str, Any], pods: list[Pod]) -> Engine:
+def _engine(item: Mapping[str, Any], tier: str, ordinal: int, pods: list[Pod]) -> Engine:
     metadata = item["metadata"]
+    # The pods tell what runs: a StatefulSet may have been changed after it made them.
+    leader = next((pod for pod in pods if pod.rank == 0 and not pod.leaving), None)
     return Engine(
         name=metadata["name"],
         uid=metadata["uid"],
-        tier=_labels(item)[names.TIER],
-        ordinal=int(metadata["name"].rpartition("-")[2]),
-        revision=(metadata.get("annotations") or {}).get(names.REVISION, ""),
+        tier=tier,
+        ordinal=ordinal,
+        revision=leader.revision if leader is not None else _revision(metadata),
         nodes=item["spec"].get("replicas", 1),
         leaving="deletionTimestamp" in metadata,
         pods=tuple(sorted(pods, key=lambda pod: (pod.rank, pod.uid))),
     )
 
 
-def _pod(item: Mapping[str, Any]) -> Pod:
+def _revision(metadata: Mapping[str, Any]) -> str:
+    return str((metadata.get("annotations") or {}).get(names.REVISION, ""))
+
+
+def _pod(item: Mapping[str, Any], rank: int) -> Pod:
     metadata, status = item["metadata"], item.get("status") or {}
     conditions = {condition["type"]: condition for condition in status.get("conditions") or []}
     scheduled = conditions.get("PodScheduled", {})
@@ -96,11 +116,12 @@ def _pod(item: Mapping[str, Any]) -> Pod:
     return Pod(
         name=metadata["name"],
         uid=metadata["uid"],
-        rank=int(metadata["name"].rpartition("-")[2]),
+        rank=rank,
         address=status.get("podIP"),
         ready=conditions.get("Ready", {}).get("status") == "True",
         leaving="deletionTimestamp" in metadata,
         restarts=sum(container.get("restartCount", 0) for container in containers),
+        revision=_revision(metadata),
         unschedulable=scheduled.get("message", "no node fits") if unschedulable else None,
         failed=status.get("phase") in ("Failed", "Succeeded"),
     )

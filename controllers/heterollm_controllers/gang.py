@@ -37,9 +37,9 @@ class Gang:
 
 def look_at_gang(engine: Engine, known: EngineStatus | None, now: datetime) -> Gang:
     """Whether a multi-node engine is broken, and what follows. Single-node engines restart in place by themselves."""
-    if engine.nodes == 1 or engine.leaving:
-        return Gang()
     memory = Gang(known.members, known.restarts, known.not_before) if known else Gang()
+    if engine.nodes == 1 or engine.leaving:
+        return memory
     alive = tuple(pod for pod in engine.pods if not pod.leaving)
     why = _breakage(memory.members, alive)
     if why and alive and not _in_backoff(memory, now):

@@ -45,6 +45,7 @@ class Reason(StrEnum):
     # Ready, Reconciling, Stalled
     SERVING = "Serving"
     ENGINES_STARTING = "EnginesStarting"
+    ENGINES_DRAINING = "EnginesDraining"
     ENGINES_UNSCHEDULABLE = "EnginesUnschedulable"
     ENGINE_RESTARTING = "EngineRestarting"
     ROUTERS_STARTING = "RoutersStarting"

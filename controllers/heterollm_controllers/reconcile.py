@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,13 +18,14 @@ from heterollm_controllers.engines import Engine, engines_of
 from heterollm_controllers.gang import KILL_GRACE_SECONDS, look_at_gang
 from heterollm_controllers.launch import HTTP_PORT
 from heterollm_controllers.outcome import NOT_OURS, Config, Delete, Event, Manifest, Observed, Outcome
+from heterollm_controllers.publish import Publication, publish
 from heterollm_controllers.reasons import ConditionType, Reason
 from heterollm_controllers.render import Cluster, cluster_objects, engine_from, policy_object, tier_objects
 from heterollm_controllers.revisions import Chosen, choose, keep
 from heterollm_controllers.rollout import next_step
 from heterollm_controllers.routing import Endpoint, RoutingPolicy, TierRoute, envoy_files
 from heterollm_controllers.sizing import Impossible
-from heterollm_controllers.status import TierView, journal, tier_status, verdicts
+from heterollm_controllers.status import TierView, Wait, journal, tier_status, verdicts
 from heterollm_controllers.status_v1alpha1 import Decision, EngineStatus, HeteroLLMClusterStatus, RoutingStatus
 from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec, Tier
 
@@ -48,7 +50,7 @@ def _invalid(observed: Observed, message: str, now: datetime) -> Outcome:
     status = observed.cluster.get("status") or {}
     refusal = Impossible(Reason.INVALID_SPEC, message)
     before = previous(status)
-    after = conditions(verdicts([refusal], [], None, None, False), before, cluster.generation, now)
+    after = conditions(verdicts([refusal], [], [], None, False), before, cluster.generation, now)
     known = HeteroLLMClusterStatus.model_validate(status)
     updated = known.model_copy(update={"observed_generation": cluster.generation, "conditions": after})
     return Outcome(status=updated.to_wire(), events=tuple(transitions(before, after)))
@@ -85,11 +87,14 @@ class _Look:
             return Outcome(status=dict(self.status), check=tuple(checks))
         views = [self._view(item) for item in chosen]
         removed = self._removed_engines(views)
-        policy, version = self._policy(views)
+        publication = self._publication(views)
+        policy = policy_object(self.cluster, publication.files, publication.version)
         wanted = self._wanted(views, policy)
         apply, conflicts = self._to_apply(wanted)
         failure = "; ".join(filter(None, [self.observed.failure, *conflicts])) or None
-        status = self._status(views, refusals, failure, bool(apply), version)
+        publishing = any(item["kind"] == "ConfigMap" for item in apply)
+        waits = self._waits(removed, publishing)
+        status = self._status(views, refusals, failure, bool(apply), waits, publication)
         return Outcome(
             status=status.to_wire(),
             events=(*self.events, *transitions(self.conditions, status.conditions)),
@@ -153,10 +158,11 @@ class _Look:
 
     def _view(self, chosen: Chosen) -> TierView:
         tier = chosen.tier.name
-        engines = tuple(engine for engine in self.engines if engine.tier == tier)
+        seen = [engine for engine in self.engines if engine.tier == tier]
+        gangs = {engine.name: look_at_gang(engine, self.known.get(engine.name), self.now) for engine in seen}
+        engines = tuple(replace(engine, broken=bool(gangs[engine.name].why)) for engine in seen)
         desired = chosen.tier.replicas.min
         step = next_step(desired, chosen.name, engines)
-        gangs = {engine.name: look_at_gang(engine, self.known.get(engine.name), self.now) for engine in engines}
         added = tuple(names.engine_name(self.cluster.name, tier, ordinal) for ordinal in step.add)
         drained = frozenset(engine.name for engine in step.drain)
         if chosen.name != self._known_revision(tier):
@@ -194,17 +200,13 @@ class _Look:
 
     # --- objects ------------------------------------------------------------------------------------------------
 
-    def _policy(self, views: Sequence[TierView]) -> tuple[Manifest, int]:
-        """The policy ConfigMap; its version grows only when its content changes."""
+    def _publication(self, views: Sequence[TierView]) -> Publication:
+        """The routing policy, and its version."""
         by_name = {view.chosen.tier.name: view for view in views}
         routes = tuple(_route(tier, by_name.get(tier.name)) for tier in self.spec.tiers)
         policy = RoutingPolicy(self.cluster.name, routes, float(self.spec.routing.complexity_threshold))
-        live = self._live("ConfigMap", names.policy_name(self.cluster.name))
-        data = dict((live or {}).get("data") or {})
-        version = int(data.pop("version", "0"))
-        if live is None or envoy_files(policy, version) != data:
-            version = max(version, (self.status.get("routing") or {}).get("policyVersion", 0)) + 1
-        return policy_object(self.cluster, envoy_files(policy, version), version), version
+        live = self._live("ConfigMap", names.policy_name(self.cluster.name)) or {}
+        return publish(partial(envoy_files, policy), live.get("data") or {}, self.status.get("routing") or {})
 
     def _live(self, kind: str, name: str) -> Mapping[str, Any] | None:
         return next((item for item in self.owned if item["kind"] == kind and item["metadata"]["name"] == name), None)
@@ -270,14 +272,14 @@ class _Look:
         refusals: Sequence[Impossible],
         failure: str | None,
         pending: bool,
-        version: int,
+        waits: Sequence[Wait],
+        publication: Publication,
     ) -> HeteroLLMClusterStatus:
         programmed = self.conditions.get(ConditionType.PROGRAMMED, {})
         first_time = (
             programmed.get("status") != "True" or programmed.get("observedGeneration") != self.cluster.generation
         )
-        waiting, ready_routers = self._routers()
-        said = verdicts(refusals, views, waiting, failure, pending and first_time)
+        said = verdicts(refusals, views, waits, failure, pending and first_time)
         service = self.spec.routing.service
         port = "" if service.port == 80 else f":{service.port}"
         host = f"{self.cluster.name}.{self.cluster.namespace}.svc.{self.config.cluster_domain}"
@@ -287,9 +289,27 @@ class _Look:
             engines=f"{sum(len(view.serving) for view in views)}/{sum(view.desired for view in views)}",
             conditions=conditions(said, self.conditions, self.cluster.generation, self.now),
             tiers=tuple(tier_status(view) for view in views),
-            routing=RoutingStatus(url=f"http://{host}{port}", policy_version=version, routers=ready_routers),
+            routing=RoutingStatus(
+                url=f"http://{host}{port}",
+                policy_version=publication.version,
+                policy_digest=publication.digest,
+                routers=self._routers()[1],
+            ),
             decisions=journal(self.status.get("decisions") or [], self.decisions),
         )
+
+    def _waits(self, removed: Sequence[Engine], publishing: bool) -> list[Wait]:
+        """What Ready waits for beside the engines of the tiers."""
+        waits: list[Wait] = []
+        if removed:
+            older = ", ".join(engine.name for engine in removed)
+            waits.append((Reason.ENGINES_DRAINING, f"{older} of removed tiers finish their requests"))
+        routers, _ = self._routers()
+        if routers is not None:
+            waits.append((Reason.ROUTERS_STARTING, routers))
+        if publishing:
+            waits.append((Reason.APPLYING, "the routing policy is being published"))
+        return waits
 
     def _routers(self) -> tuple[str | None, int]:
         """What the routers still wait for, and how many are ready."""

@@ -7,6 +7,7 @@ contains), so that nothing a user writes can become structure.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -38,8 +39,18 @@ _PACKAGED = Path(__file__).parent / "templates"
 _TEMPLATES = _PACKAGED if _PACKAGED.exists() else Path(__file__).parents[2] / "manifests" / "templates"
 
 
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+"""What JSON may hold as it is and YAML may not. (Nor does YAML know JSON's pairs of escapes, as for an emoji.)"""
+
+
+def _printed(value: Any) -> str:
+    """A value as JSON that is also YAML."""
+    text = json.dumps(value, ensure_ascii=False)
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
 _ENVIRONMENT = Environment(
-    loader=FileSystemLoader(_TEMPLATES), undefined=StrictUndefined, finalize=json.dumps, autoescape=False
+    loader=FileSystemLoader(_TEMPLATES), undefined=StrictUndefined, finalize=_printed, autoescape=False
 )
 
 _REMEMBERED = 2048
@@ -174,7 +185,8 @@ def engine_body(cluster: Cluster, spec: HeteroLLMClusterSpec, tier: Tier, sizing
     if not tier.pod_template:
         return body
     template = strategic_merge(body["spec"]["template"], tier.pod_template)
-    metadata = {**template["metadata"], "labels": {**template["metadata"].get("labels", {}), **labels}}
+    metadata = template.get("metadata", {})
+    metadata = {**metadata, "labels": {**metadata.get("labels", {}), **labels}}
     return {**body, "spec": {**body["spec"], "template": {**template, "metadata": metadata}}}
 
 
@@ -277,22 +289,23 @@ def engine_from(cluster: Cluster, revision: Mapping[str, Any], name: str) -> Man
     """The StatefulSet of one named engine, from a revision."""
     body = revision["data"]["engine"]
     own = {names.ENGINE: name}
+    made_from = {names.REVISION: revision["metadata"]["name"]}
     template = body["spec"]["template"]
     manifest = {
         **body,
-        "metadata": {
-            **body["metadata"],
-            "name": name,
-            "labels": {**body["metadata"]["labels"], **own},
-            "annotations": {**body["metadata"].get("annotations", {}), names.REVISION: revision["metadata"]["name"]},
-        },
+        "metadata": {**_marked(body["metadata"], own, made_from), "name": name},
         "spec": {
             **body["spec"],
             "selector": {"matchLabels": {**body["spec"]["selector"]["matchLabels"], **own}},
-            "template": {
-                **template,
-                "metadata": {**template["metadata"], "labels": {**template["metadata"]["labels"], **own}},
-            },
+            "template": {**template, "metadata": _marked(template["metadata"], own, made_from)},
         },
     }
     return cluster.owned(manifest)
+
+
+def _marked(metadata: Manifest, labels: Mapping[str, str], annotations: Mapping[str, str]) -> Manifest:
+    return {
+        **metadata,
+        "labels": {**metadata["labels"], **labels},
+        "annotations": {**metadata.get("annotations", {}), **annotations},
+    }

@@ -14,8 +14,9 @@ from typing import Any
 from heterollm_controllers import names
 from heterollm_controllers.diff import digest
 from heterollm_controllers.outcome import Config, Manifest
+from heterollm_controllers.reasons import Reason
 from heterollm_controllers.render import Cluster, engine_body, revision_object
-from heterollm_controllers.sizing import size
+from heterollm_controllers.sizing import Impossible, size
 from heterollm_controllers.status_v1alpha1 import Sizing
 from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec, Tier
 
@@ -69,6 +70,7 @@ def choose(
         Impossible: the tier cannot be sized.
     """
     sizing = size(tier)
+    _check_pod_template(tier)
     wanted_hash = spec_hash(cluster, spec, tier)
     body = engine_body(cluster, spec, tier, sizing, config)
     number = max((int(item["revision"]) for item in revisions), default=0)
@@ -90,6 +92,17 @@ def keep(tier: Tier, revisions: Sequence[Mapping[str, Any]], recorded: str | Non
         return None
     former = Tier.model_validate(found["data"]["tier"]).model_copy(update={"replicas": tier.replicas})
     return Chosen(former, _sizing_of(found), dict(found), is_new=False, update_available=False)
+
+
+def _check_pod_template(tier: Tier) -> None:
+    """What the labels are put into; the rest of a patch is for the API server to judge."""
+    metadata = (tier.pod_template or {}).get("metadata")
+    inner = [metadata.get(name) for name in ("labels", "annotations")] if isinstance(metadata, Mapping) else []
+    if not all(item is None or isinstance(item, Mapping) for item in (metadata, *inner)):
+        raise Impossible(
+            Reason.POD_TEMPLATE_INVALID,
+            f"tier {tier.name}: podTemplate.metadata must be a map, and so must its labels and annotations",
+        )
 
 
 def _recorded(

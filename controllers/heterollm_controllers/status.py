@@ -15,9 +15,10 @@ from heterollm_controllers.revisions import Chosen
 from heterollm_controllers.sizing import Impossible
 from heterollm_controllers.status_v1alpha1 import Decision, EngineStatus, TierStatus
 
-__all__ = ["JOURNAL_LENGTH", "TierView", "journal", "tier_status", "verdicts"]
+__all__ = ["JOURNAL_LENGTH", "TierView", "Wait", "journal", "tier_status", "verdicts"]
 
 JOURNAL_LENGTH = 20
+Wait = tuple[Reason, str]
 Phase = Literal["Pending", "Unschedulable", "Starting", "Serving", "Restarting", "Draining"]
 
 
@@ -34,8 +35,7 @@ class TierView:
 
     def serves(self, engine: Engine) -> bool:
         """Whether requests may go to the engine after what was just decided."""
-        gang = self.gangs.get(engine.name, Gang())
-        return engine.serving and not gang.why and engine.name not in self.drained
+        return engine.serving and engine.name not in self.drained
 
     @property
     def serving(self) -> list[Engine]:
@@ -56,7 +56,7 @@ class TierView:
         """Where an engine is in its life."""
         if engine.leaving or engine.name in self.drained:
             return "Draining"
-        if self.gangs.get(engine.name, Gang()).why:
+        if engine.broken:
             return "Restarting"
         if self.serves(engine):
             return "Serving"
@@ -81,7 +81,7 @@ def tier_status(view: TierView) -> TierStatus:
 
 
 def _engine_status(view: TierView, engine: Engine) -> EngineStatus:
-    gang = view.gangs.get(engine.name, Gang())
+    gang = view.gangs[engine.name]
     return EngineStatus(
         name=engine.name,
         revision=engine.revision,
@@ -101,7 +101,7 @@ def journal(before: Iterable[Mapping[str, Any]], decisions: Sequence[Decision]) 
 def verdicts(
     refusals: Sequence[Impossible],
     views: Sequence[TierView],
-    routers: str | None,
+    waits: Sequence[Wait],
     failure: str | None,
     applying: bool,
 ) -> list[Verdict]:
@@ -110,13 +110,13 @@ def verdicts(
     Args:
         refusals: why tiers of the spec cannot be carried out.
         views: the tiers that run.
-        routers: what the routers still wait for; None when all are ready.
+        waits: what the cluster still waits for beside the engines of its tiers.
         failure: why the last look could not be carried out.
         applying: whether objects of a new generation are about to be applied for the first time.
     """
     accepted = _accepted(refusals)
     programmed = _programmed(failure, applying)
-    ready = _ready(accepted, programmed, views, routers)
+    ready = _ready(accepted, programmed, views, waits)
     stuck = next((verdict for verdict in (accepted, programmed) if verdict[2] in _NEEDS_SOMEBODY), None)
     stalled = (ConditionType.STALLED, stuck is not None, *(stuck[2:] if stuck else (Reason.SETTLED, "nothing blocks")))
     working = not ready[1] and stuck is None
@@ -150,7 +150,7 @@ def _programmed(failure: str | None, applying: bool) -> Verdict:
     return ConditionType.PROGRAMMED, True, Reason.APPLIED, "all objects are applied and the policy is published"
 
 
-def _ready(accepted: Verdict, programmed: Verdict, views: Sequence[TierView], routers: str | None) -> Verdict:
+def _ready(accepted: Verdict, programmed: Verdict, views: Sequence[TierView], waits: Sequence[Wait]) -> Verdict:
     counts = ", ".join(f"{view.chosen.tier.name} {len(view.serving)}/{view.desired}" for view in views)
     if not accepted[1]:
         return ConditionType.READY, False, Reason.NOT_ACCEPTED, f"the spec is not accepted; engines serving: {counts}"
@@ -160,8 +160,8 @@ def _ready(accepted: Verdict, programmed: Verdict, views: Sequence[TierView], ro
         if not view.settled:
             reason, message = _waiting_for(view)
             return ConditionType.READY, False, reason, f"tier {view.chosen.tier.name}: {message}"
-    if routers is not None:
-        return ConditionType.READY, False, Reason.ROUTERS_STARTING, routers
+    for wait in waits:
+        return ConditionType.READY, False, *wait
     return ConditionType.READY, True, Reason.SERVING, f"engines serving: {counts}"
 
 
@@ -177,6 +177,9 @@ def _waiting_for(view: TierView) -> tuple[Reason, str]:
     older = [engine.name for engine in view.engines if engine.revision != view.chosen.name]
     if older:
         return Reason.ROLLING_OUT, f"{len(view.updated)}/{view.desired} engines updated, {len(older)} older remain"
+    if len(view.updated) == view.desired:
+        draining = [name for name, phase in phases.items() if phase == "Draining"]
+        return Reason.ENGINES_DRAINING, f"{', '.join(draining)} finish their requests"
     return Reason.ENGINES_STARTING, f"{len(view.updated)}/{view.desired} engines serve"
 
 

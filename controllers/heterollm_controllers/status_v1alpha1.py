@@ -89,6 +89,7 @@ class RoutingStatus(WireType):
 
     url: Annotated[str, Field(max_length=512, description="Where clients inside the Kubernetes cluster send requests.")]
     policy_version: Annotated[int, Field(ge=0, description="Version of the routing policy last published.")]
+    policy_digest: Annotated[str, Field(max_length=16, description="Digest of that policy's files.")]
     routers: Annotated[int, Field(ge=0, description="Routers that are ready.")]
 
 
