@@ -1,0 +1,44 @@
+"""Which version of the routing policy to publish: it grows when the content changes, and never otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from heterollm_controllers.diff import digest
+
+__all__ = ["Publication", "publish"]
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A policy to publish: its version, the files that carry it, and their digest."""
+
+    version: int
+    files: Mapping[str, str]
+    digest: str
+
+
+def publish(
+    files: Callable[[int], Mapping[str, str]], live: Mapping[str, str], recorded: Mapping[str, Any]
+) -> Publication:
+    """The policy to publish.
+
+    Args:
+        files: the wanted policy's files at a version, which they state.
+        live: data of the live ConfigMap; empty if there is none.
+        recorded: routing part of the observed status.
+    """
+    rendered = cache(files)
+    text = live.get("version", "")
+    published = int(text) if text.isdecimal() else 0
+    decided = int(recorded.get("policyVersion", 0))
+    if rendered(published).items() <= live.items():
+        version = published
+    elif decided > published and digest(rendered(decided)) == recorded.get("policyDigest"):
+        version = decided  # by an earlier look, which did not get to apply it
+    else:
+        version = max(published, decided) + 1
+    return Publication(version, rendered(version), digest(rendered(version)))
