@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import configparser
 import subprocess
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
 from e2e.cluster.images.context import content_key, context_files, stage
+from e2e.cluster.images.dockerfile import copied_paths, is_copied
 from e2e.cluster.images.pip_settings import pip_conf
 from e2e.cluster.images.reference import normalized
 
@@ -95,3 +96,29 @@ def test_pip_gets_the_hosts_index_and_nothing_about_the_hosts_folders() -> None:
     assert options.pop("index-url") == "https://wins.example/100%25/simple"
     assert options.pop("extra-index-url").split() == ["https://a.example/", "https://b.example/"]
     assert "/home" not in str(options)
+
+
+@pytest.mark.parametrize(
+    ("instruction", "copied", "other"),
+    [
+        ("COPY app /app", "app/main.py", "apple.py"),
+        ("COPY one.txt two.txt /texts/", "two.txt", "three.txt"),
+        ("COPY --chown=1:1 /app/main.py /", "app/main.py", "app/other.py"),
+        ("copy one.txt \\\n  # a comment between\n  two.txt /texts/", "two.txt", "three.txt"),
+        ("COPY --from=build out /out\nADD app /app", "app/main.py", "out/main.py"),
+    ],
+)
+def test_only_what_is_copied_belongs_to_an_image(tmp_path: Path, instruction: str, copied: str, other: str) -> None:
+    dockerfile = tmp_path / "Dockerfile"
+    dockerfile.write_text(f"FROM scratch\n{instruction}\nCMD run\n")
+    paths = copied_paths(dockerfile)
+    assert is_copied(PurePath(copied), paths)
+    assert is_copied(PurePath(".dockerignore"), paths)
+    assert not is_copied(PurePath(other), paths)
+
+
+@pytest.mark.parametrize("instruction", ["COPY . /app", "COPY *.py /app/", 'COPY ["a b", "/c"]', "COPY $FILE /app/"])
+def test_what_cannot_be_told_counts_whole(tmp_path: Path, instruction: str) -> None:
+    dockerfile = tmp_path / "Dockerfile"
+    dockerfile.write_text(f"FROM scratch\n{instruction}\n")
+    assert is_copied(PurePath("any/file"), copied_paths(dockerfile))

@@ -179,6 +179,7 @@ def _kill_the_first_process(user: ClusterUser) -> None:
 
 
 def _kill_all_but_the_first_and_pods(user: ClusterUser) -> None:
+    """Kill the programs of the node; `status` and `up` must not take the rest for a cluster."""
     namespaces = Namespaces.find(user.layout)
     assert namespaces is not None
     for pid in CgroupTree(user.layout.cgroup).pids() - {namespaces.first.pid}:
@@ -187,6 +188,8 @@ def _kill_all_but_the_first_and_pods(user: ClusterUser) -> None:
                 os.kill(pid, signal.SIGKILL)
         except (FileNotFoundError, ProcessLookupError):
             continue
+    assert user.run("status", check=False).returncode == 1
+    assert "kubelet" in user.run("up", check=False).stderr
 
 
 def _lose_the_records(user: ClusterUser) -> None:

@@ -11,6 +11,7 @@ from e2e.cluster.cache import Report, cache_dir, locked, print_report
 from e2e.cluster.images.base import ensure_base
 from e2e.cluster.images.buildah import Buildah
 from e2e.cluster.images.context import content_key, context_files, stage
+from e2e.cluster.images.dockerfile import copied_paths, is_copied
 from e2e.cluster.images.pip_settings import build_mounts
 from e2e.cluster.images.reference import normalized
 
@@ -36,12 +37,14 @@ def build_image(
         base_work = work / "base"
         base_work.mkdir()
         used = {"BASE": ensure_base(buildah, base_work, report), **(arguments or {})}
-        files = context_files(context)
+        paths = copied_paths(dockerfile)
+        files = [file for file in context_files(context) if is_copied(file, paths)]
         archive = _archive(folder, reference, content_key(context, files, dockerfile, used))
         if archive.exists():
             report(f"{tag}: unchanged")
             return archive
         report(f"{tag}: building {dockerfile}")
+        (work / "context").mkdir()
         stage(context, files, work / "context")
         buildah.build(reference, dockerfile, work / "context", used, build_mounts(work))
         _export(buildah, reference, archive, work)

@@ -73,6 +73,7 @@ def _down(arguments: argparse.Namespace) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
+    require_root()
     complete, lines = status_lines(Layout(arguments.name))
     print("\n".join(lines))
     return 0 if complete else 1

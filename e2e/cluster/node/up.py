@@ -15,9 +15,10 @@ from e2e.cluster.kubectl import kubectl_path
 from e2e.cluster.node.cgroups import CgroupTree
 from e2e.cluster.node.containerd import start_containerd
 from e2e.cluster.node.credentials import issue_kubeconfig
-from e2e.cluster.node.daemons import Daemons
+from e2e.cluster.node.daemons import Daemons, recorded
 from e2e.cluster.node.dns import start_coredns
 from e2e.cluster.node.down import end_processes, remove_everything
+from e2e.cluster.node.errors import NodeError
 from e2e.cluster.node.forward import listen, start_forwarder
 from e2e.cluster.node.host import ensure_packages, require_root
 from e2e.cluster.node.kubelet import start_kube_proxy, start_kubelet
@@ -49,6 +50,7 @@ def up(layout: Layout, devices: Devices, report: Report) -> bool:
     binaries = {name: ensure_binary(COMPONENTS[name], report) for name in _BINARIES}
     with locked(layout.lock, report):
         if Namespaces.find(layout) is not None:
+            _require_complete(layout)
             return False
         # What a crash may have left.
         remove_everything(layout)
@@ -60,6 +62,13 @@ def up(layout: Layout, devices: Devices, report: Report) -> bool:
             report(f"giving up; the logs stay in {layout.logs} until the next `up` or `down`")
             raise
     return True
+
+
+def _require_complete(layout: Layout) -> None:
+    """Refuse to call a cluster running that has lost a part; what to do about its data is the user's choice."""
+    ended = [name for name, running in recorded(layout).items() if not running]
+    if ended:
+        raise NodeError(f"{', '.join(ended)} of the cluster {layout.name} ended, see {layout.logs}; `down` removes it")
 
 
 def _start(layout: Layout, devices: Devices, binaries: dict[str, Path], report: Report) -> None:
