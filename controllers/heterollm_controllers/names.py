@@ -14,7 +14,6 @@ __all__ = [
     "PLURAL",
     "POD_INDEX",
     "REVISION",
-    "SPEC_HASH",
     "TIER",
     "UPDATE",
     "VERSION",
@@ -39,12 +38,11 @@ CLUSTER = f"{GROUP}/cluster"
 TIER = f"{GROUP}/tier"
 ENGINE = f"{GROUP}/engine"
 COMPONENT = f"{GROUP}/component"
-SPEC_HASH = f"{GROUP}/spec-hash"
-"""Annotation of an engine revision: the hash of what the user asked for."""
 REVISION = f"{GROUP}/revision"
-"""Annotation of an engine: the ControllerRevision it was made from."""
+"""Annotation of an engine and its pods: the ControllerRevision they were made from."""
 UPDATE = f"{GROUP}/update"
-"""Annotation a user changes on the cluster to opt in to the operator's newest engine template."""
+"""Annotation a user changes on the cluster to opt in to the operator's newest engine template. A revision keeps the
+value it was made for; engines restart only if the template differs."""
 POD_INDEX = "apps.kubernetes.io/pod-index"
 
 

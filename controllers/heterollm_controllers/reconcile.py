@@ -126,7 +126,7 @@ class _Look:
         return [
             child
             for child in self.owned
-            if child["kind"] == "ControllerRevision" and child["metadata"]["labels"].get(names.TIER) == tier
+            if child["kind"] == "ControllerRevision" and child["data"]["tier"]["name"] == tier
         ]
 
     def _known_revision(self, tier: str) -> str | None:
@@ -348,7 +348,7 @@ def _route(tier: Tier, view: TierView | None) -> TierRoute:
 def _without_server_fields(revision: Mapping[str, Any]) -> Manifest:
     """A ControllerRevision as we applied it: a live one without what the API server added and without our digest."""
     metadata = {key: revision["metadata"][key] for key in ("name", "namespace", "labels", "ownerReferences")}
-    kept = {key: revision["metadata"]["annotations"].get(key, "") for key in (names.SPEC_HASH, names.UPDATE)}
+    kept = {names.UPDATE: (revision["metadata"].get("annotations") or {}).get(names.UPDATE, "")}
     own = {key: value for key, value in metadata["labels"].items() if key in _OWN_LABELS}
     return {
         "apiVersion": "apps/v1",

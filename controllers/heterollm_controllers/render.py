@@ -273,10 +273,11 @@ def revision_object(
             "name": f"{cluster.name}-{tier.name}-{digest({'spec': spec_hash, 'body': body})[:8]}",
             "namespace": cluster.namespace,
             "labels": names.labels(cluster.name, "engine", tier=tier.name),
-            "annotations": {names.SPEC_HASH: spec_hash, names.UPDATE: update},
+            "annotations": {names.UPDATE: update},
         },
         "revision": number,
         "data": {
+            "specHash": spec_hash,
             "tier": tier.model_dump(mode="json", by_alias=True, exclude_none=True),
             "sizing": sizing.model_dump(mode="json", by_alias=True, exclude_none=True),
             "engine": body,

@@ -39,17 +39,11 @@ class Chosen:
         return str(self.revision["metadata"]["name"])
 
 
-def spec_hash(cluster: Cluster, spec: HeteroLLMClusterSpec, tier: Tier) -> str:
+def spec_hash(spec: HeteroLLMClusterSpec, tier: Tier) -> str:
     """Hash of everything a user says that an engine depends on; the number of replicas is not part of it."""
     asked = tier.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"replicas"})
     key = spec.security.api_key_secret
-    return digest(
-        {
-            "tier": asked,
-            "apiKeySecret": key.model_dump(by_alias=True) if key else None,
-            "update": cluster.annotations.get(names.UPDATE),
-        }
-    )
+    return digest({"tier": asked, "apiKeySecret": key.model_dump(by_alias=True) if key else None})
 
 
 def choose(
@@ -71,11 +65,12 @@ def choose(
     """
     sizing = size(tier)
     _check_pod_template(tier)
-    wanted_hash = spec_hash(cluster, spec, tier)
+    wanted_hash = spec_hash(spec, tier)
     body = engine_body(cluster, spec, tier, sizing, config)
     number = max((int(item["revision"]) for item in revisions), default=0)
     fresh = revision_object(cluster, tier, sizing, body, wanted_hash, number + 1)
-    found = _recorded(cluster, revisions, recorded) or _newest_with(revisions, wanted_hash)
+    opted = [item for item in revisions if _opted_in(cluster, item)]
+    found = _named(opted, recorded) or _newest_with(opted, wanted_hash)
     if found is None:
         return Chosen(tier, sizing, fresh, is_new=True, update_available=False)
     changed = found["metadata"]["name"] != fresh["metadata"]["name"]
@@ -87,7 +82,7 @@ def keep(tier: Tier, revisions: Sequence[Mapping[str, Any]], recorded: str | Non
 
     Only the number of engines follows the new spec.
     """
-    found = next((item for item in revisions if item["metadata"]["name"] == recorded), None)
+    found = _named(revisions, recorded)
     if found is None:
         return None
     former = Tier.model_validate(found["data"]["tier"]).model_copy(update={"replicas": tier.replicas})
@@ -105,22 +100,18 @@ def _check_pod_template(tier: Tier) -> None:
         )
 
 
-def _recorded(
-    cluster: Cluster, revisions: Sequence[Mapping[str, Any]], recorded: str | None
-) -> Mapping[str, Any] | None:
-    update = cluster.annotations.get(names.UPDATE, "")
-    return next(
-        (
-            item
-            for item in revisions
-            if item["metadata"]["name"] == recorded and item["metadata"]["annotations"].get(names.UPDATE, "") == update
-        ),
-        None,
-    )
+def _opted_in(cluster: Cluster, revision: Mapping[str, Any]) -> bool:
+    """Whether a revision was made for the cluster's opt-in annotation; taking the annotation away asks for nothing."""
+    asked = cluster.annotations.get(names.UPDATE)
+    return not asked or (revision["metadata"].get("annotations") or {}).get(names.UPDATE) == asked
+
+
+def _named(revisions: Sequence[Mapping[str, Any]], name: str | None) -> Mapping[str, Any] | None:
+    return next((item for item in revisions if item["metadata"]["name"] == name), None)
 
 
 def _newest_with(revisions: Sequence[Mapping[str, Any]], wanted: str) -> Mapping[str, Any] | None:
-    matching = [item for item in revisions if item["metadata"]["annotations"].get(names.SPEC_HASH) == wanted]
+    matching = [item for item in revisions if item["data"]["specHash"] == wanted]
     return max(matching, key=lambda item: int(item["revision"]), default=None)
 
 
