@@ -69,6 +69,7 @@ class Elector:
         self._lease: dict[str, Any] | None = None
         self._seen_at = 0.0
         self._renewed_at: float | None = None
+        self._complaint = ""
         self.beat: float | None = None
         """When the loop last turned (monotonic seconds), once it runs: a hung loop shows here."""
 
@@ -89,8 +90,9 @@ class Elector:
                 else:
                     pause = self._patience()
             except ApiError as error:
-                _log.warning("Lease: %s", error)
-                pause = self._timing.retry / 4
+                self._complain(str(error))
+                if self._renewed_at is not None:
+                    pause = self._timing.retry / 4
             if self._renewed_at is not None and not self.leading:
                 raise LeaseLost(f"the lease could not be renewed for {self._timing.deadline:g} s")
             await self._clock.sleep(pause)
@@ -101,7 +103,14 @@ class Elector:
             self._renewed_at = None
             await self._store.update(_version(self._lease), self._spec(holder="", duration=1.0))
 
+    def _complain(self, error: str) -> None:
+        """Log what went wrong, but not again and again."""
+        if error != self._complaint:
+            _log.warning("Lease: %s", error)
+        self._complaint = error
+
     def _succeed(self, started: float) -> None:
+        self._complaint = ""
         first = self._renewed_at is None
         self._renewed_at = started
         if first:

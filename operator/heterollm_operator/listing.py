@@ -36,13 +36,16 @@ class Lister:
 
     async def wait_served(self) -> None:
         """Wait until every kind can be listed: Kopf would silently leave out a kind that is missing at its start."""
+        complaint = ""
         for scope in self._scopes:
             while True:
                 try:
                     await self._page(scope, {"limit": 1})
                     break
                 except ApiError as error:
-                    _log.warning("Cannot list %s: %s", scope.path, error)
+                    if str(error) != complaint:
+                        _log.warning("Cannot list %s: %s", scope.path, error)
+                    complaint = str(error)
                     await self._clock.sleep(_PAUSE)
 
     async def run(self) -> None:
