@@ -1,0 +1,111 @@
+"""StatefulSets and pods read into engines: by names and owners, so that edited labels and strangers change nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from heterollm_controllers import names
+from heterollm_controllers.engines import Engine, engines_of
+
+
+def stateful_set(name: str = "c-small-0", nodes: int = 1, **metadata: Any) -> dict[str, Any]:
+    annotations = {names.REVISION: "r1"}
+    return {
+        "kind": "StatefulSet",
+        "metadata": {"name": name, "uid": f"uid-{name}", "annotations": annotations, **metadata},
+        "spec": {"replicas": nodes},
+    }
+
+
+def pod(name: str = "c-small-0-0", owner: str = "uid-c-small-0", ready: bool = True, **more: Any) -> dict[str, Any]:
+    status = {"podIP": "10.0.0.1", "conditions": [{"type": "Ready", "status": str(ready)}]}
+    metadata = {"name": name, "uid": f"uid-{name}", "ownerReferences": [{"uid": owner}]}
+    metadata["annotations"] = {names.REVISION: "r1"}
+    return {
+        "kind": "Pod",
+        "metadata": {**metadata, **more.pop("metadata", {})},
+        "status": {**status, **more},
+    }
+
+
+def only(*children: dict[str, Any]) -> Engine:
+    [engine] = engines_of(children)
+    return engine
+
+
+LEAVING = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+
+
+def test_name_tells_tier_and_ordinal() -> None:
+    engine = only(stateful_set("my-cluster-tier2-17"))
+    assert (engine.tier, engine.ordinal, engine.revision) == ("tier2", 17, "r1")
+
+
+def test_order_is_by_tier_and_ordinal() -> None:
+    sets = [stateful_set(name) for name in ("c-b-0", "c-a-10", "c-a-9")]
+    assert [engine.name for engine in engines_of(sets)] == ["c-a-9", "c-a-10", "c-b-0"]
+
+
+def test_missing_labels_and_annotations_fail_nothing() -> None:
+    assert only(stateful_set(annotations=None, labels=None)).revision == ""
+
+
+@pytest.mark.parametrize("name", ["database", "c-small-x", "c-Small-0", "-0"])
+def test_other_stateful_sets_are_no_engines(name: str) -> None:
+    assert engines_of([stateful_set(name)]) == []
+
+
+def test_pods_of_strangers_do_not_count() -> None:
+    assert not only(stateful_set(), pod(owner="somebody else")).serving
+    assert not only(stateful_set(), pod(name="debug")).serving
+    assert not only(stateful_set(), {**pod(), "metadata": {"name": "c-small-0-0", "uid": "x"}}).serving
+
+
+def test_single_node_engine_serves_with_its_ready_pod() -> None:
+    engine = only(stateful_set(), pod())
+    assert engine.serving
+    assert engine.leader is not None
+    assert engine.leader.address == "10.0.0.1"
+
+
+@pytest.mark.parametrize(
+    "children",
+    [
+        (stateful_set(),),
+        (stateful_set(), pod(ready=False)),
+        (stateful_set(), pod(conditions=[])),
+        (stateful_set(), pod(phase="Failed")),
+        (stateful_set(), pod(metadata=LEAVING)),
+        (stateful_set(**LEAVING), pod()),
+        (stateful_set(nodes=2), pod()),
+        (stateful_set(nodes=2), pod(ready=False), pod("c-small-0-1")),
+        (stateful_set(nodes=2), pod(), pod("c-small-0-1", metadata=LEAVING)),
+    ],
+)
+def test_what_does_not_serve(children: tuple[dict[str, Any], ...]) -> None:
+    assert not only(*children).serving
+
+
+def test_leader_alone_answers_so_its_readiness_decides() -> None:
+    assert only(stateful_set(nodes=2), pod(), pod("c-small-0-1", ready=False)).serving
+
+
+def test_scheduler_explains_a_pod_without_a_node() -> None:
+    waiting = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes fit"}
+    assert only(stateful_set(), pod(conditions=[waiting])).unschedulable == "0/3 nodes fit"
+    assert only(stateful_set(), pod()).unschedulable is None
+
+
+def test_restarts_of_all_containers_count() -> None:
+    engine = only(stateful_set(), pod(containerStatuses=[{"restartCount": 1}, {"restartCount": 2}, {}]))
+    assert engine.pods[0].restarts == 3
+
+
+def test_the_leader_tells_what_revision_runs() -> None:
+    """The set may have been overwritten, by a leader with a stale view, after it made its pods."""
+    overwritten = stateful_set(annotations={names.REVISION: "r2"})
+    assert only(overwritten).revision == "r2"
+    assert only(overwritten, pod()).revision == "r1"
+    assert only(overwritten, pod(metadata=LEAVING)).revision == "r2"

@@ -1,0 +1,168 @@
+"""A multi-node engine is restarted once, as a whole, with a back-off that is on record before any pod goes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from heterollm_controllers.clock import parse, stamp
+from heterollm_controllers.engines import Engine, Pod
+from heterollm_controllers.gang import FIRST_BACKOFF, FORGIVEN_AFTER, LONGEST_BACKOFF, Gang, look_at_gang
+from heterollm_controllers.status_v1alpha1 import EngineStatus
+from tests.core.builders import NOW
+
+
+def pod(uid: str, rank: int, **more: object) -> Pod:
+    plain = Pod(
+        name=f"c-t-0-{rank}",
+        uid=uid,
+        rank=rank,
+        address=f"10.0.0.{rank}",
+        ready=True,
+        leaving=False,
+        restarts=0,
+        revision="r",
+        unschedulable=None,
+        failed=False,
+    )
+    return replace(plain, **more)  # type: ignore[arg-type]
+
+
+def engine(*pods: Pod, nodes: int = 2, leaving: bool = False) -> Engine:
+    return Engine("c-t-0", "sts", "t", 0, "r", nodes, leaving, pods)
+
+
+def known(gang: Gang) -> EngineStatus:
+    """The gang as status remembers it."""
+    return EngineStatus(
+        name="c-t-0",
+        revision="r",
+        phase="Serving",
+        restarts=gang.restarts,
+        not_before=gang.not_before,
+        members=gang.members,
+    )
+
+
+A, B = pod("a", 0), pod("b", 1)
+FORMED = Gang(("a", "b"))
+
+
+def look(subject: Engine, memory: Gang = FORMED, now: datetime = NOW) -> Gang:
+    return look_at_gang(subject, known(memory), now)
+
+
+def test_complete_gang_is_remembered() -> None:
+    assert look_at_gang(engine(A, B), None, NOW) == FORMED
+    assert look(engine(A, B)) == FORMED
+
+
+@pytest.mark.parametrize("arrived", [(), (A,), (B,)])
+def test_staggered_start_is_not_a_breakage(arrived: tuple[Pod, ...]) -> None:
+    assert look_at_gang(engine(*arrived), None, NOW) == Gang()
+
+
+@pytest.mark.parametrize(
+    ("pods", "why"),
+    [
+        ((A, pod("b", 1, restarts=1)), "a container of c-t-0-1 ended"),
+        ((pod("a", 0, restarts=3), B), "a container of c-t-0-0 ended"),
+        ((A, pod("b", 1, failed=True)), "a container of c-t-0-1 ended"),
+        ((A, pod("new", 1)), "replaced or deleted"),
+        ((pod("new", 0), B), "replaced or deleted"),
+        ((A,), "replaced or deleted"),
+        ((A, pod("b", 1, leaving=True)), "replaced or deleted"),
+    ],
+)
+def test_broken_gang_is_restarted_whole_with_its_backoff_recorded(pods: tuple[Pod, ...], why: str) -> None:
+    result = look(engine(*pods))
+    assert why in result.why
+    assert {item.uid for item in result.doomed} == {item.uid for item in pods if not item.leaving}
+    assert result.restarts == 1
+    assert result.not_before == stamp(NOW + FIRST_BACKOFF)
+
+
+def test_crash_before_the_gang_was_complete_restarts_it_too() -> None:
+    result = look(engine(pod("a", 0, restarts=1)), Gang())
+    assert [item.uid for item in result.doomed] == ["a"]
+
+
+def test_same_pods_seen_again_after_the_restart_are_not_restarted_again() -> None:
+    """The cache may still show what was just deleted."""
+    broken = engine(A, pod("b", 1, restarts=1))
+    after = look(broken)
+    again = look(broken, after, NOW + timedelta(seconds=1))
+    assert again.doomed == ()
+    assert again.why
+    assert (again.restarts, again.not_before, again.members) == (after.restarts, after.not_before, after.members)
+
+
+@pytest.mark.parametrize(
+    "pods",
+    [
+        (),
+        (pod("a", 0, leaving=True), pod("b", 1, leaving=True, restarts=1)),
+        (pod("c", 0), pod("b", 1, leaving=True, restarts=1)),
+        (pod("c", 0),),
+        (pod("d", 1),),
+    ],
+)
+def test_coming_back_is_not_a_breakage(pods: tuple[Pod, ...]) -> None:
+    after = look(engine(A, pod("b", 1, restarts=1)))
+    result = look(engine(*pods), after, NOW + timedelta(seconds=3))
+    assert (result.why, result.doomed) == ("", ())
+    assert result.restarts == 1
+
+
+def test_new_gang_takes_the_place_of_the_old_and_keeps_the_count() -> None:
+    after = look(engine(A, pod("b", 1, restarts=1)))
+    result = look(engine(pod("c", 0), pod("d", 1)), after, NOW + timedelta(seconds=3))
+    assert result == Gang(("c", "d"), 1, after.not_before)
+
+
+def test_half_done_restart_is_finished_after_the_backoff() -> None:
+    """The operator died between two deletions: one new pod, one of the old gang."""
+    after = look(engine(A, pod("b", 1, restarts=1)))
+    mixed = engine(pod("c", 0), pod("b", 1, restarts=1))
+    assert look(mixed, after, NOW + FIRST_BACKOFF - timedelta(seconds=1)).doomed == ()
+    assert {item.uid for item in look(mixed, after, NOW + FIRST_BACKOFF).doomed} == {"c", "b"}
+
+
+def test_backoff_doubles_up_to_a_limit() -> None:
+    memory, now, waits = FORMED, NOW, []
+    for _ in range(8):
+        memory = look(engine(A, pod("b", 1, restarts=1)), memory, now)
+        assert memory.doomed
+        assert memory.not_before is not None
+        waits.append(parse(memory.not_before) - now)
+        now = parse(memory.not_before)
+    assert [wait / FIRST_BACKOFF for wait in waits[:5]] == [1, 2, 4, 8, 16]
+    assert set(waits[5:]) == {LONGEST_BACKOFF}
+    assert memory.restarts == 8
+
+
+def test_long_good_run_is_forgiven() -> None:
+    memory = Gang(("a", "b"), 6, stamp(NOW))
+    broken = engine(A, pod("b", 1, restarts=1))
+    assert look(broken, memory, NOW + FORGIVEN_AFTER).restarts == 7
+    forgiven = look(broken, memory, NOW + FORGIVEN_AFTER + timedelta(seconds=1))
+    assert forgiven.restarts == 1
+    assert forgiven.not_before == stamp(NOW + FORGIVEN_AFTER + timedelta(seconds=1) + FIRST_BACKOFF)
+
+
+def test_single_node_engines_restart_in_place_by_themselves() -> None:
+    alone = engine(pod("a", 0, restarts=5, failed=True), nodes=1)
+    assert look(alone, Gang()) == Gang()
+
+
+def test_engine_that_leaves_is_left_alone() -> None:
+    assert look(engine(A, pod("b", 1, restarts=1), leaving=True)).doomed == ()
+
+
+def test_gang_is_remembered_while_somebody_has_scaled_its_set_down() -> None:
+    """Else the pod that comes back would pass for a member of the gang that lost it."""
+    shrunk = look(engine(A, nodes=1))
+    assert shrunk == FORMED
+    assert look(engine(A, pod("new", 1)), shrunk).doomed
