@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import helm_python
 import pytest
 import yaml
 
@@ -73,6 +74,14 @@ def test_the_operators_pods_are_restricted(kube: Kube, name: str) -> None:
     pod = {"apiVersion": "v1", "kind": "Pod", **template}
     pod["metadata"] |= {"name": "operator", "namespace": "restricted"}
     assert kube.create(pod, "--dry-run=server")["spec"]["containers"][0]["securityContext"]["readOnlyRootFilesystem"]
+
+
+@pytest.mark.usefixtures("namespaces")
+def test_the_pod_of_helm_test_is_restricted(kube: Kube) -> None:
+    with helm_python.Chart.load(CHART) as chart:
+        rendered = chart.render({}, name="heterollm", namespace="restricted")
+    pod = yaml.safe_load(rendered["heterollm/templates/tests/ready.yaml"])
+    assert kube.create(pod, "--dry-run=server")["spec"]["automountServiceAccountToken"] is False
 
 
 def _is(document: Document, kind: str) -> bool:
