@@ -118,6 +118,10 @@ class Envoy:
             self._process.kill()
         await self._process.wait()
 
+    def session(self) -> aiohttp.ClientSession:
+        """A client of the listener that gives up in the time of a test instead of hanging with it."""
+        return aiohttp.ClientSession(self.url, timeout=aiohttp.ClientTimeout(total=20))
+
     async def publish(self, changed: RoutingPolicy) -> None:
         """Bring a changed policy into force, as the agent does."""
         fresh = parse(self.data(changed), None)

@@ -7,8 +7,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-import aiohttp
-
 from heterollm_controllers.routing import envoy_files
 from tests.router.agent import Agent
 from tests.router.apiserver import ApiServer
@@ -60,7 +58,7 @@ async def test_policies_reach_envoy_as_they_are_published() -> None:
     async with AsyncExitStack() as stack:
         pod = await enter_pod(stack)
         other = await stack.enter_async_context(Engine("b"))
-        client = await stack.enter_async_context(aiohttp.ClientSession(pod.envoy.url))
+        client = await stack.enter_async_context(pod.envoy.session())
         answer = await client.post("/v1/chat/completions", json=chat())
         assert ((await answer.json())["model"], answer.headers["x-llm-policy-version"]) == ("a", "2")
 
@@ -220,6 +218,6 @@ async def test_nothing_is_lost_when_the_agent_is_killed_in_the_middle_of_a_chang
         await pod.agent.kill()
         await pod.agent.start()
         await pod.agent.shows(APPLIED, 3)
-        async with aiohttp.ClientSession(pod.envoy.url) as client:
+        async with pod.envoy.session() as client:
             assert (await (await client.post("/v1/chat/completions", json=chat())).json())["model"] == "b"
         assert applied(pod.envoy.policy_dir) == 3

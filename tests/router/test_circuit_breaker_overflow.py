@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import aiohttp
-
 from tests.router.engine import Engine, slow
 from tests.router.envoy import Envoy, chat, policy, tier
 
@@ -13,7 +11,7 @@ from tests.router.envoy import Envoy, chat, policy, tier
 async def test_overflow_is_answered_429_with_retry_after_and_does_not_spill() -> None:
     async with Engine("s0", slow) as small, Engine("l0") as large:
         tiers = policy(tier("small", small, max_requests=1), tier("large", large))
-        async with Envoy(tiers) as envoy, aiohttp.ClientSession(envoy.url) as client:
+        async with Envoy(tiers) as envoy, envoy.session() as client:
             held = asyncio.create_task(client.post("/v1/chat/completions", json=chat()))
             await small.waiting.wait()
 

@@ -17,7 +17,7 @@ async def test_draining_lasts_as_long_as_a_request_runs() -> None:
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(Engine("a", slow))
         envoy = await stack.enter_async_context(Envoy(policy(tier("small", engine))))
-        client = await stack.enter_async_context(aiohttp.ClientSession(envoy.url))
+        client = await stack.enter_async_context(envoy.session())
         held = asyncio.create_task(client.post("/v1/chat/completions", json=chat()))
         await engine.waiting.wait()
 
@@ -38,7 +38,7 @@ async def test_draining_is_bounded_and_ends_with_envoy() -> None:
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(Engine("a", slow))
         envoy = await stack.enter_async_context(Envoy(policy(tier("small", engine))))
-        client = await stack.enter_async_context(aiohttp.ClientSession(envoy.url))
+        client = await stack.enter_async_context(envoy.session())
         held = asyncio.create_task(client.post("/v1/chat/completions", json=chat()))
         await engine.waiting.wait()
         assert envoy.admin is not None

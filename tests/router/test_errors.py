@@ -23,7 +23,7 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
     async with (
         Engine("s0") as small,
         Envoy(policy(tier("small", small), tier("large"))) as envoy,
-        aiohttp.ClientSession(envoy.url) as session,
+        envoy.session() as session,
     ):
         yield session
 

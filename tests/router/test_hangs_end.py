@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 
-import aiohttp
-
 from tests.router.engine import Engine, hang, ok, slow
 from tests.router.envoy import Envoy, chat, policy, tier
 
@@ -17,7 +15,7 @@ from tests.router.envoy import Envoy, chat, policy, tier
 async def test_new_requests_avoid_a_hanging_engine_and_its_restart_frees_the_others() -> None:
     async with Engine("s0", hang) as small, Engine("l0") as large:
         tiers = policy(tier("small", small), tier("large", large))
-        async with Envoy(tiers) as envoy, aiohttp.ClientSession(envoy.url) as client, asyncio.timeout(10):
+        async with Envoy(tiers) as envoy, envoy.session() as client, asyncio.timeout(10):
             held = asyncio.create_task(client.post("/v1/chat/completions", json=chat()))
             await envoy.healthy("small", 0)
             answer = await client.post("/v1/chat/completions", json=chat())
@@ -32,7 +30,7 @@ async def test_new_requests_avoid_a_hanging_engine_and_its_restart_frees_the_oth
 async def test_an_attempt_without_a_byte_ends_by_the_idle_limit_and_is_retried() -> None:
     async with Engine("s0", hang) as small, Engine("l0") as large:
         tiers = policy(tier("small", small), tier("large", large), attempt_idle_limit=0.5)
-        async with Envoy(tiers) as envoy, aiohttp.ClientSession(envoy.url) as client, asyncio.timeout(10):
+        async with Envoy(tiers) as envoy, envoy.session() as client, asyncio.timeout(10):
             answer = await client.post("/v1/chat/completions", json=chat())
             assert (answer.status, answer.headers["x-llm-tier"]) == (200, "large")
             assert int(answer.headers["x-llm-attempts"]) > 1
@@ -44,7 +42,7 @@ async def test_a_running_answer_survives_failed_checks() -> None:
         Engine("s0", slow) as small,
         Engine("s1") as other,
         Envoy(policy(tier("small", small))) as envoy,
-        aiohttp.ClientSession(envoy.url) as client,
+        envoy.session() as client,
     ):
         held = asyncio.create_task(client.post("/v1/chat/completions", json=chat()))
         await small.waiting.wait()
@@ -58,7 +56,7 @@ async def test_a_running_answer_survives_failed_checks() -> None:
 async def test_a_slow_engine_that_passes_its_checks_is_left_alone() -> None:
     async with Engine("s0", slow) as small, Engine("l0") as large:
         tiers = policy(tier("small", small), tier("large", large))
-        async with Envoy(tiers) as envoy, aiohttp.ClientSession(envoy.url) as client:
+        async with Envoy(tiers) as envoy, envoy.session() as client:
             held = asyncio.create_task(client.post("/v1/chat/completions", json=chat()))
             await small.waiting.wait()
             # Longer than it takes to give up on an engine that hangs: three failed checks.
@@ -73,7 +71,7 @@ async def test_a_slow_engine_that_passes_its_checks_is_left_alone() -> None:
 async def test_an_engine_that_recovers_serves_again() -> None:
     async with Engine("s0") as small, Engine("l0") as large:
         tiers = policy(tier("small", small), tier("large", large))
-        async with Envoy(tiers) as envoy, aiohttp.ClientSession(envoy.url) as client:
+        async with Envoy(tiers) as envoy, envoy.session() as client:
             small.ready.clear()
             await envoy.healthy("small", 0)
             assert (await client.post("/v1/chat/completions", json=chat())).headers["x-llm-tier"] == "large"

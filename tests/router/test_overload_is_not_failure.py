@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import aiohttp
-
 from tests.router.engine import Engine, error, ok, queue_full
 from tests.router.envoy import Envoy, chat, policy, tier
 
@@ -11,7 +9,7 @@ from tests.router.envoy import Envoy, chat, policy, tier
 async def test_a_full_queue_is_answered_429_without_ejection_or_spill() -> None:
     async with Engine("s0", queue_full) as first, Engine("s1", queue_full) as second, Engine("l0") as large:
         tiers = policy(tier("small", first, second), tier("large", large))
-        async with Envoy(tiers) as envoy, aiohttp.ClientSession(envoy.url) as client:
+        async with Envoy(tiers) as envoy, envoy.session() as client:
             for number in range(30):
                 answer = await client.post("/v1/chat/completions", json=chat(f"question {number}"))
                 assert answer.status == 429
@@ -32,7 +30,7 @@ async def test_a_real_503_is_retried_spilled_and_ejected() -> None:
     """The other side of the fact: what is not a full queue still counts as failure."""
     async with Engine("s0", error) as small, Engine("l0") as large:
         tiers = policy(tier("small", small), tier("large", large))
-        async with Envoy(tiers) as envoy, aiohttp.ClientSession(envoy.url) as client:
+        async with Envoy(tiers) as envoy, envoy.session() as client:
             for _ in range(5):
                 answer = await client.post("/v1/chat/completions", json=chat())
                 assert (answer.status, answer.headers["x-llm-tier"]) == (200, "large")

@@ -57,9 +57,23 @@ async def test_no_request_fails_while_engines_and_tiers_come_and_go() -> None:
             policy(tier("small", b), tier("other", a)),
         ]
         envoy = await stack.enter_async_context(Envoy(policies[0]))
-        client = await stack.enter_async_context(aiohttp.ClientSession(envoy.url))
+        client = await stack.enter_async_context(envoy.session())
         async with Load(client, model="small") as load:
             for changed in policies * 2:
+                before = len(load.statuses)
+                await envoy.publish(changed)
+                await envoy.until(partial(load.beyond, before + 20))
+        assert set(load.statuses) == {200}
+
+
+async def test_no_request_fails_while_every_tier_is_replaced_by_others() -> None:
+    async with AsyncExitStack() as stack:
+        a, b = [await stack.enter_async_context(Engine(name)) for name in ("a", "b")]
+        policies = [policy(tier("one", a)), policy(tier("two", b)), policy(tier("three", a), tier("four", b))]
+        envoy = await stack.enter_async_context(Envoy(policies[0]))
+        client = await stack.enter_async_context(envoy.session())
+        async with Load(client) as load:
+            for changed in policies * 3:
                 before = len(load.statuses)
                 await envoy.publish(changed)
                 await envoy.until(partial(load.beyond, before + 20))
@@ -71,7 +85,7 @@ async def test_a_running_answer_outlives_changes_of_everything() -> None:
         a, b = [await stack.enter_async_context(Engine(name)) for name in ("a", "b")]
         a.answer = slow
         envoy = await stack.enter_async_context(Envoy(policy(tier("small", a))))
-        client = await stack.enter_async_context(aiohttp.ClientSession(envoy.url))
+        client = await stack.enter_async_context(envoy.session())
         held = asyncio.create_task(client.post("/v1/chat/completions", json=chat()))
         await a.waiting.wait()
         await envoy.publish(policy(tier("small", b), tier("large", b)))
@@ -91,7 +105,7 @@ async def test_a_policy_envoy_refuses_leaves_the_old_one_in_force_and_on_disk() 
         with pytest.raises(Refused):
             await envoy.publish(policy(nonsense))
         assert files() == before
-        async with aiohttp.ClientSession(envoy.url) as client:
+        async with envoy.session() as client:
             answer = await client.post("/v1/chat/completions", json=chat())
             assert (answer.status, answer.headers["x-llm-policy-version"]) == (200, "1")
             await envoy.publish(policy(tier("small", engine)))
@@ -103,7 +117,7 @@ async def test_a_changed_endpoint_is_in_effect_within_200_ms() -> None:
     async with AsyncExitStack() as stack:
         a, b = [await stack.enter_async_context(Engine(name)) for name in ("a", "b")]
         envoy = await stack.enter_async_context(Envoy(policy(tier("small", a))))
-        client = await stack.enter_async_context(aiohttp.ClientSession(envoy.url))
+        client = await stack.enter_async_context(envoy.session())
         for engine in (b, a, b):
             begin = time.monotonic()
             await envoy.publish(policy(tier("small", engine)))
@@ -119,7 +133,7 @@ async def test_a_restarted_envoy_comes_up_with_the_last_policy() -> None:
         await envoy.publish(policy(tier("small", b)))
         await envoy.stop()
         await envoy.start()
-        async with aiohttp.ClientSession(envoy.url) as client:
+        async with envoy.session() as client:
             answer = await client.post("/v1/chat/completions", json=chat())
             assert (await answer.json())["model"] == "b"
             assert answer.headers["x-llm-policy-version"] == "2"

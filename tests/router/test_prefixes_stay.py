@@ -18,7 +18,7 @@ async def test_prefixes_stick_to_pods_over_a_restart_at_another_address() -> Non
         # Other ports, as if every pod had come back with another address.
         after = [await stack.enter_async_context(Engine(pod)) for pod in PODS]
         envoy = await stack.enter_async_context(Envoy(policy(tier("small", *before))))
-        client = await stack.enter_async_context(aiohttp.ClientSession(envoy.url))
+        client = await stack.enter_async_context(envoy.session())
 
         first = await _owners(client)
         assert len(set(first)) > 1, "the prefixes must spread"
@@ -34,7 +34,7 @@ async def test_later_turns_of_a_conversation_stay_on_its_engine() -> None:
     async with AsyncExitStack() as stack:
         engines = [await stack.enter_async_context(Engine(pod)) for pod in PODS]
         envoy = await stack.enter_async_context(Envoy(policy(tier("small", *engines))))
-        client = await stack.enter_async_context(aiohttp.ClientSession(envoy.url))
+        client = await stack.enter_async_context(envoy.session())
         messages = [{"role": "system", "content": "You are terse. " * 50}, {"role": "user", "content": "hello"}]
         for turn in range(6):
             await client.post("/v1/chat/completions", json={"model": "auto", "messages": messages})

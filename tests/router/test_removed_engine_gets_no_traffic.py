@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import aiohttp
-
 from tests.router.engine import Engine, slow
 from tests.router.envoy import Envoy, chat, policy, tier
 
@@ -15,7 +13,7 @@ async def test_a_removed_engine_finishes_its_work_and_gets_no_more() -> None:
         Engine("s0", slow) as leaving,
         Engine("s1") as staying,
         Envoy(policy(tier("small", leaving))) as envoy,
-        aiohttp.ClientSession(envoy.url) as client,
+        envoy.session() as client,
     ):
         held = asyncio.create_task(client.post("/v1/chat/completions", json=chat()))
         await leaving.waiting.wait()

@@ -15,7 +15,7 @@ async def test_every_event_arrives_before_the_next_is_sent() -> None:
     async with (
         Engine("s0", stream) as engine,
         Envoy(policy(tier("small", engine))) as envoy,
-        aiohttp.ClientSession(envoy.url) as client,
+        envoy.session() as client,
         asyncio.timeout(10),
     ):
         await engine.events.put("first")
@@ -35,7 +35,7 @@ async def test_a_stream_that_breaks_is_not_sent_again() -> None:
         Engine("s0", stream) as engine,
         Engine("l0") as large,
         Envoy(policy(tier("small", engine), tier("large", large))) as envoy,
-        aiohttp.ClientSession(envoy.url) as client,
+        envoy.session() as client,
         asyncio.timeout(10),
     ):
         await engine.events.put("first")

@@ -37,7 +37,7 @@ async def router() -> AsyncIterator[Router]:
         Engine("s0") as small,
         Engine("l0") as large,
         Envoy(policy(tier("small", small), tier("large", large))) as envoy,
-        aiohttp.ClientSession(envoy.url) as client,
+        envoy.session() as client,
     ):
         yield Router(client, small, large)
 

@@ -39,10 +39,8 @@ def _connection_manager() -> Json:
         rds={"route_config_name": ROUTES, "config_source": config_source(f"{POLICY}/rds.json")},
         http_filters=[_choose_filter(), _router_filter()],
         local_reply_config={"mappers": _error_mappers()},
-        # Nobody is internal, so the x-envoy-* headers of clients change neither retries nor time-outs. An empty list
-        # would mean every private address; this one is nobody's.
+        # The client is the peer, and nobody is internal: the x-envoy-* headers of clients change nothing.
         use_remote_address=True,
-        internal_address_config={"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]},
         normalize_path=True,
         merge_slashes=True,
         # A silent hour, all attempts together, ends a request; there is no limit on its length.
