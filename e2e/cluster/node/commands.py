@@ -16,7 +16,7 @@ from e2e.cluster.node.forward import ensure_forward
 from e2e.cluster.node.host import require_root
 from e2e.cluster.node.layout import DEFAULT_NAME, Layout
 from e2e.cluster.node.load import load_archive
-from e2e.cluster.node.namespaces import Namespaces
+from e2e.cluster.node.namespaces import Namespaces, inner_environment
 from e2e.cluster.node.status import status_lines
 from e2e.cluster.node.up import Devices, up
 
@@ -87,7 +87,7 @@ def _exec(arguments: argparse.Namespace) -> int:
     # In the cluster's cgroup, so that `down` ends it too.
     inside.cgroup.join()
     enter = inside.namespaces.command(command)
-    os.execvp(enter[0], enter)
+    os.execvpe(enter[0], enter, inner_environment())
 
 
 def _forward(arguments: argparse.Namespace) -> int:

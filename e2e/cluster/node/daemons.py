@@ -12,7 +12,7 @@ from typing import BinaryIO
 from e2e.cluster.node.cgroups import CgroupTree
 from e2e.cluster.node.errors import NodeError
 from e2e.cluster.node.layout import Layout
-from e2e.cluster.node.namespaces import Namespaces
+from e2e.cluster.node.namespaces import Namespaces, inner_environment
 from e2e.cluster.node.process import ProcessId
 
 __all__ = ["Daemons", "recorded"]
@@ -37,6 +37,7 @@ class Daemons:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                env=inner_environment(),
                 start_new_session=True,
                 pass_fds=inherit,
                 preexec_fn=self.cgroup.join,
@@ -54,6 +55,7 @@ class Daemons:
             capture_output=True,
             text=True,
             check=False,
+            env=inner_environment(),
             preexec_fn=self.cgroup.join,
         )
         if run.returncode != 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Sequence
@@ -13,13 +14,19 @@ from e2e.cluster.node.errors import NodeError
 from e2e.cluster.node.layout import CLUSTER_DOMAIN, NODE_ADDRESS, NODE_NETWORK, Layout
 from e2e.cluster.node.process import ProcessId
 
-__all__ = ["Namespaces"]
+__all__ = ["Namespaces", "inner_environment"]
 
 _SCRIPT = Path(__file__).with_name("namespace.sh")
 _START_TIMEOUT_S = 20.0
 _POLL_S = 0.02
 # The script mounts over these, so what must stay visible cannot lie in them.
 _REPLACED = ("/etc", "/var/lib", "/var/log", "/run")
+
+
+def inner_environment() -> dict[str, str]:
+    """Return the environment for programs inside: no proxy is reachable there, and system programs are found."""
+    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    return kept | {"PATH": f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,7 @@ class Namespaces:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                env=inner_environment(),
                 start_new_session=True,
                 preexec_fn=cgroup.join,
             )
