@@ -21,7 +21,7 @@ def stateful_set(name: str = "c-small-0", nodes: int = 1, **metadata: Any) -> di
 
 def pod(name: str = "c-small-0-0", owner: str = "uid-c-small-0", ready: bool = True, **more: Any) -> dict[str, Any]:
     status = {"podIP": "10.0.0.1", "conditions": [{"type": "Ready", "status": str(ready)}]}
-    metadata = {"name": name, "uid": f"uid-{name}", "ownerReferences": [{"uid": owner}]}
+    metadata: dict[str, Any] = {"name": name, "uid": f"uid-{name}", "ownerReferences": [{"uid": owner}]}
     metadata["annotations"] = {names.REVISION: "r1"}
     return {
         "kind": "Pod",
@@ -35,7 +35,7 @@ def only(*children: dict[str, Any]) -> Engine:
     return engine
 
 
-LEAVING = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+LEAVING: dict[str, Any] = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
 
 
 def test_name_tells_tier_and_ordinal() -> None:

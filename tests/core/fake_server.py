@@ -1,0 +1,234 @@
+"""An API server in memory: what the core's outcomes meet, small enough to reason about.
+
+It knows server-side apply with one manager of ours beside others' edits, defaults, immutable fields, generations,
+resource versions, deletion with grace and foreground deletion. It counts writes.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["Body", "Conflict", "Invalid", "Server"]
+
+Body = dict[str, Any]
+Key = tuple[str, str]
+
+
+class Conflict(Exception):
+    """The resourceVersion or uid is not the live one."""
+
+
+class Invalid(Exception):
+    """The API server refuses the object; the message says why."""
+
+
+_LIST_KEYS = {
+    "containers": "name",
+    "env": "name",
+    "volumes": "name",
+    "volumeMounts": "mountPath",
+    "ownerReferences": "uid",
+    "ports": "name",
+}
+_OMITTED_WHEN_EMPTY = {
+    "nodeSelector",
+    "tolerations",
+    "args",
+    "command",
+    "env",
+    "labels",
+    "annotations",
+    "value",
+    "ports",
+}
+
+
+class Server:
+    """The objects of one namespace."""
+
+    def __init__(self) -> None:
+        self.objects: dict[Key, Body] = {}
+        self.writes: list[str] = []
+        """Every request that would change something: "verb Kind name"."""
+        self.rejects: Callable[[Body], str | None] = lambda _: None
+        """Why a manifest is invalid, beyond what this server knows itself."""
+        self.on_delete: Callable[[Body], None] = lambda _: None
+        self._applied: dict[str, Body] = {}
+        self._versions = itertools.count(1)
+        self._uids = itertools.count(1)
+
+    def get(self, kind: str, name: str) -> Body | None:
+        """The live object itself; readers copy."""
+        return self.objects.get((kind, name))
+
+    def of_kind(self, kind: str) -> list[Body]:
+        """Live objects of one kind, by name."""
+        return [body for (other, _), body in sorted(self.objects.items()) if other == kind]
+
+    def create(self, body: Body) -> Body:
+        """An object made by somebody else than the operator."""
+        key = body["kind"], body["metadata"]["name"]
+        if key in self.objects:
+            raise Conflict(f"{key} exists")
+        made = copy.deepcopy(body)
+        made["metadata"] |= {"uid": f"uid-{next(self._uids)}", "generation": 1, "namespace": "team"}
+        self._store(key, made)
+        return made
+
+    def edit(self, kind: str, name: str, change: Callable[[Body], None]) -> None:
+        """An edit by somebody else; a changed spec is a new generation."""
+        body = copy.deepcopy(self.objects[kind, name])
+        spec = copy.deepcopy(body.get("spec"))
+        change(body)
+        if body == self.objects[kind, name]:
+            return
+        if body.get("spec") != spec:
+            body["metadata"]["generation"] += 1
+        self._store((kind, name), body)
+
+    # --- requests of the operator
+
+    def dry_run(self, manifest: Body) -> str | None:
+        """Whether the server would take the manifest: None, or why not."""
+        return self.rejects(manifest)
+
+    def apply(self, manifest: Body) -> Body:
+        """Server-side apply, forced, by the operator."""
+        key = manifest["kind"], manifest["metadata"]["name"]
+        self.writes.append(f"apply {key[0]} {key[1]}")
+        why = self.rejects(manifest)
+        if why is not None:
+            raise Invalid(why)
+        wanted = _stored(copy.deepcopy(manifest))
+        live = self.objects.get(key)
+        if live is None:
+            return self._applied_as(self.create(_defaulted(wanted)), wanted)
+        merged = _defaulted(_merge(live, self._applied.get(live["metadata"]["uid"], {}), wanted))
+        _check_immutable(live, merged)
+        if merged.get("spec") != live.get("spec"):
+            merged["metadata"]["generation"] += 1
+        if merged != live:
+            self._store(key, merged)
+        return self._applied_as(merged, wanted)
+
+    def write_status(self, observed: Body, status: Body) -> None:
+        """Replace the status of the cluster, if it is as it was observed."""
+        self.writes.append(f"status {observed['kind']} {observed['metadata']['name']}")
+        self.fence(observed)
+        body = copy.deepcopy(self.objects[observed["kind"], observed["metadata"]["name"]])
+        body["status"] = copy.deepcopy(status)
+        self._store((body["kind"], body["metadata"]["name"]), body)
+
+    def fence(self, observed: Body) -> None:
+        """Conflict unless the object is as it was observed."""
+        live = self.objects.get((observed["kind"], observed["metadata"]["name"]))
+        if live is None or live["metadata"]["resourceVersion"] != observed["metadata"]["resourceVersion"]:
+            raise Conflict(f"{observed['metadata']['name']} has changed")
+
+    def delete(
+        self, kind: str, name: str, uid: str | None = None, grace: int | None = None, foreground: bool = False
+    ) -> None:
+        """Delete; one that is gone or was made anew counts as deleted. Pods take their grace, given in ticks here."""
+        live = self.objects.get((kind, name))
+        if uid is not None:
+            self.writes.append(f"delete {kind} {name}")
+        if live is None or uid not in (None, live["metadata"]["uid"]):
+            return
+        self.on_delete(live)
+        if kind != "Pod" and not foreground:
+            self.remove(kind, name)
+            return
+        marked = copy.deepcopy(live)
+        marked["metadata"].setdefault("deletionTimestamp", "2026-01-01T00:00:00Z")
+        if kind == "Pod":
+            asked = 2 if grace is None else 1
+            marked["metadata"]["deletionGracePeriodSeconds"] = min(
+                asked, live["metadata"].get("deletionGracePeriodSeconds", asked)
+            )
+        self._store((kind, name), marked)
+
+    def remove(self, kind: str, name: str) -> None:
+        """The object is gone for good."""
+        body = self.objects.pop((kind, name))
+        self._applied.pop(body["metadata"]["uid"], None)
+        next(self._versions)
+
+    def update_status(self, body: Body, status: Body) -> None:
+        """A controller's or the kubelet's report."""
+        self.edit(body["kind"], body["metadata"]["name"], lambda live: live.update(status=status))
+
+    def _applied_as(self, live: Body, wanted: Body) -> Body:
+        self._applied[live["metadata"]["uid"]] = wanted
+        return live
+
+    def _store(self, key: Key, body: Body) -> None:
+        # Stored bodies are never changed in place: earlier ones serve as stale views.
+        body = {**body, "metadata": {**body["metadata"], "resourceVersion": str(next(self._versions))}}
+        self.objects[key] = body
+
+
+def _merge(live: Any, before: Any, wanted: Any, field: str = "") -> Any:
+    """What we no longer want goes, what we want is set, what others own stays."""
+    if isinstance(wanted, dict) and isinstance(live, dict):
+        before = before if isinstance(before, dict) else {}
+        kept = {key: value for key, value in live.items() if key in wanted or key not in before}
+        return kept | {
+            key: _merge(kept.get(key), before.get(key), value, key) if key in kept else value
+            for key, value in wanted.items()
+        }
+    key = _LIST_KEYS.get(field)
+    if key is not None and isinstance(live, list) and all(key in item for item in wanted):
+        mine = {item[key]: item for item in before or []}
+        items = {item[key]: item for item in live}
+        for item in wanted:
+            items[item[key]] = _merge(items.get(item[key]), mine.get(item[key]), item)
+        names = {item[key] for item in wanted}
+        return [item for name, item in items.items() if name in names or name not in mine]
+    return wanted
+
+
+def _stored(value: Any) -> Any:
+    """As the API server writes it: nothing empty where that means nothing, quantities in its own spelling."""
+    if isinstance(value, dict):
+        items = {key: _stored(item) for key, item in value.items()}
+        return {key: item for key, item in items.items() if item not in ({}, [], "") or key not in _OMITTED_WHEN_EMPTY}
+    if isinstance(value, list):
+        return [_stored(item) for item in value]
+    return {"1024Mi": "1Gi", "0.5": "500m"}.get(value, value) if isinstance(value, str) else value
+
+
+def _defaulted(body: Body) -> Body:
+    """With the defaults that touch what we compare."""
+    body = copy.deepcopy(body)
+    spec = body.get("spec", {})
+    if body["kind"] == "Service":
+        spec.setdefault("clusterIP", "10.96.0.1")
+        spec.setdefault("sessionAffinity", "None")
+        for port in spec["ports"]:
+            port.setdefault("protocol", "TCP")
+    if body["kind"] in ("StatefulSet", "Deployment"):
+        spec.setdefault("revisionHistoryLimit", 10)
+        pod = spec["template"]["spec"]
+        for field, value in {"restartPolicy": "Always", "dnsPolicy": "ClusterFirst"}.items():
+            pod.setdefault(field, value)
+        for container in pod["containers"]:
+            container.setdefault("terminationMessagePath", "/dev/termination-log")
+            for port in container.get("ports", []):
+                port.setdefault("protocol", "TCP")
+            for variable in container.get("env", []):
+                if "fieldRef" in variable.get("valueFrom", {}):
+                    variable["valueFrom"]["fieldRef"].setdefault("apiVersion", "v1")
+    return body
+
+
+def _check_immutable(live: Body, merged: Body) -> None:
+    if live["kind"] == "ControllerRevision" and live["data"] != merged["data"]:
+        raise Invalid("data is immutable")
+    if live["kind"] == "StatefulSet":
+        mutable = {"replicas", "template", "updateStrategy", "revisionHistoryLimit"}
+        for field in {*live["spec"], *merged["spec"]} - mutable:
+            if live["spec"].get(field) != merged["spec"].get(field):
+                raise Invalid(f"spec.{field} is immutable")
