@@ -9,11 +9,13 @@ import time
 
 from e2e.chat import Answer, ask, stream
 from e2e.cluster.cache import cache_dir, print_report
+from e2e.cluster.images.buildah import ImageError
 from e2e.cluster.node.commands import running_cluster
 from e2e.cluster.node.down import down
+from e2e.cluster.node.errors import NodeError
 from e2e.cluster.node.layout import Layout
-from e2e.install import install
-from e2e.stack import ENGINE_IMAGES, ROOT, Stack
+from e2e.install import InstallError
+from e2e.stack import ENGINE_IMAGES, ROOT, Stack, StackError
 
 NAME = "demo"
 CLUSTER, NAMESPACE = "chat", "default"
@@ -40,6 +42,13 @@ def main() -> None:
     question.add_argument("--model", default="auto", help="auto, a tier's name or a model id (default: auto)")
     commands.add_parser("down", help="remove everything the demo started")
     arguments = parser.parse_args()
+    try:
+        _main(arguments)
+    except (StackError, NodeError, InstallError, ImageError) as error:
+        sys.exit(f"demo: {error}")
+
+
+def _main(arguments: argparse.Namespace) -> None:
     if arguments.command == "up":
         run(arguments.engine)
     elif arguments.command == "ask":
@@ -59,9 +68,9 @@ def run(engine: str) -> None:
     step("a Kubernetes of our own: API server, controllers, scheduler, kubelet, GPUs by a device plugin")
     stack = Stack.up(NAME, print_report)
     step("images: operator, router (Envoy), engines")
-    stack.load_images(["operator", "router", ENGINE_IMAGES[engine]])
+    images = stack.load_images(["operator", "router", ENGINE_IMAGES[engine]])
     step("helm install heterollm")
-    install(stack.layout.kubeconfig, "heterollm-system", {}, report=print_report)
+    stack.install_operator(images["operator"])
     sample = ROOT / "manifests" / "samples" / f"demo-{engine}.yaml"
     step(f"kubectl apply -f {sample.relative_to(ROOT)}")
     print_report(stack.kubectl("apply", "-n", NAMESPACE, "-f", str(sample)).strip())

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,13 @@ from e2e.cluster.node.host import ensure_packages
 from e2e.cluster.node.layout import Layout
 from e2e.cluster.node.load import load_archive
 from e2e.cluster.node.up import Devices, up
+from e2e.install import install
 
 __all__ = ["ENGINE_IMAGES", "ROOT", "Stack", "StackError", "wait_until"]
 
 ROOT = Path(__file__).parents[1]
 VERSION = "0.1.0"
+OPERATOR_NAMESPACE = "heterollm-system"
 
 # Name of the image -> (Dockerfile, context), relative to the repository.
 _IMAGES = {
@@ -54,14 +56,24 @@ class Stack:
         up(layout, Devices(gpus, 0), report)
         return cls(layout, report)
 
-    def load_images(self, names: Sequence[str]) -> None:
-        """Build the project's images that changed, and load those that the node lacks."""
+    def load_images(self, names: Sequence[str]) -> dict[str, str]:
+        """Build the project's images that changed, load those that the node lacks, and return their content keys."""
         ensure_packages(self.report)
         inside = running_cluster(self.layout)
+        keys = {}
         for name in names:
             dockerfile, context = _IMAGES[name]
             archive = build_image(f"heterollm/{name}:{VERSION}", ROOT / dockerfile, ROOT / context, report=self.report)
             load_archive(inside, archive)
+            keys[name] = archive.stem
+        return keys
+
+    def install_operator(self, image_key: str, values: Mapping[str, Any] | None = None) -> None:
+        """Install the chart, or upgrade it when the chart or the operator's image changed."""
+        # The tag stays the same while one works on the code, so the image's content is what tells pods apart.
+        operator = {"image": {"pullPolicy": "Never"}, "podAnnotations": {"heterollm.io/image-content": image_key}}
+        values = {"operator": operator, **(values or {})}
+        install(self.layout.kubeconfig, OPERATOR_NAMESPACE, values, report=self.report)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl and return what it prints.
