@@ -8,6 +8,7 @@ import signal
 from collections.abc import Coroutine
 from typing import Any
 
+from heterollm_operator import watch
 from heterollm_operator.apply import NotLeading, Writer
 from heterollm_operator.client import Api, ApiError
 from heterollm_operator.clock import SystemClock
@@ -44,7 +45,7 @@ class Operator:
         self._store = Store(self._changed)
         self._freshness = Freshness(scopes(settings.namespaces), clock.monotonic)
         self._lister = Lister(api, self._store, self._freshness, clock, settings.namespaces)
-        self._watcher = Watcher(api, settings.namespaces, self._seen, self._freshness)
+        self._watcher = Watcher(api, settings.namespaces, self._seen, self._freshness, watch.settings())
         lease = ApiLease(api, self._metrics, settings.lease_namespace, settings.lease_name, timing.request)
         self._elector = Elector(lease, settings.identity, clock, timing, self._lead)
         writer = Writer(

@@ -57,14 +57,21 @@ def settings() -> kopf.OperatorSettings:
 class Watcher:
     """Runs Kopf in a thread. Callbacks run in the event loop that made the watcher."""
 
-    def __init__(self, api: Api, namespaces: tuple[str, ...], on_event: OnEvent, freshness: Freshness) -> None:
+    def __init__(
+        self,
+        api: Api,
+        namespaces: tuple[str, ...],
+        on_event: OnEvent,
+        freshness: Freshness,
+        kopf_settings: kopf.OperatorSettings,
+    ) -> None:
         """`namespaces` empty means all. `on_event` gets the event's type (None for a listed object) and the body."""
         self._api = api
         self._namespaces = namespaces
         self._scopes = {scope.path: scope for scope in scopes(namespaces)}
         self._on_event = on_event
         self._freshness = freshness
-        self._settings = settings()
+        self._settings = kopf_settings
         self._loop = asyncio.get_running_loop()
         self._stop = threading.Event()
         self._started = False
