@@ -24,7 +24,7 @@ Simulation options (all others are SGLang's; those without a meaning here are ac
   --sim-time-scale F         multiplies every time, divides the rate (default 1)
   --sim-startup-seconds S    from joined ranks to ready, times the time scale (default 1)
   --sim-seed N               seed of every draw (default 0; SGLang's --random-seed is used when this is absent)
-  --sim-tier NAME            tier named in answers (default: label "tier" of --extra-metric-labels)
+  --sim-tier NAME            tier named in answers (default: label "heterollm_tier" of --extra-metric-labels)
   --sim-engine NAME          engine named in answers (default: label "engine", else the host name)
   --sim-fault JSON           fault plan, {} for none; enables POST /sim/faults
 """
@@ -117,7 +117,7 @@ def from_words(words: Sequence[str]) -> Config:
         model_path=model_path,
         identity=Identity(
             model=options.text("served_model_name") or model_path,
-            tier=options.text("sim_tier") or labels.get("tier", "unknown"),
+            tier=options.text("sim_tier") or labels.get("heterollm_tier", "unknown"),
             engine=options.text("sim_engine") or labels.get("engine") or socket.gethostname(),
         ),
         node=_node(options),

@@ -24,7 +24,7 @@ from simulated_engine.engine import Engine, State
 ENGINE_IMAGE = Path(__file__).parents[2] / "engine-image"
 BASE = (
     *("--model-path", "models/tiny", "--served-model-name", "Qwen/Qwen3-4B", "--enable-metrics"),
-    *("--extra-metric-labels", '{"tier": "small", "engine": "demo-small-0"}', "--sim-startup-seconds", "0"),
+    *("--extra-metric-labels", '{"heterollm_tier": "small", "engine": "demo-small-0"}', "--sim-startup-seconds", "0"),
 )
 START_SECONDS = 20.0
 

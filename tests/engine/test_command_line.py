@@ -40,7 +40,7 @@ def test_the_name_served_is_the_model_s_unless_given() -> None:
 
 
 def test_tier_and_engine_come_from_the_metric_labels() -> None:
-    labels = ("--extra-metric-labels", '{"tier": "large", "engine": "demo-large-1"}')
+    labels = ("--extra-metric-labels", '{"heterollm_tier": "large", "engine": "demo-large-1"}')
     identity = from_words([*MODEL, *labels]).identity
     assert (identity.tier, identity.engine) == ("large", "demo-large-1")
     assert from_words([*MODEL, *labels, "--sim-tier", "x"]).identity.tier == "x"

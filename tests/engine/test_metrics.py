@@ -14,7 +14,7 @@ from .conftest import EngineClient, Factory
 
 TOKENIZER = {"model_name", "engine_type"}
 SCHEDULER = {*TOKENIZER, "tp_rank", "pp_rank", "moe_ep_rank"}
-EXTRA = {"tier", "engine"}
+EXTRA = {"heterollm_tier", "engine"}
 
 SGLANG = {
     # Facts of release 0.5.23: name in the exposition, kind, labels.
@@ -81,7 +81,7 @@ async def test_label_values(engine: Factory) -> None:
         "tp_rank": "0",
         "pp_rank": "0",
         "moe_ep_rank": "0",
-        "tier": "small",
+        "heterollm_tier": "small",
         "engine": "demo-small-0",
     }
 
