@@ -20,7 +20,14 @@ from heterollm_controllers.launch import HTTP_PORT
 from heterollm_controllers.outcome import NOT_OURS, Config, Delete, Event, Manifest, Observed, Outcome
 from heterollm_controllers.publish import Publication, publish
 from heterollm_controllers.reasons import ConditionType, Reason
-from heterollm_controllers.render import Cluster, cluster_objects, engine_from, policy_object, tier_objects
+from heterollm_controllers.render import (
+    Cluster,
+    cluster_objects,
+    engine_from,
+    policy_object,
+    revision_again,
+    tier_objects,
+)
 from heterollm_controllers.revisions import Chosen, choose, keep
 from heterollm_controllers.rollout import next_step
 from heterollm_controllers.routing import Endpoint, RoutingPolicy, TierRoute, envoy_files
@@ -222,7 +229,7 @@ class _Look:
         for view in views:
             revisions[view.chosen.name] = view.chosen.revision
             used = {view.chosen.name, *(engine.revision for engine in view.engines)}
-            wanted += [_without_server_fields(revisions[name]) for name in sorted(used) if name in revisions]
+            wanted += [revision_again(self.cluster, revisions[name]) for name in sorted(used) if name in revisions]
             staying = [engine for engine in view.engines if not engine.leaving and engine.name not in view.drained]
             for engine in staying:
                 if engine.revision in revisions:
@@ -343,23 +350,6 @@ def _route(tier: Tier, view: TierView | None) -> TierRoute:
         Endpoint(leader.name, leader.address, HTTP_PORT) for leader in leaders if leader is not None and leader.address
     )
     return TierRoute(tier.name, model, endpoints)
-
-
-def _without_server_fields(revision: Mapping[str, Any]) -> Manifest:
-    """A ControllerRevision as we applied it: a live one without what the API server added and without our digest."""
-    metadata = {key: revision["metadata"][key] for key in ("name", "namespace", "labels", "ownerReferences")}
-    kept = {names.UPDATE: (revision["metadata"].get("annotations") or {}).get(names.UPDATE, "")}
-    own = {key: value for key, value in metadata["labels"].items() if key in _OWN_LABELS}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "ControllerRevision",
-        "metadata": {**metadata, "labels": own, "annotations": kept},
-        "revision": revision["revision"],
-        "data": revision["data"],
-    }
-
-
-_OWN_LABELS = frozenset(names.labels("", "", tier=""))
 
 
 def _differences(chosen: Chosen) -> str:

@@ -31,6 +31,7 @@ __all__ = [
     "engine_body",
     "engine_from",
     "policy_object",
+    "revision_again",
     "revision_object",
     "tier_objects",
 ]
@@ -265,23 +266,35 @@ def revision_object(
     cluster: Cluster, tier: Tier, sizing: Sizing, body: Manifest, spec_hash: str, number: int
 ) -> Manifest:
     """A ControllerRevision: the engine as rendered for one spec. It outlives operator upgrades, so engines do too."""
-    update = cluster.annotations.get(names.UPDATE, "")
+    data = {
+        "specHash": spec_hash,
+        "tier": tier.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "sizing": sizing.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "engine": body,
+    }
+    name = f"{cluster.name}-{tier.name}-{digest({'spec': spec_hash, 'body': body})[:8]}"
+    return _revision(cluster, name, number, data, cluster.annotations.get(names.UPDATE, ""))
+
+
+def revision_again(cluster: Cluster, live: Mapping[str, Any]) -> Manifest:
+    """A ControllerRevision as we applied it, from the live one: its data cannot have been changed."""
+    annotations = live["metadata"].get("annotations") or {}
+    name, number = live["metadata"]["name"], live["revision"]
+    return _revision(cluster, name, number, live["data"], annotations.get(names.UPDATE, ""))
+
+
+def _revision(cluster: Cluster, name: str, number: int, data: Mapping[str, Any], update: str) -> Manifest:
     manifest = {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
         "metadata": {
-            "name": f"{cluster.name}-{tier.name}-{digest({'spec': spec_hash, 'body': body})[:8]}",
+            "name": name,
             "namespace": cluster.namespace,
-            "labels": names.labels(cluster.name, "engine", tier=tier.name),
+            "labels": names.labels(cluster.name, "engine", tier=data["tier"]["name"]),
             "annotations": {names.UPDATE: update},
         },
         "revision": number,
-        "data": {
-            "specHash": spec_hash,
-            "tier": tier.model_dump(mode="json", by_alias=True, exclude_none=True),
-            "sizing": sizing.model_dump(mode="json", by_alias=True, exclude_none=True),
-            "engine": body,
-        },
+        "data": data,
     }
     return cluster.owned(manifest)
 

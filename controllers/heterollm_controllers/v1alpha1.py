@@ -40,11 +40,13 @@ def _rules(*rules: tuple[str, str]) -> dict[str, Any]:
 
 
 def _quantity(example: str) -> dict[str, Any]:
-    message = f"must be a Kubernetes quantity such as {example}"
+    message = f"must be a Kubernetes quantity such as {example}, and not negative"
     return {
         "x-kubernetes-int-or-string": True,
         "maxLength": 32,
-        **_rules(("type(self) == int ? self >= 0 : isQuantity(self)", message)),
+        **_rules(
+            ("type(self) == int ? self >= 0 : isQuantity(self) && !quantity(self).isLessThan(quantity('0'))", message)
+        ),
     }
 
 
@@ -226,7 +228,7 @@ class Engine(WireType):
             description="Share of GPU memory for weights and KV cache together, a decimal; SGLang decides if absent.",
             json_schema_extra=_rules(
                 (
-                    "!self.matches('^[01](\\\\.0+)?$')",
+                    "self.matches('^0\\\\.[0-9]*[1-9][0-9]*$')",
                     'memFractionStatic must be above 0 and below 1, for example "0.7"',
                 )
             ),
@@ -289,6 +291,9 @@ class Replicas(WireType):
     ] = None
 
 
+_TIER_NAME = "^[a-z][a-z0-9]*$"
+
+
 class Tier(WireType):
     """Engines of one kind: one model on one kind of GPU."""
 
@@ -297,10 +302,14 @@ class Tier(WireType):
         Field(
             min_length=1,
             max_length=12,
-            pattern=r"^[a-z][a-z0-9]*$",
+            pattern=_TIER_NAME,
             description="Short name, lower-case letters and digits; clients may use it as the model name.",
             json_schema_extra=_rules(
-                ("self != 'auto'", "a tier cannot be called auto: that is the model name that lets the router choose")
+                (
+                    f"self.matches('{_TIER_NAME}')",
+                    "a tier name starts with a letter and holds only lower-case letters and digits",
+                ),
+                ("self != 'auto'", "a tier cannot be called auto: that is the model name that lets the router choose"),
             ),
         ),
     ]
@@ -336,7 +345,15 @@ class Routing(WireType):
 
     complexity_threshold: Annotated[
         Fraction,
-        Field(description="Requests that score above this (0 to 1) go to the last tier, others to the first."),
+        Field(
+            description="Requests that score above this (0 to 1) go to the last tier, others to the first.",
+            json_schema_extra=_rules(
+                (
+                    "self.matches('^(0(\\\\.[0-9]{1,4})?|1(\\\\.0{1,4})?)$')",
+                    'complexityThreshold must be a decimal from 0 to 1 with at most four places, for example "0.7"',
+                )
+            ),
+        ),
     ] = "0.7"
     replicas: Annotated[int, Field(ge=1, le=64, description="Router pods.")] = 2
     image: Annotated[

@@ -55,7 +55,6 @@ class Server:
         """Every request that would change something: "verb Kind name"."""
         self.rejects: Callable[[Body], str | None] = lambda _: None
         """Why a manifest is invalid, beyond what this server knows itself."""
-        self.on_delete: Callable[[Body], None] = lambda _: None
         self._applied: dict[str, Body] = {}
         self._versions = itertools.count(1)
         self._uids = itertools.count(1)
@@ -137,7 +136,6 @@ class Server:
             self.writes.append(f"delete {kind} {name}")
         if live is None or uid not in (None, live["metadata"]["uid"]):
             return
-        self.on_delete(live)
         if kind != "Pod" and not foreground:
             self.remove(kind, name)
             return

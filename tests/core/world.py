@@ -14,7 +14,7 @@ from typing import Any
 
 from heterollm_controllers import names
 from heterollm_controllers.diff import digest
-from heterollm_controllers.outcome import NOT_OURS, Config, Event, Observed, Outcome
+from heterollm_controllers.outcome import NOT_OURS, Config, Delete, Event, Observed, Outcome
 from heterollm_controllers.reconcile import reconcile
 from tests.core.builders import NOW, api_tier
 from tests.core.fake_controllers import Controllers
@@ -47,7 +47,6 @@ class World:
         self.watch: Callable[[], None] = lambda: None
         """Called after every tick, for what must hold throughout a test."""
         self._published: dict[int, str] = {}
-        self.server.on_delete = self._check_unrouted
         cluster = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": {"name": NAME}}
         self.server.create({**cluster, "spec": {"tiers": list(tiers) or [api_tier()], **spec}})
 
@@ -129,7 +128,7 @@ class World:
         cluster = view[names.KIND, NAME]
         children = tuple(
             body
-            for (kind, _), body in sorted(view.items())
+            for (kind, _), body in view.items()
             if kind != names.KIND and (body["metadata"].get("labels") or {}).get(names.CLUSTER) == NAME
         )
         return reconcile(Observed(cluster, children, self.verdicts, self.failure), self.config, self.now)
@@ -170,9 +169,7 @@ class World:
         for manifest in outcome.apply:
             yield lambda manifest=manifest: self._apply(manifest)  # type: ignore[misc]
         for item in outcome.delete:
-            yield lambda item=item: self.server.delete(  # type: ignore[misc]
-                item.kind, item.name, item.uid, item.grace_seconds, item.foreground
-            )
+            yield lambda item=item: self._delete(item)  # type: ignore[misc]
 
     def _apply(self, manifest: Body) -> str | None:
         live = self.server.get(manifest["kind"], manifest["metadata"]["name"])
@@ -183,6 +180,12 @@ class World:
         if applied["kind"] == "ConfigMap":
             self._check_version(applied["data"])
         return None
+
+    def _delete(self, item: Delete) -> None:
+        live = self.server.get(item.kind, item.name)
+        if live is not None and live["metadata"]["uid"] == item.uid:
+            self._check_unrouted(live)
+        self.server.delete(item.kind, item.name, item.uid, item.grace_seconds, item.foreground)
 
     # --- what must hold at every moment
 
@@ -195,9 +198,8 @@ class World:
 
     def _check_unrouted(self, body: Body) -> None:
         """Whatever the operator deletes of an engine, the published policy has let go of it."""
-        if body["kind"] != "StatefulSet" or self.server.get(names.KIND, NAME) is None:
-            return
-        addresses = {(pod.get("status") or {}).get("podIP") for pod in self.controllers.pods_of(body)}
+        pods = {"Pod": [body], "StatefulSet": self.controllers.pods_of(body)}.get(body["kind"], [])
+        addresses = {(pod.get("status") or {}).get("podIP") for pod in pods}
         assert not addresses & self.routed_addresses(), f"{body['metadata']['name']} is deleted while routed"
 
     # --- what there is
@@ -224,7 +226,7 @@ class World:
             return False
         condition = self.condition(kind)
         current = condition["observedGeneration"] == self.cluster["metadata"]["generation"]
-        return current and condition["status"] == "True"
+        return bool(current and condition["status"] == "True")
 
     def ready(self) -> bool:
         """Whether the cluster says it is Ready."""
