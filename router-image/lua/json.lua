@@ -1,6 +1,6 @@
 -- A skimming JSON reader: checks the shape of a whole document, builds only the fields that are asked for.
--- Chosen over lua-cjson because a chat request is mostly text that routing never looks at, because nothing native has to be
--- installed, and because a hostile document can cost no more than one pass over its bytes.
+-- Chosen over lua-cjson because most of a chat request is text that routing never looks at, because nothing native has
+-- to be installed, and because a hostile document can cost no more than one pass over its bytes.
 
 local byte, find, sub, char = string.byte, string.find, string.sub, string.char
 
@@ -12,7 +12,9 @@ local json = {}
 
 json.null = {}
 
-local function utf8(code)
+-- The character with these four hexadecimal digits.
+local function utf8(digits)
+  local code = tonumber(digits, 16)
   if code < 0x80 then return char(code) end
   if code < 0x800 then return char(0xC0 + math.floor(code / 64), 0x80 + code % 64) end
   return char(0xE0 + math.floor(code / 4096), 0x80 + math.floor(code / 64) % 64, 0x80 + code % 64)
@@ -22,7 +24,7 @@ end
 local function unescape(text)
   if not find(text, "\\", 1, true) then return text end
   return (text:gsub("\\(u?)(.)(%x?%x?%x?)", function(unicode, first, rest)
-    if unicode == "u" and #rest == 3 then return utf8(tonumber(first .. rest, 16) or 0xFFFD) end
+    if unicode == "u" and find(first .. rest, "^%x%x%x%x$") then return utf8(first .. rest) end
     return unicode .. (ESCAPES[first] or first) .. rest
   end))
 end
@@ -98,7 +100,8 @@ end
 
 local LITERALS = { [116] = { "true", true }, [102] = { "false", false }, [110] = { "null", json.null } }
 
--- `build` is nil or false (check only), true (build everything), or a table that names the keys of an object to build.
+-- `build` is nil or false (check only), true (build everything), or a table: how to build the value of each key of an
+-- object, or of the objects in an array; other keys are only checked.
 -- Strings come back as written, escapes included; only keys are unescaped.
 value = function(s, i, depth, build)
   if depth > MAX_DEPTH then return nil end
@@ -134,5 +137,6 @@ function json.object(text, wanted)
 end
 
 json.unescape = unescape
+json.utf8 = utf8
 
 return json

@@ -1,5 +1,5 @@
--- Upstream filter: an engine with a full queue answers 503, which would read as a failure (retried, then ejected, and its
--- traffic moved to a dearer tier that drowns in turn). Said as 429 it is what it is: come back later.
+-- Upstream filter: an engine with a full queue answers 503, which would read as a failure (retried, then ejected, and
+-- its traffic moved to a dearer tier that drowns in turn). Said as 429 it is what it is: come back later.
 
 local SIGNS = { "request queue is full", "aborted by a higher priority request" }
 -- Error bodies are short; the sign is in their beginning (bytes).

@@ -6,13 +6,13 @@ local request = {}
 
 local WANTED = {
   model = true,
-  messages = true,
+  messages = { role = true, content = { text = true } },
   prompt = true,
   max_tokens = true,
   max_completion_tokens = true,
 }
 
--- Bytes of the conversation's beginning that identify it: the same system prompt and first question go to the same engine.
+-- Bytes of the conversation's beginning that identify it: the same system prompt and first question, the same engine.
 local PREFIX = 512
 
 local function note(seen, text, role)

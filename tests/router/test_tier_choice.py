@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from tests.router.engine import Engine
 from tests.router.envoy import Envoy, chat, policy, tier
 
 CODE = "```python\ndef f(x):\n    return x\n```"
-MATHS = "∑ 1/n² ≤ π²/6, and x = 3 + 4"
+MATHS = "∑ 1/n² ≤ π²/6"
 LONG = "An old story about rivers and the towns beside them. " * 200
 
 
@@ -90,6 +91,13 @@ async def test_names_may_be_escaped_as_json_allows(router: Router) -> None:
     for body in (b'{"model":"model\\/large"}', b'{"mod\\u0065l": "l\\u0061rge"}', b' \n{ "model" :\t"large" } '):
         answer = await router.client.post("/v1/completions", data=body)
         assert (answer.status, answer.headers["x-llm-tier"]) == (200, "large")
+
+
+async def test_signs_count_however_the_client_writes_characters(router: Router) -> None:
+    for ascii_only in (True, False):
+        body = json.dumps(chat(f"{CODE}\n{MATHS}"), ensure_ascii=ascii_only).encode()
+        answer = await router.client.post("/v1/chat/completions", data=body)
+        assert answer.headers["x-llm-tier"] == "large"
 
 
 async def test_the_last_of_two_equal_keys_counts_as_it_does_at_the_engine(router: Router) -> None:
