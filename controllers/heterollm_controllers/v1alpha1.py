@@ -307,7 +307,7 @@ class Tier(WireType):
             json_schema_extra=_rules(
                 (
                     f"self.matches('{_TIER_NAME}')",
-                    "a tier name starts with a letter and holds only lower-case letters and digits",
+                    "a tier name must start with a letter and hold only lower-case letters and digits",
                 ),
                 ("self != 'auto'", "a tier cannot be called auto: that is the model name that lets the router choose"),
             ),

@@ -1,0 +1,153 @@
+"""What the API server refuses by itself, with a message that says what to change. No operator is needed for that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from heterollm_operator.client import ApiError
+from heterollm_operator.kinds import CLUSTER
+from tests.apiserver.kube import Kube, sample
+
+Manifest = dict[str, Any]
+Change = Callable[[Manifest], None]
+
+
+def tier(**fields: Any) -> Change:
+    """Set fields of the first tier."""
+    return lambda manifest: manifest["spec"]["tiers"][0].update(fields)
+
+
+def engine(**fields: Any) -> Change:
+    return lambda manifest: manifest["spec"]["tiers"][0]["engine"].update(fields)
+
+
+def model_source(**fields: Any) -> Change:
+    return lambda manifest: manifest["spec"]["tiers"][0]["model"].update(source=fields)
+
+
+def spec(**fields: Any) -> Change:
+    return lambda manifest: manifest["spec"].update(fields)
+
+
+def named(name: str) -> Change:
+    return lambda manifest: manifest["metadata"].update(name=name)
+
+
+def tiers(count: int) -> Change:
+    """As many tiers, all alike but for their names."""
+
+    def change(manifest: Manifest) -> None:
+        first = manifest["spec"]["tiers"][0]
+        manifest["spec"]["tiers"] = [{**first, "name": f"tier{number}"} for number in range(count)]
+
+    return change
+
+
+FRACTION = 'memFractionStatic must be above 0 and below 1, for example "0.7"'
+MEMORY = 'must be a Kubernetes quantity such as "64Gi", and not negative'
+CPU = 'must be a Kubernetes quantity such as "4" or "500m", and not negative'
+NAME_CHARACTERS = "metadata.name must start with a letter and hold only lower-case letters, digits and '-'"
+NAME_LENGTH = "metadata.name must have at most 30 characters"
+ONE_SOURCE = "set exactly one of hub, pvc and hostPath"
+TIER_NAME = "a tier name must start with a letter and hold only lower-case letters and digits"
+
+REFUSED: list[tuple[str, Change, str, str]] = [
+    ("unknown field of an engine", engine(gpu=1), "spec.tiers[0].engine.gpu", "unknown field"),
+    ("unknown field of the spec", spec(teirs=[]), "spec.teirs", "unknown field"),
+    ("unknown field of a source", model_source(s3={"bucket": "b"}), "spec.tiers[0].model.source.s3", "unknown field"),
+    ("two tiers of one name", tier(name="large"), "spec.tiers", "tier names must be unique"),
+    (
+        "min above max",
+        tier(replicas={"min": 3, "max": 2}),
+        "spec.tiers[0].replicas",
+        "replicas.min must not exceed replicas.max",
+    ),
+    (
+        "default min above max",
+        tier(replicas={"max": 0}),
+        "spec.tiers[0].replicas",
+        "should be greater than or equal to 1",
+    ),
+    ("zero tiers", spec(tiers=[]), "spec.tiers", "should have at least 1 items"),
+    ("no tiers", lambda manifest: manifest["spec"].pop("tiers"), "spec.tiers", "Required value"),
+    ("no spec", lambda manifest: manifest.pop("spec"), "spec", "Required value"),
+    ("nine tiers", tiers(9), "spec.tiers", "must have at most 8 items"),
+    ("memory in words", engine(resources={"memory": "64 gigs"}), "engine.resources.memory", MEMORY),
+    ("memory below zero", engine(resources={"memory": "-64Gi"}), "engine.resources.memory", MEMORY),
+    ("memory below zero, as a number", engine(resources={"memory": -1}), "engine.resources.memory", MEMORY),
+    ("CPU in words", engine(resources={"cpu": "four"}), "engine.resources.cpu", CPU),
+    ("shared memory in GiB", engine(sharedMemory="16GiB"), "engine.sharedMemory", MEMORY),
+    ("router's memory in words", spec(routing={"resources": {"memory": "lots"}}), "spec.routing.resources", MEMORY),
+    ("name of 31 characters", named("a" * 31), "is invalid", NAME_LENGTH),
+    ("name that begins with a digit", named("1demo"), "is invalid", NAME_CHARACTERS),
+    ("name with a dot", named("my.demo"), "is invalid", NAME_CHARACTERS),
+    ("tier name of 13 characters", tier(name="a" * 13), "spec.tiers[0].name", "may not be more than 12 bytes"),
+    ("tier name with a dash", tier(name="very-small"), "spec.tiers[0].name", TIER_NAME),
+    ("tier name in capitals", tier(name="Small"), "spec.tiers[0].name", TIER_NAME),
+    ("tier named auto", tier(name="auto"), "spec.tiers[0].name", "a tier cannot be called auto"),
+    ("two sources", model_source(hub={}, pvc={"claimName": "weights"}), "spec.tiers[0].model.source", ONE_SOURCE),
+    ("a source that is none", model_source(), "spec.tiers[0].model.source", ONE_SOURCE),
+    *(
+        (f"memFractionStatic {text}", engine(memFractionStatic=text), "engine.memFractionStatic", FRACTION)
+        for text in ("0", "0.00", "1", "1.0", "1.5", "-0.1", "70%")
+    ),
+    (
+        "threshold above 1",
+        spec(routing={"complexityThreshold": "1.5"}),
+        "spec.routing.complexityThreshold",
+        "complexityThreshold must be a decimal from 0 to 1",
+    ),
+]
+
+
+async def create(kube: Kube, manifest: Manifest) -> None:
+    """As strict clients do, kubectl among them; a dry run passes all of admission and stores nothing."""
+    query = {"fieldValidation": "Strict", "dryRun": "All"}
+    await kube.api.request("POST", CLUSTER.path(kube.namespace), body=manifest, query=query, limit=20)
+
+
+@pytest.mark.parametrize(("change", "where", "what"), [item[1:] for item in REFUSED], ids=[item[0] for item in REFUSED])
+async def test_it_is_refused_with_what_to_change(kube: Kube, change: Change, where: str, what: str) -> None:
+    manifest = sample()
+    change(manifest)
+    with pytest.raises(ApiError) as refusal:
+        await create(kube, manifest)
+    assert refusal.value.status in (400, 422)
+    assert where in str(refusal.value)
+    assert what in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        tiers(8),
+        named("a" * 30),
+        tier(name="a" * 12),
+        tier(replicas={"min": 0, "max": 1}),
+        engine(memFractionStatic="0.0001", resources={"cpu": 2, "memory": "0.5Gi"}, sharedMemory=0),
+        spec(routing={"complexityThreshold": "1.0"}),
+    ],
+    ids=["eight tiers", "long name", "long tier name", "no engines", "odd quantities", "threshold 1.0"],
+)
+async def test_what_is_just_within_the_limits_is_accepted(kube: Kube, change: Change) -> None:
+    manifest = sample()
+    change(manifest)
+    await create(kube, manifest)
+
+
+SAMPLES = {path.name: path.read_text() for path in (Path(__file__).parents[2] / "manifests" / "samples").glob("*.yaml")}
+
+
+@pytest.mark.parametrize("text", SAMPLES.values(), ids=SAMPLES)
+async def test_the_samples_are_accepted(kube: Kube, text: str) -> None:
+    for manifest in yaml.safe_load_all(text):
+        await create(kube, manifest)
+
+
+def test_there_are_samples() -> None:
+    assert SAMPLES
