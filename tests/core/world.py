@@ -66,6 +66,11 @@ class World:
 
         self.server.edit(names.KIND, NAME, change)
 
+    def scale_by_hand(self, engine: str, replicas: int) -> None:
+        """As with kubectl scale."""
+        self.server.edit("StatefulSet", engine, lambda live: live["spec"].update(replicas=replicas))
+        self.controllers.tick()
+
     # --- time
 
     def tick(self, look: bool = True) -> None:
