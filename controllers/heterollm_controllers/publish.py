@@ -35,7 +35,8 @@ def publish(
     text = live.get("version", "")
     published = int(text) if text.isdecimal() else 0
     decided = int(recorded.get("policyVersion", 0))
-    if rendered(published).items() <= live.items():
+    # A live version below the one on record was never overwritten, or the view is stale: it proves nothing.
+    if published >= decided and rendered(published).items() <= live.items():
         version = published
     elif decided > published and digest(rendered(decided)) == recorded.get("policyDigest"):
         version = decided  # by an earlier look, which did not get to apply it

@@ -52,6 +52,12 @@ def test_recorded_but_not_applied_is_not_reused_for_other_content() -> None:
     assert publish(files("z"), data(ONE), recorded(two)).version == 3
 
 
+def test_stale_map_that_happens_to_fit_is_not_believed() -> None:
+    """Version 2 with y may be out, though the view shows version 1 with the x that is wanted again."""
+    two = publish(files("y"), data(ONE), recorded(ONE))
+    assert publish(files("x"), data(ONE), recorded(two)).version == 3
+
+
 def test_deleted_map_comes_back_as_it_was() -> None:
     assert publish(files("x"), {}, recorded(ONE)) == ONE
 

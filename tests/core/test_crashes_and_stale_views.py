@@ -1,0 +1,194 @@
+"""Whenever the operator dies and however old its view is, everything ends up as wanted: nothing lost, nothing twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from heterollm_controllers import names
+from heterollm_controllers.outcome import Config
+from tests.core.builders import api_tier
+from tests.core.properties import quick
+from tests.core.world import NAME, Crash, View, World
+
+_CLUSTER = (names.KIND, NAME)
+
+
+def shape(world: World) -> dict[str, Any]:
+    """Everything there is, but for what a different history may number differently."""
+    numbered = ("StatefulSet", "Pod", "ControllerRevision")
+    return {
+        "objects": sorted(key for key in world.server.objects if key[0] not in numbered),
+        "revisions": len(world.server.of_kind("ControllerRevision")),
+        "pods": len(world.server.of_kind("Pod")),
+        "images": {tier: sorted(world.images(tier).values()) for tier in ("small", "large")},
+        "serving": {tier: len(world.serving(tier)) for tier in ("small", "large")},
+        "routed": len(world.routed_addresses()),
+        "ready": world.ready(),
+        "conditions": [(item["type"], item["status"], item["reason"]) for item in world.status["conditions"]],
+    }
+
+
+def fresh(tiers: list[dict[str, Any]], config: Config) -> dict[str, Any]:
+    """The same spec, had nothing ever gone wrong."""
+    world = World(*tiers, config=config)
+    world.settle()
+    return shape(world)
+
+
+_TWO = [api_tier(replicas={"min": 2}), api_tier("large", engine={"gpus": 16})]
+_CHANGES: dict[str, list[dict[str, Any]]] = {
+    "create": _TWO,
+    "roll out": [api_tier(replicas={"min": 2}, engine={"image": "new"}), _TWO[1]],
+    "scale in": [api_tier(replicas={"min": 1}), _TWO[1]],
+    "scale out": [api_tier(replicas={"min": 3}), _TWO[1]],
+    "remove a tier": [_TWO[0]],
+    "roll the gang": [_TWO[0], api_tier("large", engine={"gpus": 16, "image": "new"})],
+}
+
+
+def count_effects(change: str, ticks: int) -> int:
+    """Effects of the look after `ticks` ticks of a change, so that each of them can be a crash."""
+    world = _changed(change, ticks)
+    outcome = world.outcome()
+    return len(outcome.events) + len(outcome.apply) + len(outcome.delete) + 1
+
+
+def _changed(change: str, ticks: int) -> World:
+    world = World(*_TWO)
+    if change != "create":
+        world.settle()
+        world.change(*_CHANGES[change])
+    world.ticks(ticks)
+    world.controllers.tick()
+    while world.outcome().check:
+        world.look()
+    return world
+
+
+@pytest.mark.parametrize("change", _CHANGES)
+def test_crash_before_any_effect_of_any_look(change: str) -> None:
+    expected = fresh(_CHANGES[change], Config())
+    for ticks in range(0, 6):
+        for effects in range(1, count_effects(change, ticks)):
+            world = _changed(change, ticks)
+            with pytest.raises(Crash):
+                world.look(effects=effects)
+            world.restart_operator()
+            world.settle()
+            assert shape(world) == expected
+
+
+class Chaos(RuleBasedStateMachine):
+    """Users, failures, operators that die, and views of any age, in any order."""
+
+    @initialize()
+    def create(self) -> None:
+        self.world = World(*_TWO)
+        self.history: list[View] = [self.world.view()]
+        self.tiers = _TWO
+
+    def _remember(self) -> None:
+        self.history = [*self.history[-8:], self.world.view()]
+
+    # --- users
+
+    @rule(
+        replicas=st.integers(0, 3),
+        image=st.sampled_from(["one", "two", "broken"]),
+        gpus=st.sampled_from([1, 16, 9]),
+        large=st.booleans(),
+    )
+    def change(self, replicas: int, image: str, gpus: int, large: bool) -> None:
+        small = api_tier(replicas={"min": replicas}, engine={"image": image, "gpus": gpus})
+        self.tiers = [small, _TWO[1]] if large else [small]
+        self.world.change(*self.tiers)
+        self._remember()
+
+    @rule(value=st.sampled_from(["a", "b", None]))
+    def opt_in(self, value: str | None) -> None:
+        self.world.annotate(names.UPDATE, value)
+        self._remember()
+
+    @rule(data=st.data())
+    def somebody_deletes_a_child(self, data: st.DataObject) -> None:
+        children = sorted(key for key in self.world.server.objects if key != _CLUSTER)
+        if children:
+            self.world.server.delete(*data.draw(st.sampled_from(children)))
+            self._remember()
+
+    # --- the cluster
+
+    @rule()
+    def controllers_work(self) -> None:
+        self.world.tick(look=False)
+        self._remember()
+
+    @rule(data=st.data())
+    def container_ends(self, data: st.DataObject) -> None:
+        pods = [key[1] for key in sorted(self.world.server.objects) if key[0] == "Pod"]
+        if pods:
+            self.world.controllers.crash(data.draw(st.sampled_from(pods)))
+            self._remember()
+
+    # --- the operator
+
+    @rule(image=st.sampled_from(["heterollm/engine:1", "heterollm/engine:2"]))
+    def is_upgraded(self, image: str) -> None:
+        self.world.config = Config(engine_image=image)
+        self.world.restart_operator()
+
+    @rule()
+    def looks(self) -> None:
+        self.world.look_until_quiet()
+        self._remember()
+
+    @rule(effects=st.integers(0, 9))
+    def dies(self, effects: int) -> None:
+        for _ in range(2):  # the first look may only ask for a dry run
+            try:
+                self.world.look(effects=effects)
+            except Crash:
+                break
+        self.world.restart_operator()
+        self._remember()
+
+    @rule(data=st.data())
+    def looks_through_watches_that_lag(self, data: st.DataObject) -> None:
+        """Each kind is as old as it likes; the cluster itself is current, or the write of its status is refused."""
+        kinds = sorted({kind for view in self.history for kind, _ in view})
+        ages = {kind: data.draw(st.integers(0, len(self.history) - 1), label=kind) for kind in kinds}
+        view: dict[tuple[str, str], Any] = {_CLUSTER: self.world.cluster}
+        for kind, age in ages.items():
+            if kind != names.KIND:
+                view |= {key: body for key, body in self.history[age].items() if key[0] == kind}
+        self._look_through(view)
+
+    @rule(age=st.integers(0, 8))
+    def looks_at_the_past(self, age: int) -> None:
+        self._look_through(self.history[min(age, len(self.history) - 1)])
+
+    def _look_through(self, view: View) -> None:
+        for _ in range(2):
+            self.world.look(view)
+        self._remember()
+
+    # --- and then it is quiet
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        last = self.tiers[0]["replicas"]["min"]
+        tiers = [api_tier(replicas={"min": last}, engine={"image": "final"}), *self.tiers[1:]]
+        self.world.config = Config()
+        self.world.annotate(names.UPDATE, "final")
+        self.world.change(*tiers)
+        self.world.settle(400)
+        assert shape(self.world) == fresh(tiers, Config())
+
+
+TestChaos = Chaos.TestCase
+TestChaos.settings = quick(15)
