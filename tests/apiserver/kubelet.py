@@ -1,0 +1,57 @@
+"""Nodes for a control plane that has none: pods become Ready when a test says so.
+
+Pods that no scheduler has bound end at once when they are deleted, so nothing need be done about those.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from heterollm_operator.client import ApiError
+from heterollm_operator.kinds import find
+from tests.apiserver.kube import Kube
+
+__all__ = ["FakeKubelet"]
+
+POD = find("v1", "Pod")
+_AT = "2026-01-01T00:00:00Z"
+_TRUE = ("PodScheduled", "Initialized", "ContainersReady", "Ready")
+
+
+class FakeKubelet:
+    """Says of the pods of a namespace what a kubelet says of pods that run."""
+
+    def __init__(self, kube: Kube) -> None:
+        self._kube = kube
+        self._addresses: dict[str, str] = {}
+
+    async def make_ready(self) -> None:
+        """Every pod that exists now runs and is ready."""
+        await asyncio.gather(*map(self._run, await self._kube.find(POD)))
+
+    async def _run(self, pod: dict[str, Any]) -> None:
+        # The scheduler finds no node and may say so at any time: what it said last is overruled.
+        conditions = {item["type"]: item["status"] for item in pod["status"].get("conditions", [])}
+        if all(conditions.get(type_) == "True" for type_ in _TRUE):
+            return
+        name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
+        address = self._addresses.setdefault(
+            uid, f"10.99.{len(self._addresses) // 250}.{len(self._addresses) % 250 + 1}"
+        )
+        status = {
+            "phase": "Running",
+            "podIP": address,
+            "podIPs": [{"ip": address}],
+            "startTime": _AT,
+            "conditions": [{"type": type_, "status": "True", "lastTransitionTime": _AT} for type_ in _TRUE],
+        }
+        path = POD.path(self._kube.namespace, name, "status")
+        body = {"metadata": {"uid": uid}, "status": status}
+        try:
+            await self._kube.api.request(
+                "PATCH", path, body=body, content_type="application/merge-patch+json", limit=20
+            )
+        except ApiError as error:
+            if error.status not in (404, 409):  # replaced or gone meanwhile
+                raise
