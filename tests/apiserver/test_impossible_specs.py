@@ -87,7 +87,7 @@ async def serve(kube: Kube, kubelet: FakeKubelet) -> None:
 async def serving(kube: Kube, operator: StartOperator) -> Kube:
     """A namespace with the cluster demo, all of whose engines serve."""
     process = await operator()
-    await eventually(process.leads)
+    await eventually(process.leads, 60)
     await kube.apply(CLUSTER, sample())
     await serve(kube, FakeKubelet(kube))
     return kube
@@ -145,7 +145,7 @@ async def test_what_runs_keeps_running_until_the_spec_is_corrected(
 
 async def test_a_tier_that_never_ran_starts_once_its_spec_is_corrected(kube: Kube, operator: StartOperator) -> None:
     process = await operator()
-    await eventually(process.leads)
+    await eventually(process.leads, 60)
     await kube.apply(CLUSTER, changed(accelerator={"type": "X1000", "perNode": 8}))
     await eventually(lambda: holds(kube, "Accepted", "False"))
 
