@@ -30,6 +30,8 @@ __all__ = ["operate"]
 _log = logging.getLogger(__name__)
 
 _EXIT_SECONDS = 3.0
+_GAP = 0.25
+"""Seconds between two looks at a cluster that events ask for: a look costs far more than an event."""
 
 
 class Operator:
@@ -41,7 +43,7 @@ class Operator:
         self._settings = settings
         self._leads = asyncio.Event()
         self._metrics = Metrics()
-        self._queue: WorkQueue[Key] = WorkQueue(clock.monotonic)
+        self._queue: WorkQueue[Key] = WorkQueue(clock.monotonic, gap=_GAP)
         self._store = Store(self._changed)
         self._freshness = Freshness(scopes(settings.namespaces), clock.monotonic)
         self._lister = Lister(api, self._store, self._freshness, clock, settings.namespaces)

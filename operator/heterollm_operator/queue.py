@@ -16,18 +16,23 @@ K = TypeVar("K", bound=Hashable)
 class WorkQueue(Generic[K]):
     """Keys to look at, in the order in which they became due.
 
-    A key is looked at by one worker at a time; adding it meanwhile makes it due again once that look is done.
+    A key is looked at by one worker at a time; adding it meanwhile makes it due again after that look. What happens
+    shortly after a look waits for the rest of its burst: `gap` seconds lie between two looks that events ask for.
     All times are seconds of `monotonic`; only `get` waits, and it waits by the event loop's clock.
     """
 
-    def __init__(self, monotonic: Callable[[], float], base: float = 0.5, limit: float = 300.0) -> None:
-        """`base` is the first back-off, doubled with every failure in a row up to `limit`; both in seconds."""
+    def __init__(
+        self, monotonic: Callable[[], float], base: float = 0.5, limit: float = 300.0, gap: float = 0.0
+    ) -> None:
+        """`base` is the first back-off, doubled with every failure in a row up to `limit`; all in seconds."""
         self._monotonic = monotonic
         self._base = base
         self._limit = limit
+        self._gap = gap
         self._ready: dict[K, float] = {}
         self._busy: set[K] = set()
-        self._again: dict[K, float] = {}
+        self._again: set[K] = set()
+        self._rests: dict[K, float] = {}
         self._due: dict[K, float] = {}
         self._heap: list[tuple[float, int, K]] = []
         self._order = itertools.count()
@@ -40,16 +45,16 @@ class WorkQueue(Generic[K]):
         return len(self._ready)
 
     def add(self, key: K) -> None:
-        """Look at the key as soon as possible."""
-        self._due.pop(key, None)
-        pending = self._again if key in self._busy else self._ready
-        pending.setdefault(key, self._monotonic())
-        self._wake.set()
+        """Something happened: look at the key, as soon as its rest is over."""
+        if key in self._busy:
+            self._again.add(key)
+        else:
+            self.add_after(key, self._rests.get(key, 0.0) - self._monotonic())
 
     def add_after(self, key: K, seconds: float) -> None:
-        """Look at the key in that many seconds, unless it is due earlier anyway."""
-        when = self._monotonic() + seconds
-        if key in self._ready or key in self._again or self._due.get(key, when + 1) <= when:
+        """Look at the key in that many seconds (0 or less: now), unless it is due earlier anyway."""
+        when = self._monotonic() + max(seconds, 0.0)
+        if key in self._ready or self._due.get(key, when + 1) <= when:
             return
         self._due[key] = when
         heapq.heappush(self._heap, (when, next(self._order), key))
@@ -64,6 +69,7 @@ class WorkQueue(Generic[K]):
         key = next(iter(self._ready))
         since = self._ready.pop(key)
         self._busy.add(key)
+        self._rests.pop(key, None)
         return key, self._monotonic() - since
 
     async def get(self) -> tuple[K, float]:
@@ -80,10 +86,15 @@ class WorkQueue(Generic[K]):
                 continue
 
     def done(self, key: K, after: float | None = None) -> None:
-        """The look succeeded; the next one is in `after` seconds unless something happens before."""
+        """The look succeeded; the next one is in `after` seconds unless something happens before.
+
+        None says that the key has no future: nothing is remembered of it.
+        """
         self._failures.pop(key, None)
         self._release(key)
-        if after is not None:
+        if after is None:
+            self._rests.pop(key, None)
+        else:
             self.add_after(key, after)
 
     def fail(self, key: K) -> float:
@@ -101,17 +112,20 @@ class WorkQueue(Generic[K]):
 
     def _release(self, key: K) -> None:
         self._busy.remove(key)
+        self._rests[key] = self._monotonic() + self._gap
         if key in self._again:
-            self._ready[key] = self._again.pop(key)
-            self._wake.set()
+            self._again.remove(key)
+            self.add(key)
 
     def _promote(self) -> None:
-        """Move delayed keys whose time has come to the ready ones."""
+        """Move keys whose time has come to the ready ones; those in work stay until it is done."""
         while (seconds := self.next_due()) is not None and seconds <= 0:
             when, _, key = heapq.heappop(self._heap)
             del self._due[key]
-            pending = self._again if key in self._busy else self._ready
-            pending.setdefault(key, when)
+            if key in self._busy:
+                self._again.add(key)
+            else:
+                self._ready[key] = when
 
     def _compact(self) -> None:
         """Rebuild the heap once most of it is stale: without it, every look would leave an entry for a resync."""

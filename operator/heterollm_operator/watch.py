@@ -48,6 +48,7 @@ def settings() -> kopf.OperatorSettings:
     # seconds would let through ten objects a second.
     result.queueing.worker_limit = 50
     result.queueing.idle_timeout = 0.01
+    result.queueing.exit_timeout = 0.5
     for kind in CHILDREN:
         group, _, version = kind.api_version.rpartition("/")
         result.watching.label_selectors[group, version, kind.plural] = SELECTOR

@@ -126,6 +126,47 @@ def test_many_looks_leave_no_waste(queue: WorkQueue[str], time: Time) -> None:
     assert len(queue._heap) < 200
 
 
+def test_events_shortly_after_a_look_wait_for_the_rest_of_their_burst(time: Time) -> None:
+    queue: WorkQueue[str] = WorkQueue(time, gap=0.5)
+    queue.add("a")
+    assert queue.take() is not None, "the first event of a burst does not wait"
+    queue.done("a", after=600)
+    for now in (0.1, 0.2, 0.4):
+        time.now = now
+        queue.add("a")
+        assert queue.take() is None
+    time.now = 0.5
+    assert keys(queue) == ["a"]
+
+
+def test_nothing_is_remembered_of_a_key_without_future(time: Time) -> None:
+    queue: WorkQueue[str] = WorkQueue(time, gap=0.5)
+    queue.add("a")
+    assert keys(queue) == ["a"]
+    queue.add("a")
+    assert keys(queue) == ["a"]
+
+
+def test_the_gap_lies_between_two_looks_whatever_happened_during_the_first(time: Time) -> None:
+    queue: WorkQueue[str] = WorkQueue(time, gap=0.5)
+    queue.add("a")
+    assert queue.take() is not None
+    queue.add("a")
+    queue.done("a", after=600)
+    assert queue.next_due() == 0.5
+    assert queue.take() is None
+    time.now = 0.5
+    assert keys(queue) == ["a"]
+
+
+def test_a_look_that_asks_for_another_at_once_gets_it(time: Time) -> None:
+    queue: WorkQueue[str] = WorkQueue(time, gap=0.5)
+    queue.add("a")
+    assert queue.take() is not None
+    queue.done("a", after=0)
+    assert keys(queue) == ["a"]
+
+
 async def test_get_waits_for_a_key_and_wakes_one_worker_per_key() -> None:
     loop = asyncio.get_running_loop()
     queue: WorkQueue[str] = WorkQueue(loop.time)
@@ -142,31 +183,38 @@ async def test_get_waits_for_a_key_and_wakes_one_worker_per_key() -> None:
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """Whatever happens: one worker a key, no key is lost, none comes that nobody asked for."""
+    """Whatever happens: one worker a key, no key is lost, none comes that nobody asked for, none too early."""
 
     KEYS = st.sampled_from("abcd")
+    GAP = 2.0
 
     def __init__(self) -> None:
         super().__init__()
         self.time = Time()
-        self.queue: WorkQueue[str] = WorkQueue(self.time, base=1.0, limit=8.0)
+        self.queue: WorkQueue[str] = WorkQueue(self.time, base=1.0, limit=8.0, gap=self.GAP)
         self.busy: set[str] = set()
+        self.rests: dict[str, float] = {}
         self.asked: dict[str, float] = {}
-        """The latest time at which each key must have become due."""
+        """When each key has to come."""
 
-    def ask(self, key: str, seconds: float) -> None:
-        when = self.time.now + seconds
+    def ask(self, key: str, when: float) -> None:
         self.asked[key] = min(self.asked.get(key, when), when)
+
+    def release(self, key: str) -> None:
+        self.busy.remove(key)
+        self.rests[key] = self.time.now + self.GAP
+        if self.asked.get(key, self.time.now + 1) <= self.time.now:
+            self.asked[key] = self.rests[key]
 
     @rule(key=KEYS)
     def add(self, key: str) -> None:
         self.queue.add(key)
-        self.ask(key, 0)
+        self.ask(key, max(self.time.now, self.rests.get(key, 0.0)))
 
     @rule(key=KEYS, seconds=st.integers(0, 20))
     def add_after(self, key: str, seconds: int) -> None:
         self.queue.add_after(key, seconds)
-        self.ask(key, seconds)
+        self.ask(key, self.time.now + seconds)
 
     @rule()
     def take(self) -> None:
@@ -179,22 +227,25 @@ class QueueMachine(RuleBasedStateMachine):
         assert key in due, "a key came that was not due, or is being worked on"
         assert waited == self.time.now - self.asked.pop(key)
         self.busy.add(key)
+        self.rests.pop(key, None)
 
     @precondition(lambda self: self.busy)
     @rule(data=st.data(), after=st.none() | st.integers(0, 20))
     def done(self, data: st.DataObject, after: int | None) -> None:
         key = data.draw(st.sampled_from(sorted(self.busy)))
-        self.busy.remove(key)
+        self.release(key)
         self.queue.done(key, after)
-        if after is not None:
-            self.ask(key, after)
+        if after is None:
+            del self.rests[key]
+        else:
+            self.ask(key, self.time.now + after)
 
     @precondition(lambda self: self.busy)
     @rule(data=st.data())
     def fail(self, data: st.DataObject) -> None:
         key = data.draw(st.sampled_from(sorted(self.busy)))
-        self.busy.remove(key)
-        self.ask(key, self.queue.fail(key))
+        self.release(key)
+        self.ask(key, self.time.now + self.queue.fail(key))
 
     @rule(seconds=st.integers(1, 10))
     def wait(self, seconds: int) -> None:
