@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 START = b"start\n"
 STOP = b"stop\n"
 RETRY_SECONDS = 0.1
+CONNECT_SECONDS = 2.0
+"""An address that no pod has any more answers nothing; meanwhile the leader's name may mean another."""
 
 
 class EngineLost(Exception):
@@ -117,7 +119,8 @@ async def _connect(node: Node) -> tuple[asyncio.StreamReader, asyncio.StreamWrit
     while True:
         # The leader's name may not resolve, or nobody may listen, for as long as its pod starts.
         with contextlib.suppress(OSError):
-            return await asyncio.open_connection(node.leader_host, node.leader_port)
+            async with asyncio.timeout(CONNECT_SECONDS):
+                return await asyncio.open_connection(node.leader_host, node.leader_port)
         await asyncio.sleep(RETRY_SECONDS)
 
 

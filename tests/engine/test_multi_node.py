@@ -1,6 +1,12 @@
 """Engines of several nodes: joining, the other ranks' endpoints, and one death for all."""
 
+import asyncio
+from unittest.mock import Mock
+
 import pytest
+
+from simulated_engine import ranks
+from simulated_engine.config import Node
 
 from .conftest import Launcher, Process, free_port
 
@@ -41,13 +47,31 @@ async def test_the_others_wait_for_their_leader(launch: Launcher) -> None:
     await worker.until("/health", 200)
 
 
+async def test_an_address_that_answers_nothing_is_looked_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As when the leader's pod has been replaced, and the old one's address is nobody's any more.
+    new = asyncio.StreamReader()
+    new.feed_data(ranks.START)
+    attempts: list[str] = []
+
+    async def open_connection(host: str, port: int) -> tuple[asyncio.StreamReader, Mock]:
+        attempts.append(host)
+        if len(attempts) == 1:
+            await asyncio.Event().wait()
+        return new, Mock()
+
+    monkeypatch.setattr(asyncio, "open_connection", open_connection)
+    monkeypatch.setattr(ranks, "CONNECT_SECONDS", 0.01)
+    await ranks.join(Node(1, 2, "leader", 5000, 60.0))
+    assert attempts == ["leader", "leader"]
+
+
 @pytest.mark.parametrize("victim", [0, 1])
 async def test_one_rank_lost_ends_the_engine(launch: Launcher, victim: int) -> None:
-    ranks = await launch_ranks(launch, 0, 1)
-    await ranks[0].until("/ready", 200)
-    await ranks[1].until("/health", 200)
-    ranks[victim].process.kill()
-    assert await ranks[1 - victim].exit_code() == 1
+    processes = await launch_ranks(launch, 0, 1)
+    await processes[0].until("/ready", 200)
+    await processes[1].until("/health", 200)
+    processes[victim].process.kill()
+    assert await processes[1 - victim].exit_code() == 1
 
 
 async def test_only_the_leader_ends_the_others(launch: Launcher) -> None:
