@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 import time
 
 from e2e.chat import Answer, ask, stream
-from e2e.cluster.cache import cache_dir, print_report
+from e2e.cluster.cache import print_report
 from e2e.cluster.images.buildah import ImageError
 from e2e.cluster.node.commands import running_cluster
 from e2e.cluster.node.down import down
 from e2e.cluster.node.errors import NodeError
 from e2e.cluster.node.layout import Layout
+from e2e.disk import missing_disk
 from e2e.install import InstallError
 from e2e.stack import ENGINE_IMAGES, ROOT, Stack, StackError
 
@@ -28,7 +28,6 @@ HARD = (
     " arithmetic progressions. Plan first; then act on each step; finally evaluate the result against the plan."
 )
 _READY_SECONDS = {"simulated": 300.0, "sglang": 1200.0}
-_DISK_GB = {"simulated": 3, "sglang": 12}
 
 
 def main() -> None:
@@ -59,7 +58,8 @@ def _main(arguments: argparse.Namespace) -> None:
 
 def run(engine: str) -> None:
     """Bring everything up, ask three questions, and say what to try next."""
-    _check_disk(_DISK_GB[engine])
+    if complaint := missing_disk(engine, Layout(NAME)):
+        sys.exit(complaint)
     started = time.monotonic()
 
     def step(text: str) -> None:
@@ -104,14 +104,6 @@ def _running() -> Stack:
     stack = Stack(Layout(NAME), print_report)
     running_cluster(stack.layout)  # says what to do when it does not run
     return stack
-
-
-def _check_disk(gigabytes: int) -> None:
-    folder = cache_dir()
-    folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free / 1e9
-    if free < gigabytes:
-        sys.exit(f"{gigabytes} GB of disk are needed for builds and images, {free:.1f} GB are free at {folder}")
 
 
 def _print_answer(text: str, answer: Answer) -> None:
