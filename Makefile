@@ -48,7 +48,7 @@ e2e-sglang: venv ## The real SGLang answers on both tiers, through the routing S
 	$(PY) -m pytest e2e/sglang -v
 
 soak: venv tools ## Ten minutes of a steady cluster with forced looks: not one write
-	SOAK_SECONDS=600 $(PY) -m pytest tests/apiserver/test_steady_cluster.py -v
+	SOAK_SECONDS=600 $(PY) -m pytest tests/apiserver/test_steady.py -v
 
 bench-reconcile: venv tools ## 200 clusters applied at once, beside a plain server-side-apply loop
 	@$(PY) -m e2e.bench.reconcile

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 from heterollm_operator.kinds import CLUSTER
 from tests.apiserver.conftest import StartOperator
 from tests.apiserver.kube import Kube, eventually, sample
 
-HALF = 30.0
+HALF = float(os.environ.get("SOAK_SECONDS", "60")) / 2
+"""Seconds that each of the two operators runs; `make soak` makes it longer."""
 QUIET = 6.0
 
 
