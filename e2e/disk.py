@@ -25,9 +25,12 @@ def missing_disk(engine: str, layout: Layout) -> str:
     """
     folder = cache_dir()
     folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free / 1e9
+    if free >= _NEEDED_GB[engine]:
+        return ""
+    # Counting takes many seconds.
     there = (_size(folder / "images") + _size(layout.images)) / 1e9
     needed = max(_NEEDED_GB[engine] - there, _MARGIN_GB)
-    free = shutil.disk_usage(folder).free / 1e9
     if free >= needed:
         return ""
     return (
