@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from e2e.chat import ask
+from e2e.cluster.cache import print_report
 
 __all__ = ["Load", "Outcome"]
 
@@ -56,6 +57,8 @@ class Load:
         self._stop.set()
         for worker in self._workers:
             worker.join()
+        longest = max((outcome.seconds for outcome in self.outcomes), default=0.0)
+        print_report(f"{len(self.outcomes)} requests, {len(self.failures)} failed, the longest took {longest:.1f} s")
 
     @property
     def failures(self) -> list[Outcome]:
