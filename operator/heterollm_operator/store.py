@@ -75,7 +75,7 @@ class Store:
             listed.add((body["metadata"]["namespace"], body["metadata"]["name"]))
             self.put(body)
         for where, old in list(self._bodies[scope.kind].items()):
-            if scope.namespace in (None, where[0]) and where not in listed and _version(old) <= version:
+            if scope.namespace in (None, where[0]) and where not in listed:
                 self.remove({**old, "metadata": {**old["metadata"], "resourceVersion": str(version)}})
 
     def get(self, kind: Kind, namespace: str, name: str) -> Body | None:

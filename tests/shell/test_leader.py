@@ -43,6 +43,7 @@ class Link:
         self.clock = clock
         self.cut = False
         self.deaf = False
+        self.latency = 0.0
 
     async def _pass(self) -> None:
         if self.cut:
@@ -51,6 +52,8 @@ class Link:
     async def _answer(self, lease: dict[str, Any]) -> dict[str, Any]:
         if self.deaf:
             await self._time_out()
+        if self.latency:
+            await self.clock.sleep(self.latency)
         return lease
 
     async def _time_out(self) -> None:
@@ -216,6 +219,16 @@ async def test_a_renewal_whose_answer_is_lost_does_not_cost_the_lease(world: Wor
     leader.link.deaf = False
     await world.clock.advance(60)
     assert world.leaders == ["leader"]
+
+
+async def test_the_deadline_counts_from_before_a_slow_renewal(world: World) -> None:
+    leader = world.start("leader")
+    await world.clock.advance(61)
+    leader.link.latency = 2.0
+    await world.clock.advance(1)  # the renewal of second 62 is under way
+    leader.link.cut = True
+    await world.clock.advance(TIMING.deadline + 0.1)
+    assert not leader.elector.leading
 
 
 async def test_a_leader_that_finds_another_holder_ends_at_once(world: World) -> None:
