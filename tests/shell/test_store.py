@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heterollm_controllers import names
@@ -115,6 +115,7 @@ def test_a_listing_of_a_namespace_leaves_the_others_alone(recorder: Recorder) ->
     assert recorder.children() == ["a"]
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_the_order_of_the_news_does_not_matter(data: st.DataObject) -> None:
     """A history of one object, told in any order and with repetitions, ends with its last state."""
