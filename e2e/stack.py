@@ -64,6 +64,8 @@ class Stack:
         for name in names:
             dockerfile, context = _IMAGES[name]
             archive = build_image(f"heterollm/{name}:{VERSION}", ROOT / dockerfile, ROOT / context, report=self.report)
+            # Gigabytes take minutes here, in which nothing else would be said.
+            self.report(f"heterollm/{name}: to the node, {archive.stat().st_size / 1e6:.0f} MB unless it is there")
             load_archive(inside, archive)
             keys[name] = archive.stem
         return keys
