@@ -29,6 +29,12 @@ class Controllers:
         self._formed: list[frozenset[tuple[str, int]]] = []
         self._addresses = 0
 
+    def copy(self, server: Server) -> Controllers:
+        """The same for a copy of the server."""
+        other = copy.copy(self)
+        other.server, other._ages, other._formed = server, dict(self._ages), [*self._formed]
+        return other
+
     def tick(self) -> None:
         """One round of everything."""
         self._collect_garbage()
@@ -41,7 +47,7 @@ class Controllers:
 
     def crash(self, name: str) -> None:
         """A container of the pod ends and is started again in place."""
-        pod = copy.deepcopy(self.server.objects["Pod", name])
+        pod = self.server.objects["Pod", name]
         self._ages[pod["metadata"]["uid"]] = 0
         restarts = _restarts(pod) + 1
         self.server.update_status(pod, self._status(pod, ready=False, restarts=restarts))
@@ -145,7 +151,7 @@ _GRACE = "deletionGracePeriodSeconds"
 
 
 def _pod(owner: Body, name: str, rank: int) -> Body:
-    template = copy.deepcopy(owner["spec"]["template"])
+    template = owner["spec"]["template"]
     return {
         "apiVersion": "v1",
         "kind": "Pod",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -56,7 +57,8 @@ class Server:
         self.rejects: Callable[[Body], str | None] = lambda _: None
         """Why a manifest is invalid, beyond what this server knows itself."""
         self._applied: dict[str, Body] = {}
-        self._versions = itertools.count(1)
+        self.version = 0
+        """Grows with every change of any object."""
         self._uids = itertools.count(1)
 
     def get(self, kind: str, name: str) -> Body | None:
@@ -72,21 +74,28 @@ class Server:
         key = body["kind"], body["metadata"]["name"]
         if key in self.objects:
             raise Conflict(f"{key} exists")
-        made = copy.deepcopy(body)
+        made = _copied(body)
         made["metadata"] |= {"uid": f"uid-{next(self._uids)}", "generation": 1, "namespace": "team"}
         self._store(key, made)
-        return made
+        return self.objects[key]
 
     def edit(self, kind: str, name: str, change: Callable[[Body], None]) -> None:
         """An edit by somebody else; a changed spec is a new generation."""
-        body = copy.deepcopy(self.objects[kind, name])
-        spec = copy.deepcopy(body.get("spec"))
+        live = self.objects[kind, name]
+        body = _copied(live)
         change(body)
-        if body == self.objects[kind, name]:
+        if body == live:
             return
-        if body.get("spec") != spec:
+        if body.get("spec") != live.get("spec"):
             body["metadata"]["generation"] += 1
         self._store((kind, name), body)
+
+    def copy(self) -> Server:
+        """A server that goes on from here on its own; bodies are shared, as nobody changes them."""
+        other = copy.copy(self)
+        other.objects, other.writes, other._applied = dict(self.objects), [*self.writes], dict(self._applied)
+        other._uids = copy.copy(self._uids)
+        return other
 
     # --- requests of the operator
 
@@ -101,7 +110,7 @@ class Server:
         why = self.rejects(manifest)
         if why is not None:
             raise Invalid(why)
-        wanted = _stored(copy.deepcopy(manifest))
+        wanted = _stored(manifest)
         live = self.objects.get(key)
         if live is None:
             return self._applied_as(self.create(_defaulted(wanted)), wanted)
@@ -117,9 +126,8 @@ class Server:
         """Replace the status of the cluster, if it is as it was observed."""
         self.writes.append(f"status {observed['kind']} {observed['metadata']['name']}")
         self.fence(observed)
-        body = copy.deepcopy(self.objects[observed["kind"], observed["metadata"]["name"]])
-        body["status"] = copy.deepcopy(status)
-        self._store((body["kind"], body["metadata"]["name"]), body)
+        key = observed["kind"], observed["metadata"]["name"]
+        self._store(key, {**self.objects[key], "status": _copied(status)})
 
     def fence(self, observed: Body) -> None:
         """Conflict unless the object is as it was observed."""
@@ -139,7 +147,7 @@ class Server:
         if kind != "Pod" and not foreground:
             self.remove(kind, name)
             return
-        marked = copy.deepcopy(live)
+        marked = {**live, "metadata": dict(live["metadata"])}
         marked["metadata"].setdefault("deletionTimestamp", "2026-01-01T00:00:00Z")
         if kind == "Pod":
             asked = 2 if grace is None else 1
@@ -152,11 +160,13 @@ class Server:
         """The object is gone for good."""
         body = self.objects.pop((kind, name))
         self._applied.pop(body["metadata"]["uid"], None)
-        next(self._versions)
+        self.version += 1
 
     def update_status(self, body: Body, status: Body) -> None:
         """A controller's or the kubelet's report."""
-        self.edit(body["kind"], body["metadata"]["name"], lambda live: live.update(status=status))
+        key = body["kind"], body["metadata"]["name"]
+        if self.objects[key].get("status") != status:
+            self._store(key, {**self.objects[key], "status": status})
 
     def _applied_as(self, live: Body, wanted: Body) -> Body:
         self._applied[live["metadata"]["uid"]] = wanted
@@ -164,8 +174,14 @@ class Server:
 
     def _store(self, key: Key, body: Body) -> None:
         # Stored bodies are never changed in place: earlier ones serve as stale views.
-        body = {**body, "metadata": {**body["metadata"], "resourceVersion": str(next(self._versions))}}
-        self.objects[key] = body
+        self.version += 1
+        self.objects[key] = {**body, "metadata": {**body["metadata"], "resourceVersion": str(self.version)}}
+
+
+def _copied(body: Body) -> Body:
+    copied = json.loads(json.dumps(body))
+    assert isinstance(copied, dict)
+    return copied
 
 
 def _merge(live: Any, before: Any, wanted: Any, field: str = "") -> Any:
@@ -200,7 +216,7 @@ def _stored(value: Any) -> Any:
 
 def _defaulted(body: Body) -> Body:
     """With the defaults that touch what we compare."""
-    body = copy.deepcopy(body)
+    body = _copied(body)
     spec = body.get("spec", {})
     if body["kind"] == "Service":
         spec.setdefault("clusterIP", "10.96.0.1")

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, settings
 __all__ = ["quick"]
 
 
-def quick(examples: int = 50) -> settings:
+def quick(examples: int = 30, steps: int = 30) -> settings:
     """Settings of a property test; no deadline, as a busy machine is no defect."""
-    return settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    slow = [HealthCheck.too_slow]
+    return settings(max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=slow)

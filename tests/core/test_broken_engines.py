@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from heterollm_controllers.gang import KILL_GRACE_SECONDS
 from tests.core.builders import api_tier
-from tests.core.world import Crash, World
+from tests.core.world import Crash, World, settled
 
 GANG = api_tier(engine={"gpus": 16})
 TWO_GANGS = api_tier(engine={"gpus": 16}, replicas={"min": 2})
-
-
-def settled(tier: dict[str, object]) -> World:
-    world = World(tier)
-    world.settle()
-    return world
 
 
 @pytest.mark.parametrize("rank", [0, 1])
@@ -41,6 +36,14 @@ def test_broken_gang_is_unrouted_though_its_leader_says_it_is_ready() -> None:
     world.look()
     assert world.serving() == ["demo-small-1"]
     assert len(world.routed_addresses()) == 1
+
+
+def test_broken_ranks_get_no_time_to_drain() -> None:
+    """They would ignore SIGTERM for as long as rank 0 lives."""
+    world = settled(GANG)
+    world.controllers.crash("demo-small-0-1")
+    doomed = [(item.kind, item.grace_seconds) for item in world.outcome().delete]
+    assert doomed == [("Pod", KILL_GRACE_SECONDS)] * 2
 
 
 def test_backoff_is_on_record_before_any_pod_goes() -> None:

@@ -9,13 +9,11 @@ import pytest
 from heterollm_controllers import names
 from tests.core.builders import api_tier
 from tests.core.fake_server import Body
-from tests.core.world import World
+from tests.core.world import World, settled
 
 
-def settled() -> World:
-    world = World(api_tier(), api_tier("large", engine={"gpus": 16}))
-    world.settle()
-    return world
+def two_tiers() -> World:
+    return settled(api_tier(), api_tier("large", engine={"gpus": 16}))
 
 
 _KINDS = [
@@ -45,7 +43,7 @@ def wanted_part(world: World, kind: str, name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("kind", "name"), _KINDS)
 def test_deleted_child_is_made_again(kind: str, name: str) -> None:
-    world = settled()
+    world = two_tiers()
     before = wanted_part(world, kind, name)
     world.server.delete(kind, name)
     world.settle()
@@ -55,7 +53,7 @@ def test_deleted_child_is_made_again(kind: str, name: str) -> None:
 
 
 def test_deleted_revision_is_made_again_and_restarts_no_engine() -> None:
-    world = settled()
+    world = two_tiers()
     before = world.uids()
     for item in world.server.of_kind("ControllerRevision"):
         world.server.delete("ControllerRevision", item["metadata"]["name"])
@@ -67,7 +65,7 @@ def test_deleted_revision_is_made_again_and_restarts_no_engine() -> None:
 @pytest.mark.parametrize(("kind", "name"), _KINDS)
 def test_stripped_child_is_restored(kind: str, name: str) -> None:
     """Its labels, annotations and one field of its body are gone."""
-    world = settled()
+    world = two_tiers()
     before, pods = wanted_part(world, kind, name), world.uids()
 
     def strip(live: Body) -> None:
@@ -89,7 +87,7 @@ def test_stripped_child_is_restored(kind: str, name: str) -> None:
 
 @pytest.mark.parametrize("edit", ["image", "replicas", "argument", "engine label", "tier label"])
 def test_edited_engine_is_restored_and_not_restarted(edit: str) -> None:
-    world = settled()
+    world = two_tiers()
     before, pods = wanted_part(world, "StatefulSet", "demo-small-0"), world.uids()
 
     def change(live: Body) -> None:
@@ -114,7 +112,7 @@ def test_edited_engine_is_restored_and_not_restarted(edit: str) -> None:
 
 def test_restoring_is_not_a_transition() -> None:
     """Nothing was decided, so nothing but the child is written."""
-    world = settled()
+    world = two_tiers()
     before = len(world.server.writes)
     world.server.edit("Service", "demo", lambda live: live["spec"].update(selector={"app": "theirs"}))
     world.settle()
@@ -122,7 +120,7 @@ def test_restoring_is_not_a_transition() -> None:
 
 
 def test_revision_that_somebody_relabelled_still_counts() -> None:
-    world = settled()
+    world = two_tiers()
     before = world.uids()
     for item in world.server.of_kind("ControllerRevision"):
         name = item["metadata"]["name"]
@@ -139,7 +137,7 @@ def test_revision_that_somebody_relabelled_still_counts() -> None:
 
 
 def test_labels_annotations_and_items_of_others_are_left_alone() -> None:
-    world = settled()
+    world = two_tiers()
 
     def add(live: Body) -> None:
         live["metadata"]["labels"]["theirs"] = "1"
@@ -163,8 +161,7 @@ def test_labels_annotations_and_items_of_others_are_left_alone() -> None:
 
 
 def test_field_no_longer_wanted_is_removed() -> None:
-    world = World(api_tier(), routing={"service": {"annotations": {"a": "1", "b": "2"}}})
-    world.settle()
+    world = settled(api_tier(), routing={"service": {"annotations": {"a": "1", "b": "2"}}})
     world.change(api_tier(), routing={"service": {"annotations": {"a": "1"}}})
     world.settle()
     annotations = world.server.objects["Service", "demo"]["metadata"]["annotations"]
@@ -173,7 +170,7 @@ def test_field_no_longer_wanted_is_removed() -> None:
 
 @pytest.mark.parametrize("version", ["", "abc", "-3"])
 def test_mangled_policy_is_published_anew(version: str) -> None:
-    world = settled()
+    world = two_tiers()
     files = {key: text for key, text in world.policy().items() if key.startswith("eds-")}
     world.server.edit("ConfigMap", "demo-policy", lambda live: live.update(data={"version": version}))
     world.settle()
@@ -182,7 +179,7 @@ def test_mangled_policy_is_published_anew(version: str) -> None:
 
 
 def test_key_that_somebody_adds_to_the_policy_costs_nothing() -> None:
-    world = settled()
+    world = two_tiers()
     before = list(world.server.writes)
     world.server.edit("ConfigMap", "demo-policy", lambda live: live["data"].update(theirs="1"))
     world.settle()

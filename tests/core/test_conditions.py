@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -11,15 +12,9 @@ from heterollm_controllers.clock import stamp
 from heterollm_controllers.conditions import Verdict, conditions, previous, transitions
 from heterollm_controllers.reasons import ConditionType, Reason
 from tests.core.builders import NOW, api_tier
-from tests.core.world import World
+from tests.core.world import Crash, World, settled
 
 ALL = ["Accepted", "Programmed", "Ready", "Reconciling", "Stalled", "UpdateAvailable"]
-
-
-def settled(*tiers: dict[str, object]) -> World:
-    world = World(*tiers)
-    world.settle()
-    return world
 
 
 def test_settled_cluster() -> None:
@@ -80,14 +75,17 @@ def test_ready_only_once_nothing_older_serves() -> None:
     assert [*world.engines()] == world.serving()
 
 
-def test_ready_only_once_the_policy_routes_to_what_serves() -> None:
+def test_ready_is_not_even_recorded_before_the_policy_routes_to_what_serves() -> None:
+    """The status is written first, so that a client could act on it before the policy is out."""
     world = World(api_tier())
     for _ in range(10):
         world.controllers.tick()
         for _ in range(4):
-            world.look()
+            with contextlib.suppress(Crash):
+                world.look(effects=1)
             if world.ready():
                 assert world.serving() == ["demo-small-0"]
+            world.look()
     assert world.ready()
 
 
@@ -98,6 +96,16 @@ def test_ready_waits_for_the_routers() -> None:
     assert world.condition("Ready")["reason"] == "RoutersStarting"
     assert world.condition("Ready")["message"] == "0/2 routers are ready"
     world.controllers.routers_start = True
+    world.settle()
+    assert world.ready()
+
+
+def test_report_on_the_former_routers_is_not_taken_for_the_new_ones() -> None:
+    world = settled(api_tier())
+    world.change(api_tier(), routing={"image": "router:new"})
+    world.look_until_quiet()
+    assert world.holds("Programmed")
+    assert world.condition("Ready")["reason"] == "RoutersStarting"
     world.settle()
     assert world.ready()
 

@@ -9,7 +9,7 @@ import pytest
 from heterollm_controllers import names
 from tests.core.builders import api_tier
 from tests.core.fake_server import Body
-from tests.core.world import NAME, World
+from tests.core.world import NAME, World, settled
 
 
 def foreign(kind: str, name: str, labelled: bool) -> Body:
@@ -82,8 +82,7 @@ def test_engine_name_taken_by_a_stranger() -> None:
 
 
 def test_pod_with_our_labels_is_no_engine() -> None:
-    world = World(api_tier())
-    world.settle()
+    world = settled(api_tier())
     policy = world.policy()
     labels = names.labels(NAME, "engine", tier="small", engine="demo-small-0")
     status = {"podIP": "10.9.9.9", "conditions": [{"type": "Ready", "status": "True"}]}

@@ -130,6 +130,16 @@ def test_half_done_restart_is_finished_after_the_backoff() -> None:
     assert {item.uid for item in look(mixed, after, NOW + FIRST_BACKOFF).doomed} == {"c", "b"}
 
 
+def test_half_done_restart_is_noticed_without_any_crash() -> None:
+    """Three ranks, one replaced; the operator died after deleting the first. The one in the middle has a dead gang."""
+    formed = Gang(("a", "b", "c"))
+    broken = engine(A, B, pod("new", 2), nodes=3)
+    after = look(broken, formed)
+    assert {item.uid for item in after.doomed} == {"a", "b", "new"}
+    half = engine(pod("d", 0), B, pod("new", 2), nodes=3)
+    assert {item.uid for item in look(half, after, NOW + FIRST_BACKOFF).doomed} == {"d", "b", "new"}
+
+
 def test_backoff_doubles_up_to_a_limit() -> None:
     memory, now, waits = FORMED, NOW, []
     for _ in range(8):

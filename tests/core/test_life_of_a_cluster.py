@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.core.builders import api_tier
-from tests.core.world import NAME, World
+from tests.core.world import NAME, World, settled
 
 TIERS = api_tier(replicas={"min": 2}), api_tier("large", engine={"gpus": 16})
 
@@ -37,12 +37,14 @@ def test_each_status_is_written_once_per_change() -> None:
 
 
 def test_steady_cluster_costs_no_write_also_after_a_restart_of_the_operator() -> None:
-    world = World(*TIERS)
-    world.settle()
+    world = settled(*TIERS)
     before = list(world.server.writes)
-    world.ticks(10)
+    for _ in range(5):
+        world.tick()
+        world.look()
     world.restart_operator()
-    world.ticks(10)
+    world.look()
+    world.ticks(5)
     assert world.server.writes == before
     outcome = world.outcome()
     assert outcome.status == world.status
@@ -69,16 +71,14 @@ def test_order_in_which_children_are_observed_does_not_matter() -> None:
 
 
 def test_deleted_cluster_leaves_nothing() -> None:
-    world = World(*TIERS)
-    world.settle()
+    world = settled(*TIERS)
     world.server.delete("HeteroLLMCluster", NAME)
     world.ticks(6)
     assert world.server.objects == {}
 
 
 def test_cluster_that_is_being_deleted_is_left_to_the_garbage_collector() -> None:
-    world = World(*TIERS)
-    world.settle()
+    world = settled(*TIERS)
     world.server.edit(
         "HeteroLLMCluster", NAME, lambda live: live["metadata"].update(deletionTimestamp="2026-01-01T00:00:00Z")
     )

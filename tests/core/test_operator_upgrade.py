@@ -7,7 +7,7 @@ import pytest
 from heterollm_controllers import names, render
 from heterollm_controllers.outcome import Config
 from tests.core.builders import api_tier
-from tests.core.world import World
+from tests.core.world import World, settled
 
 OLD, NEW = Config().engine_image, "heterollm/engine:9"
 TIERS = api_tier(replicas={"min": 2}), api_tier("large", engine={"gpus": 16})
@@ -15,10 +15,8 @@ TIERS = api_tier(replicas={"min": 2}), api_tier("large", engine={"gpus": 16})
 
 def upgraded(*tiers: dict[str, object]) -> World:
     """A settled cluster after an upgrade of its operator."""
-    world = World(*(tiers or TIERS))
-    world.settle()
-    world.config = Config(engine_image=NEW)
-    world.restart_operator()
+    world = settled(*(tiers or TIERS))
+    world.upgrade_operator(Config(engine_image=NEW))
     return world
 
 
@@ -45,8 +43,7 @@ def test_stored_engines_are_not_even_written() -> None:
 
 
 def test_changed_template_counts_like_a_changed_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World(*TIERS)
-    world.settle()
+    world = settled(*TIERS)
     before = world.uids()
     template = render._ENVIRONMENT.get_template("engine.yaml.j2")
     source = (render._TEMPLATES / "engine.yaml.j2").read_text()
@@ -54,6 +51,7 @@ def test_changed_template_counts_like_a_changed_image(monkeypatch: pytest.Monkey
     assert changed != source
     monkeypatch.setattr(render._ENVIRONMENT, "get_template", lambda name: _other(name, template.name, changed))
     render._documents.cache_clear()
+    world.restart_operator()
     try:
         world.settle()
     finally:
@@ -84,7 +82,7 @@ def test_opting_in_before_the_upgrade_counts_once() -> None:
     world = World(*TIERS)
     world.annotate(names.UPDATE, "a")
     world.settle()
-    world.config = Config(engine_image=NEW)
+    world.upgrade_operator(Config(engine_image=NEW))
     world.settle()
     assert {*world.images().values()} == {OLD}
     world.annotate(names.UPDATE, "b")
@@ -93,8 +91,7 @@ def test_opting_in_before_the_upgrade_counts_once() -> None:
 
 
 def test_opting_in_when_there_is_nothing_new_restarts_nothing() -> None:
-    world = World(*TIERS)
-    world.settle()
+    world = settled(*TIERS)
     before = world.uids()
     for value in ("a", "b", "a", None, "c"):
         world.annotate(names.UPDATE, value)
@@ -144,11 +141,10 @@ def test_lost_engine_comes_back_as_it_was() -> None:
 
 
 def test_revert_in_the_middle_of_a_rollout_across_an_upgrade() -> None:
-    world = World(*TIERS)
-    world.settle()
+    world = settled(*TIERS)
     world.change(api_tier(replicas={"min": 2}, engine={"gpus": 2}), TIERS[1])
     world.ticks(2)
-    world.config = Config(engine_image=NEW)
+    world.upgrade_operator(Config(engine_image=NEW))
     world.change(*TIERS)
     world.settle()
     assert {*world.images().values()} == {OLD}
@@ -158,7 +154,7 @@ def test_going_back_to_the_old_operator_restarts_nothing() -> None:
     world = upgraded()
     world.settle()
     before = world.uids()
-    world.config = Config()
+    world.upgrade_operator(Config())
     world.settle()
     assert world.uids() == before
     assert not world.holds("UpdateAvailable")
@@ -167,7 +163,7 @@ def test_going_back_to_the_old_operator_restarts_nothing() -> None:
 def test_routers_do_follow_the_operator() -> None:
     """They hold no state, roll one by one, and must understand this operator's policy."""
     world = upgraded()
-    world.config = Config(router_image="heterollm/router:9")
+    world.upgrade_operator(Config(router_image="heterollm/router:9"))
     world.settle()
     pod = world.server.objects["Deployment", "demo-router"]["spec"]["template"]["spec"]
     assert {item["image"] for item in pod["containers"]} == {"heterollm/router:9"}

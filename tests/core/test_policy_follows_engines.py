@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.core.builders import api_tier
-from tests.core.world import World
+from tests.core.world import World, settled
 
 
 def version(world: World) -> int:
@@ -27,28 +27,25 @@ def test_nothing_is_routed_before_it_serves() -> None:
 
 
 def test_only_leaders_are_routed() -> None:
-    world = World(api_tier(engine={"gpus": 32}))
-    world.settle()
+    world = settled(api_tier(engine={"gpus": 32}))
     assert world.routed_addresses() == {address(world, "demo-small-0-0")}
 
 
 def test_version_grows_only_with_the_content() -> None:
-    world = World(api_tier(replicas={"min": 2}))
-    world.settle()
-    settled = version(world)
+    world = settled(api_tier(replicas={"min": 2}))
+    before = version(world)
     world.ticks(5)
     world.restart_operator()
     world.server.edit("Service", "demo", lambda live: live["spec"].update(selector={}))
     world.ticks(5)
-    assert version(world) == settled == world.status["routing"]["policyVersion"]
+    assert version(world) == before == world.status["routing"]["policyVersion"]
     world.change(api_tier(replicas={"min": 2}), routing={"complexityThreshold": "0.2"})
     world.settle()
-    assert version(world) == settled + 1
+    assert version(world) == before + 1
 
 
 def test_crashed_engine_is_unrouted_until_it_serves_again() -> None:
-    world = World(api_tier(replicas={"min": 2}))
-    world.settle()
+    world = settled(api_tier(replicas={"min": 2}))
     gone = address(world, "demo-small-1-0")
     world.controllers.crash("demo-small-1-0")
     world.look_until_quiet()
@@ -58,8 +55,7 @@ def test_crashed_engine_is_unrouted_until_it_serves_again() -> None:
 
 
 def test_pod_that_is_being_deleted_is_unrouted_at_once() -> None:
-    world = World(api_tier(replicas={"min": 2}))
-    world.settle()
+    world = settled(api_tier(replicas={"min": 2}))
     gone = address(world, "demo-small-1-0")
     world.server.delete("Pod", "demo-small-1-0")
     world.look_until_quiet()
@@ -71,8 +67,7 @@ def test_pod_that_is_being_deleted_is_unrouted_at_once() -> None:
 @pytest.mark.parametrize("change", ["scale in", "roll out", "remove the tier"])
 def test_engine_is_unrouted_in_the_same_look_that_drains_it(change: str) -> None:
     """The world checks that no routed engine is ever deleted; here it is seen to have happened."""
-    world = World(api_tier(replicas={"min": 2}), api_tier("large"))
-    world.settle()
+    world = settled(api_tier(replicas={"min": 2}), api_tier("large"))
     before = world.server.writes[:]
     match change:
         case "scale in":
@@ -90,8 +85,7 @@ def test_engine_is_unrouted_in_the_same_look_that_drains_it(change: str) -> None
 
 
 def test_engine_kept_by_a_refused_change_stays_routed_under_its_old_name() -> None:
-    world = World(api_tier())
-    world.settle()
+    world = settled(api_tier())
     policy = world.policy()
     world.change(api_tier(model={"id": "org/other"}, accelerator={"type": "X1000"}))
     world.settle()
@@ -99,8 +93,7 @@ def test_engine_kept_by_a_refused_change_stays_routed_under_its_old_name() -> No
 
 
 def test_leader_without_an_address_is_not_routed() -> None:
-    world = World(api_tier())
-    world.settle()
+    world = settled(api_tier())
     pod = world.server.objects["Pod", "demo-small-0-0"]
     world.server.update_status(pod, {"conditions": [{"type": "Ready", "status": "True"}]})
     world.look_until_quiet()

@@ -383,7 +383,7 @@ _STRINGS = st.lists(
 ).map("".join)
 
 
-@quick(80)
+@quick(50)
 @given(_STRINGS, _STRINGS, _STRINGS)
 def test_user_strings_arrive_as_they_were_written(text: str, other: str, key: str) -> None:
     wanted = spec(

@@ -7,13 +7,7 @@ from typing import Any
 import pytest
 
 from tests.core.builders import api_tier
-from tests.core.world import World
-
-
-def settled(*tiers: dict[str, Any]) -> World:
-    world = World(*tiers)
-    world.settle()
-    return world
+from tests.core.world import World, settled
 
 
 def guard(world: World, tier: str, least: int, most: int) -> None:

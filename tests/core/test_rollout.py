@@ -227,6 +227,6 @@ class BrokenRollout(RuleBasedStateMachine):
 
 
 TestTier = Tier.TestCase
-TestTier.settings = quick(60)
+TestTier.settings = quick(40)
 TestBrokenRollout = BrokenRollout.TestCase
-TestBrokenRollout.settings = quick(20)
+TestBrokenRollout.settings = quick(10)

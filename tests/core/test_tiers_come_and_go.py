@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from tests.core.builders import api_tier
-from tests.core.world import World
+from tests.core.world import World, settled
 
 
 def two() -> World:
-    world = World(api_tier(), api_tier("large", replicas={"min": 2}))
-    world.settle()
-    return world
+    return settled(api_tier(), api_tier("large", replicas={"min": 2}))
 
 
 def test_added_tier_leaves_the_others_alone() -> None:
-    world = World(api_tier())
-    world.settle()
+    world = settled(api_tier())
     before = world.uids()
     world.change(api_tier(), api_tier("large", engine={"gpus": 16}))
     world.settle()

@@ -9,7 +9,8 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from heterollm_controllers import names
@@ -20,12 +21,26 @@ from tests.core.builders import NOW, api_tier
 from tests.core.fake_controllers import Controllers
 from tests.core.fake_server import Body, Conflict, Invalid, Server
 
-__all__ = ["NAME", "Crash", "View", "World"]
+__all__ = ["NAME", "Crash", "View", "World", "settled"]
 
 NAME = "demo"
 TICK = timedelta(seconds=5)
 
 View = Mapping[tuple[str, str], Body]
+
+
+def settled(*tiers: dict[str, Any], **spec: Any) -> World:
+    """A cluster that has been Ready for a while."""
+    return _settled(json.dumps([tiers, spec])).copy()
+
+
+@cache
+def _settled(text: str) -> World:
+    tiers, spec = json.loads(text)
+    world = World(*tiers, **spec)
+    world.settle()
+    assert world.ready()
+    return world
 
 
 class Crash(Exception):
@@ -44,11 +59,20 @@ class World:
         self.verdicts: dict[str, str | None] = {}
         self.failure: str | None = None
         self.requeue_after: float | None = None
+        self._quiet_since: tuple[int, datetime] | None = None
         self.watch: Callable[[], None] = lambda: None
         """Called after every tick, for what must hold throughout a test."""
         self._published: dict[int, str] = {}
         cluster = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": {"name": NAME}}
         self.server.create({**cluster, "spec": {"tiers": list(tiers) or [api_tier()], **spec}})
+
+    def copy(self) -> World:
+        """A world that goes on from here on its own."""
+        other = copy.copy(self)
+        other.server = self.server.copy()
+        other.controllers = self.controllers.copy(other.server)
+        other.events, other.verdicts, other._published = [*self.events], dict(self.verdicts), dict(self._published)
+        return other
 
     # --- what users do
 
@@ -90,11 +114,10 @@ class World:
         """Tick until nothing changes any more."""
         quiet = 0
         for _ in range(most):
-            before = {key: body["metadata"]["resourceVersion"] for key, body in self.server.objects.items()}
+            before = self.server.version
             self.tick()
-            after = {key: body["metadata"]["resourceVersion"] for key, body in self.server.objects.items()}
             waiting = self.requeue_after is not None
-            quiet = quiet + 1 if before == after and not waiting else 0
+            quiet = quiet + 1 if before == self.server.version and not waiting else 0
             if quiet == 3:
                 return
         raise AssertionError(f"does not settle: {self.server.writes[-10:]}, {self.status}")
@@ -114,18 +137,33 @@ class World:
         return dict(self.server.objects)
 
     def restart_operator(self) -> None:
-        """A new process knows nothing but what the API server tells."""
-        self.verdicts, self.failure = {}, None
+        """A new process knows nothing but what the API server tells, and looks at everything once."""
+        self.verdicts, self.failure, self._quiet_since = {}, None, None
+
+    def upgrade_operator(self, config: Config) -> None:
+        """Another version of the operator takes over."""
+        self.config = config
+        self.restart_operator()
 
     def look_until_quiet(self) -> None:
-        """Looks follow each other while they change anything."""
+        """Looks follow each other while they change anything; none begins while nothing has happened."""
+        if self._nothing_happened():
+            return
         for _ in range(12):
-            before = len(self.server.writes), self.failure, len(self.verdicts)
+            failure, before = self.failure, (len(self.server.writes), len(self.verdicts))
             self.look()
-            if (len(self.server.writes), self.failure, len(self.verdicts)) == before:
+            quiet = before == (len(self.server.writes), len(self.verdicts))
+            if self.failure == failure and (quiet or failure is not None):
+                self._quiet_since = self.server.version, self.now
                 return
-        if self.failure is None:
-            raise AssertionError(f"looks never stop writing: {self.server.writes[-8:]}")
+        raise AssertionError(f"looks never stop writing: {self.server.writes[-8:]}")
+
+    def _nothing_happened(self) -> bool:
+        if self._quiet_since is None or self.failure is not None:
+            return False
+        version, since = self._quiet_since
+        due = self.requeue_after is not None and self.now >= since + timedelta(seconds=self.requeue_after)
+        return version == self.server.version and not due
 
     def outcome(self, view: View | None = None) -> Outcome:
         """What the core decides on a view."""
