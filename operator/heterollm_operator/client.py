@@ -55,6 +55,8 @@ class Api:
     async def connect(cls, kubeconfig: str | None) -> Self:
         """With the kubeconfig if given, else the pod's service account, else the user's default kubeconfig."""
         configuration = Configuration()
+        # Else every request would look for proxies and a .netrc anew, in two threads. Watches never did.
+        configuration.client_session_kwargs = {"trust_env": False}
         if kubeconfig is None and _IN_CLUSTER in os.environ:
             _config.load_incluster_config(client_configuration=configuration)
         else:

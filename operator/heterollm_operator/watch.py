@@ -30,6 +30,20 @@ SELECTOR = f"{names.MANAGED_BY}={names.MANAGER}"
 OnEvent = Callable[[str | None, dict[str, Any]], None]
 
 
+class _NoDifferences(kopf.DiffBaseStorage):
+    """Keeps Kopf from copying every object with every event, to find differences that no handler of ours asks for."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        """Nothing of an object is worth comparing."""
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> None:
+        """No object was ever handled before."""
+
+    def store(self, **_: Any) -> None:
+        """Nothing is kept."""
+
+
 def settings() -> kopf.OperatorSettings:
     """Kopf's settings; all times in seconds."""
     result = kopf.OperatorSettings()
@@ -49,6 +63,7 @@ def settings() -> kopf.OperatorSettings:
     result.queueing.worker_limit = 50
     result.queueing.idle_timeout = 0.01
     result.queueing.exit_timeout = 0.5
+    result.persistence.diffbase_storage = _NoDifferences()
     for kind in CHILDREN:
         group, _, version = kind.api_version.rpartition("/")
         result.watching.label_selectors[group, version, kind.plural] = SELECTOR
