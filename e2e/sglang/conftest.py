@@ -32,9 +32,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """The demo's sample for the real server, applied and Ready; nothing is left afterwards, not even the image."""
+    """The demo's sample for the real server, applied and Ready; taken down afterwards, whatever happens."""
     layout = Layout(NAME)
-    down(layout, print_report, purge=True)
+    down(layout, print_report)
     if complaint := missing_disk("sglang", layout):
         pytest.fail(complaint, pytrace=False)
     try:
@@ -45,4 +45,4 @@ def stack() -> Iterator[Stack]:
         stack.wait_ready(CLUSTER, NAMESPACE, READY_SECONDS)
         yield stack
     finally:
-        down(layout, print_report, purge=True)
+        down(layout, print_report)
