@@ -72,7 +72,8 @@ class Outcome:
     """What to do now.
 
     Attributes:
-        status: the complete status the cluster should have; written only when it differs from the observed one.
+        status: the complete status the cluster should have; written when it differs from the observed one, and also
+            when there is anything to apply or delete: unchanged it changes nothing, but a stale look is refused.
         events: transitions, reported once the status that records them is stored.
         apply: the children that differ from their live state, in the order in which to apply them.
         delete: children to delete, after everything is applied.

@@ -202,7 +202,7 @@ class World:
         self.failure = "; ".join(failures) or None
 
     def _steps(self, cluster: Body, outcome: Outcome) -> Iterator[Callable[[], str | None]]:
-        """Every effect of an outcome, in the order of outcome.py."""
+        """Every effect of an outcome, in the order of outcome.py: first the status, or the proof that it is current."""
         if outcome.status != cluster.get("status", {}):
             yield lambda: self.server.write_status(cluster, outcome.status)
         elif outcome.apply or outcome.delete:
