@@ -45,12 +45,18 @@ def _missing(desired: int, current: int, old: int, surge: bool) -> int:
 
 
 def _drainable(desired: int, current: list[Engine], old: list[Engine]) -> list[Engine]:
-    """Surplus engines, those that do not serve first; a serving one only while enough others serve."""
-    surplus = len(current) + len(old) - desired
+    """Surplus engines, those that do not serve first; a serving one only while enough others serve.
+
+    Once the new revision has proved itself, old engines that serve nobody all make room at once: a tier that never came
+    up must not be repaired one start-up after the other.
+    """
+    proved = bool(current) and all(engine.serving for engine in current)
+    idle = sum(not engine.serving for engine in old) if proved else 0
+    surplus = max(len(current) + len(old) - desired, idle)
     # Old before current, idle before serving, newest ordinal first.
     candidates = sorted([*old, *current], key=lambda engine: (engine.serving, engine in current, -engine.ordinal))
-    if old and current and not all(engine.serving for engine in current):
-        # The new revision has not proved itself: only engines that serve nobody may go, and no current one.
+    if old and current and not proved:
+        # Current ones that do not serve yet are no surplus: they are what the others wait for.
         candidates = [engine for engine in candidates if engine in old]
     serving = sum(engine.serving for engine in candidates + [e for e in current if e not in candidates])
     chosen: list[Engine] = []

@@ -6,7 +6,9 @@ import pytest
 
 from heterollm_controllers import names, render
 from heterollm_controllers.outcome import Config
-from tests.core.builders import api_tier
+from heterollm_controllers.revisions import spec_hash
+from heterollm_controllers.v1alpha1 import Engine, Tier
+from tests.core.builders import api_tier, spec
 from tests.core.world import World, settled
 
 OLD, NEW = Config().engine_image, "heterollm/engine:9"
@@ -167,3 +169,22 @@ def test_routers_do_follow_the_operator() -> None:
     world.settle()
     pod = world.server.objects["Deployment", "demo-router"]["spec"]["template"]["spec"]
     assert {item["image"] for item in pod["containers"]} == {"heterollm/router:9"}
+
+
+class _NewerEngine(Engine):
+    """A later version of the API: another default, and a field more."""
+
+    start_seconds: int = 999
+    more: int = 7
+
+
+class _NewerTier(Tier):
+    engine: _NewerEngine = _NewerEngine()
+    spare: bool = True
+
+
+def test_newer_defaults_are_no_change_of_what_the_user_asked_for() -> None:
+    written = api_tier(engine={"gpus": 2})
+    older, newer = Tier.model_validate(written), _NewerTier.model_validate(written)
+    assert newer.engine.start_seconds != older.engine.start_seconds
+    assert spec_hash(spec(), newer) == spec_hash(spec(), older)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.core.builders import api_tier
+from tests.core.fake_controllers import START_TICKS
 from tests.core.world import World, settled
 
 
@@ -166,8 +167,11 @@ def test_old_engine_that_leaves_finishes_before_the_next_starts() -> None:
 
 
 def test_change_while_the_first_start_still_runs() -> None:
-    world = World(api_tier(replicas=THREE, engine={"image": "broken"}))
+    """Two start-ups later all is well: one to prove the fix, one for all others together."""
+    eight = {"min": 8}
+    world = World(api_tier(replicas=eight, engine={"image": "broken"}))
     world.ticks(3)
-    world.change(api_tier(replicas=THREE, engine={"image": "fixed"}))
+    world.change(api_tier(replicas=eight, engine={"image": "fixed"}))
+    world.until(lambda: len(world.serving()) == 8, 3 * START_TICKS + 4)
     world.settle()
-    assert [*world.images().values()] == ["fixed"] * 3
+    assert [*world.images().values()] == ["fixed"] * 8
