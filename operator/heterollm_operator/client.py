@@ -73,7 +73,6 @@ class Api:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=self._rest.ssl_context),
             trace_configs=[trace],
-            trust_env=True,  # as the client itself does
             middlewares=[self._authorize],
         )
 

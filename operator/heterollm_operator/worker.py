@@ -140,8 +140,12 @@ class Worker:
             self._verdicts.popitem(last=False)
 
     async def _carry_out(self, cluster: Body, outcome: Outcome) -> None:
-        """Record before acting: nothing below the status is done unless the status is stored."""
-        if outcome.status != cluster.get("status", {}):
+        """Record before acting: nothing below the status is done unless the status is stored.
+
+        A status that is right already is sent all the same before any effect. It changes nothing then, but a look
+        through watches that stand still is refused.
+        """
+        if outcome.status != cluster.get("status", {}) or outcome.apply or outcome.delete:
             await self._writer.status(cluster, outcome.status)
         await _all(self._writer.event(cluster, event) for event in outcome.events)
         strangers = await self._writer.strangers(cluster, outcome.apply)

@@ -87,8 +87,11 @@ class FakeApi:
             return {"kind": "Status", "status": "Success"}
         assert request.body is not None
         version = str(next(self._versions))
-        metadata = {"uid": f"uid-{version}", **(live or {}).get("metadata", {}), **request.body["metadata"]}
-        made = {**(live or {}), **request.body, "metadata": {**metadata, "resourceVersion": version}}
+        old = live or {"metadata": {"uid": f"uid-{version}"}}
+        metadata = {**old["metadata"], **request.body["metadata"]}
+        if live is not None and {**live, **request.body, "metadata": metadata} == live:
+            return live  # what changes nothing makes no version
+        made = {**old, **request.body, "metadata": {**metadata, "resourceVersion": version}}
         if request.method == "PATCH" and "dryRun" not in request.query:
             self.objects[request.path.removesuffix("/status")] = made
         return made

@@ -172,6 +172,14 @@ async def test_what_was_written_is_observed_by_the_next_look(bench: Bench) -> No
     assert [body["metadata"]["name"] for body in observed.children] == ["one", "two"]
 
 
+async def test_a_look_through_old_watches_has_no_effect_even_if_the_status_seems_right(bench: Bench) -> None:
+    bench.exists(cluster(8, status={"fine": True}), CLUSTER_PATH)
+    bench.answer = everything
+    bench.api.fail("PATCH heterollmclusters/c/status", ApiError(409, "the object has been modified"))
+    assert await bench.look() == "stale"
+    assert bench.api.summaries == ["PATCH heterollmclusters/c/status"]
+
+
 async def test_a_known_child_is_applied_without_asking(bench: Bench) -> None:
     bench.exists(child("one"), f"{PROBE}/one")
     bench.answer = lambda _: Outcome(apply=(manifest("one", data={"a": "b"}),))
@@ -220,7 +228,7 @@ async def test_a_failure_is_told_to_the_next_look_until_it_is_overcome(bench: Be
 
 async def test_back_off_grows_while_a_cluster_fails(bench: Bench) -> None:
     # Its status is right already, so nothing that the look does wakes it again.
-    bench.exists(cluster(8, status={}))
+    bench.exists(cluster(8, status={}), CLUSTER_PATH)
     bench.answer = lambda _: Outcome(apply=(manifest("one"),))
     bench.api.fail("PATCH configmaps/one", ApiError(422, "wrong"), times=3)
     pauses = []
