@@ -46,12 +46,10 @@ def _rewrite(schema: Schema, definitions: dict[str, Schema]) -> Schema:
     if "anyOf" in schema:
         schema = _without_any_of(schema)
         return _rewrite(schema, definitions)
-    drop = {"$defs", "title", "const"} | ({"default"} if schema.get("default", "") is None else set())
+    drop = {"$defs", "title"} | ({"default"} if schema.get("default", "") is None else set())
     result = {key: value for key, value in schema.items() if key not in drop}
     if isinstance(schema.get("default"), dict):
         result["default"] = _own_default(schema)
-    if "const" in schema:
-        result["enum"] = [schema["const"]]
     if "properties" in schema:
         result["properties"] = {name: _rewrite(value, definitions) for name, value in schema["properties"].items()}
         result.pop("additionalProperties", None)
