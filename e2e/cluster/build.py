@@ -189,13 +189,12 @@ def _check_disk(go: Path) -> None:
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the `build` subcommand."""
     parser = subparsers.add_parser("build", help="build the Go programs (cached)")
-    parser.add_argument(
-        "component", nargs="*", choices=COMPONENTS, default=list(COMPONENTS), help="default: all of %(choices)s"
-    )
+    # No default here: Python 3.11 would look for the whole list among the choices.
+    parser.add_argument("component", nargs="*", choices=COMPONENTS, help="default: all of %(choices)s")
     parser.set_defaults(run=_main)
 
 
 def _main(arguments: argparse.Namespace) -> int:
-    for name in arguments.component:
+    for name in arguments.component or COMPONENTS:
         print(f"{name}: {ensure_binary(COMPONENTS[name])}")
     return 0
