@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from http.client import HTTPResponse
 from typing import Any
 
 import pytest
 
-from e2e.chat import ask, stream
 from e2e.cluster.node.commands import running_cluster
 from e2e.cluster.node.forward import ensure_forward
 from e2e.demo import HARD, SIMPLE
@@ -19,6 +19,7 @@ from e2e.stack import Stack
 SGLANG_VERSION = "0.5.23"
 MODELS = {"small": "tiny-qwen3-small", "large": "tiny-qwen3-large"}
 NODES = {"small": 1, "large": 2}
+TOKENS = 16
 
 
 def _engine(stack: Stack, pod: str, path: str) -> tuple[int, str]:
@@ -32,36 +33,44 @@ def _engine(stack: Stack, pod: str, path: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-def _chat(stack: Stack, text: str, model: str) -> dict[str, Any]:
-    body = {"model": model, "messages": [{"role": "user", "content": text}], "max_tokens": 8}
+def _chat(stack: Stack, text: str, model: str, **more: Any) -> HTTPResponse:
+    """Ask for exactly 16 tokens: a model of random weights may end its answer with the first."""
+    message = {"role": "user", "content": text}
+    body = {"model": model, "messages": [message], "max_tokens": TOKENS, "ignore_eos": True, **more}
     url = f"{stack.routing_url(CLUSTER, NAMESPACE)}/v1/chat/completions"
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=120) as answer:
-        found: dict[str, Any] = json.load(answer)
-    return found
+    response: HTTPResponse = urllib.request.urlopen(request, timeout=120)
+    return response
 
 
 @pytest.mark.parametrize(("text", "tier"), [(SIMPLE, "small"), (HARD, "large")])
 def test_both_tiers_answer_through_the_routing_service(stack: Stack, text: str, tier: str) -> None:
-    answer = ask(stack.routing_url(CLUSTER, NAMESPACE), text)
-    assert (answer.status, answer.tier) == (200, tier)
-    assert answer.text.strip()
-    assert "x-simulated" not in answer.headers
+    with _chat(stack, text, "auto") as response:
+        answer = json.load(response)
+    assert (response.status, response.headers["x-llm-tier"]) == (200, tier)
+    assert "x-simulated" not in response.headers
+    assert answer["choices"][0]["message"]["content"]
+    assert answer["usage"]["completion_tokens"] == TOKENS
 
 
 @pytest.mark.parametrize("tier", MODELS)
-def test_answers_are_the_models_own(stack: Stack, tier: str) -> None:
-    short, long = _chat(stack, SIMPLE, tier), _chat(stack, HARD, tier)
-    assert 1 <= short["usage"]["completion_tokens"] <= 8
-    # Counted by the model's tokenizer.
-    assert long["usage"]["prompt_tokens"] > 10 * short["usage"]["prompt_tokens"]
+def test_tokens_are_counted_by_the_models_own_tokenizer(stack: Stack, tier: str) -> None:
+    prompts = []
+    for text in (SIMPLE, f"{SIMPLE} lumo"):
+        with _chat(stack, text, tier) as response:
+            prompts.append(json.load(response)["usage"]["prompt_tokens"])
+    # A word of its vocabulary, which is nobody else's.
+    assert prompts[1] == prompts[0] + 1
 
 
 @pytest.mark.parametrize("tier", MODELS)
 def test_streams_come_in_pieces(stack: Stack, tier: str) -> None:
-    answer, pieces = stream(stack.routing_url(CLUSTER, NAMESPACE), SIMPLE, tier)
-    assert (answer.status, answer.tier) == (200, tier)
-    assert len([piece for piece in pieces if piece]) > 1
+    with _chat(stack, SIMPLE, tier, stream=True) as response:
+        assert response.headers["x-llm-tier"] == tier
+        lines = [line.decode().strip().removeprefix("data: ") for line in response if line.strip()]
+    assert lines[-1] == "[DONE]"
+    chunks = [choice["delta"].get("content") for line in lines[:-1] for choice in json.loads(line)["choices"]]
+    assert len([chunk for chunk in chunks if chunk]) > TOKENS // 4
 
 
 @pytest.mark.parametrize("tier", MODELS)
