@@ -189,9 +189,15 @@ def _check_disk(go: Path) -> None:
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the `build` subcommand."""
     parser = subparsers.add_parser("build", help="build the Go programs (cached)")
-    # No default here: Python 3.11 would look for the whole list among the choices.
-    parser.add_argument("component", nargs="*", choices=COMPONENTS, help="default: all of %(choices)s")
+    parser.add_argument("component", nargs="*", type=_component, help=f"default: all of {', '.join(COMPONENTS)}")
     parser.set_defaults(run=_main)
+
+
+def _component(name: str) -> str:
+    # Not argparse's own choices: Python 3.11 looks for the empty list among them when no component is named.
+    if name not in COMPONENTS:
+        raise argparse.ArgumentTypeError(f"{name} is none of {', '.join(COMPONENTS)}")
+    return name
 
 
 def _main(arguments: argparse.Namespace) -> int:
