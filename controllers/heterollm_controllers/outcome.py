@@ -75,7 +75,8 @@ class Outcome:
         status: the complete status the cluster should have; written when it differs from the observed one, and also
             when there is anything to apply or delete: unchanged it changes nothing, but a stale look is refused.
         events: transitions, reported once the status that records them is stored.
-        apply: the children that differ from their live state, in the order in which to apply them.
+        apply: the children that differ from their live state, in the order in which to apply them;
+            neighbours of one kind do not depend on each other and may go side by side.
         delete: children to delete, after everything is applied.
         check: objects to dry-run before anything else; when not empty the rest is empty and the shell looks again
             with the verdicts.
