@@ -67,7 +67,9 @@ class _Meter:
         deadline = time.monotonic() + _PATIENCE
         while self._log.made < objects:
             if self._process.poll() is not None:
-                raise RuntimeError("the process ended too early")
+                raise RuntimeError(
+                    "the process ended; on a busy machine an operator loses its lease, see its log above"
+                )
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{self._log.made} instead of {objects} objects after {_PATIENCE:g} s")
             await asyncio.sleep(0.1)
@@ -146,6 +148,9 @@ def _running(command: list[str], log: Path) -> Iterator[_Process]:
         process = _Process([sys.executable, *command], stdin=PIPE, stdout=PIPE, stderr=errors, text=True)
     try:
         yield process
+    except BaseException:
+        print(log.read_text(), file=sys.stderr)
+        raise
     finally:
         process.terminate()
         process.communicate(timeout=30)
