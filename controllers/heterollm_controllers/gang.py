@@ -20,8 +20,9 @@ LONGEST_BACKOFF = timedelta(minutes=5)
 FORGIVEN_AFTER = timedelta(minutes=10)
 """An engine that ran this long since its last back-off starts counting from one again."""
 
-KILL_GRACE_SECONDS = 5
-"""A broken engine has no answer to finish; its other ranks would ignore SIGTERM for as long as rank 0 lives."""
+KILL_GRACE_SECONDS = 1
+"""A broken engine has no answer to finish, and its other ranks ignore SIGTERM while rank 0 lives. Short, because the
+new pods come at once and must not find the old leader."""
 
 
 @dataclass(frozen=True)
