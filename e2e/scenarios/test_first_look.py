@@ -48,7 +48,11 @@ def test_a_streamed_answer_comes_in_pieces(first: ChatCluster) -> None:
     answer, pieces = stream(first.url, SIMPLE, max_tokens=8)
     received = [piece for piece in pieces if piece]
     assert answer.tier == "small"
-    assert len(received) == 8
+    # Not one piece per token: an engine that is late, as on a busy machine, sends the tokens it owes together.
+    assert len(received) > 1
+    label, _, words = "".join(received).partition("]")
+    assert label.startswith("[simulated answer")
+    assert len(words.split()) == 7  # the label is the eighth token
 
 
 def _client(first: ChatCluster) -> openai.OpenAI:
