@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -18,16 +15,6 @@ from e2e.stack import Stack
 NAME = "scenarios"
 # The demo's engines take four GPUs, a surge in both tiers at once three more; the first look has a cluster beside it.
 GPUS = 16
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every scenario needs a real node, and so root on Linux."""
-    can = sys.platform == "linux" and os.geteuid() == 0
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.node)
-            if not can:
-                item.add_marker(pytest.mark.skip(reason="a node needs Linux and root"))
 
 
 @pytest.fixture(scope="session")

@@ -84,16 +84,16 @@ def test_pip_gets_the_hosts_index_and_nothing_about_the_hosts_folders() -> None:
     listed = "\n".join(
         [
             "global.cert='/home/me/ca.pem'",
-            "global.index-url='https://first.example/simple'",
+            "global.index-url='https://first.example/index'",
             "global.find-links='/home/me/wheels'",
             "global.extra-index-url='https://a.example/ https://b.example/'",
-            ":env:.index-url='https://wins.example/100%25/simple'",
+            ":env:.index-url='https://wins.example/100%25/index'",
         ]
     )
     parser = configparser.RawConfigParser()
     parser.read_string(pip_conf(listed))
     options = dict(parser["global"])
-    assert options.pop("index-url") == "https://wins.example/100%25/simple"
+    assert options.pop("index-url") == "https://wins.example/100%25/index"
     assert options.pop("extra-index-url").split() == ["https://a.example/", "https://b.example/"]
     assert "/home" not in str(options)
 
