@@ -1,0 +1,104 @@
+"""What sizing needs to know of a model: the shapes that decide bytes, FLOPs and which parallel splits exist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Architecture", "Experts", "LatentAttention", "Quantization"]
+
+
+@dataclass(frozen=True)
+class Experts:
+    """The mixture-of-experts part of a model.
+
+    Attributes:
+        count: routed experts per MoE layer.
+        active: routed experts that one token uses.
+        intermediate: width of one routed expert.
+        shared_intermediate: width of all shared experts of a layer together; 0 without any.
+        layers: MoE layers; the model's other layers have a dense MLP of width `Architecture.intermediate`.
+    """
+
+    count: int
+    active: int
+    intermediate: int
+    shared_intermediate: int
+    layers: int
+
+
+@dataclass(frozen=True)
+class LatentAttention:
+    """Multi-head latent attention (DeepSeek): ranks and head widths. `q_lora_rank` 0: queries are not compressed."""
+
+    q_lora_rank: int
+    kv_lora_rank: int
+    qk_nope_head_dim: int
+    qk_rope_head_dim: int
+    v_head_dim: int
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """How the checkpoint's linear weights are stored.
+
+    Attributes:
+        method: SGLang's name: fp8, awq, gptq, mxfp4, compressed-tensors, ...
+        bits: bits of one weight.
+        block: (rows, columns) that share a scale, for block-wise FP8; else None.
+        group: weights that share a scale, for INT4; 0 when there is one scale per channel or tensor.
+        only_experts: whether only the routed experts are quantised (GPT-OSS's MXFP4).
+    """
+
+    method: str
+    bits: int
+    block: tuple[int, int] | None = None
+    group: int = 0
+    only_experts: bool = False
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A decoder-only language model.
+
+    Attributes:
+        model: model id this was read for.
+        name: the Hugging Face architecture class, for example Qwen3ForCausalLM.
+        layers: decoder layers.
+        hidden: width of the residual stream.
+        heads, kv_heads, head_dim: attention; with latent attention kv_heads equals heads and head_dim is unused.
+        intermediate: width of the dense MLP; 0 when every layer is MoE.
+        vocabulary: rows of the embedding.
+        tied: whether the output head is the embedding.
+        context: longest context in tokens that the model was made for.
+        bytes_per_weight: of weights that are not quantised (2 for BF16, FP16; 4 for FP32).
+        attention_bias: whether q, k and v have a bias.
+        qk_norm: whether q and k are normalised per head.
+        sliding_window: tokens of the window, 0 without any; and sliding_layers: how many layers use it.
+        attention_dp: whether SGLang's implementation of this class supports attention data parallelism.
+        experts, latent, quantization: None when the model has none.
+        family, tokenizer, chat_template: names shared by models that can stand in for each other; empty when unknown.
+    """
+
+    model: str
+    name: str
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    intermediate: int
+    vocabulary: int
+    tied: bool
+    context: int
+    bytes_per_weight: int = 2
+    attention_bias: bool = False
+    qk_norm: bool = False
+    sliding_window: int = 0
+    sliding_layers: int = 0
+    attention_dp: bool = False
+    experts: Experts | None = None
+    latent: LatentAttention | None = None
+    quantization: Quantization | None = None
+    family: str = ""
+    tokenizer: str = ""
+    chat_template: str = ""
