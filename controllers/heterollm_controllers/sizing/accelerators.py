@@ -1,4 +1,4 @@
-"""The catalogue of accelerators: memory, speed, wires and price of one GPU, with their sources (data/accelerators.json)."""
+"""The catalogue of accelerators: memory, speed, wires and price of one GPU, with sources (data/accelerators.json)."""
 
 from __future__ import annotations
 
