@@ -1,0 +1,140 @@
+"""Write the catalogue of server flags of the SGLang release that this Python imports: flags.py RELEASE > catalogue.json.
+
+Only facts that a program needs are taken (spelling, type, choices, default, successor), no help texts. Flags that an
+older catalogue knew and this release refuses are listed with what replaces them; see removed.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+
+SWITCHES = (argparse._StoreTrueAction, argparse._StoreFalseAction, argparse._StoreConstAction)
+OLD_TEXT = re.compile(r"^\W*\(?\[?deprecated", re.IGNORECASE)
+SUCCESSOR = re.compile(r"(?:use|alias for) (--[a-z][a-z0-9-]*)(?:=([a-z_]+)| ([a-z_]+)\.$)?", re.IGNORECASE)
+BOTH_PHASES = "{decode,prefill}"
+
+
+def parser() -> argparse.ArgumentParser:
+    """SGLang's own argument parser with every server flag."""
+    from sglang.srt.server_args import ServerArgs
+
+    made = argparse.ArgumentParser(add_help=False)
+    ServerArgs.add_cli_args(made)
+    return made
+
+
+def entry(action: argparse.Action, choices: dict[str, set[str]]) -> dict[str, Any]:
+    """One flag, without its main spelling; `choices` are those of every flag."""
+    kind = type_of(action)
+    found: dict[str, Any] = {
+        "aliases": sorted(set(action.option_strings) - {main_spelling(action)}),
+        "type": kind,
+        "nargs": None if kind in ("bool", "optional-bool") else action.nargs,
+        "choices": sorted(action.choices, key=str) if action.choices is not None else None,
+        "default": plain(action.default),
+        "deprecated": successors(action, choices),
+    }
+    return found | ({"required": True} if action.required else {})
+
+
+def main_spelling(action: argparse.Action) -> str:
+    """The spelling that SGLang's field name gives, else the first one."""
+    by_field = "--" + action.dest.replace("_", "-")
+    return by_field if by_field in action.option_strings else action.option_strings[0]
+
+
+def type_of(action: argparse.Action) -> str:
+    """bool for a switch, else what the value is read as."""
+    if isinstance(action, argparse.BooleanOptionalAction):
+        return "optional-bool"
+    if isinstance(action, SWITCHES) or action.nargs == 0:
+        return "bool"
+    if action.type in (int, float, str):
+        return action.type.__name__
+    if action.type is None:
+        return "str"
+    if action.type.__name__ == "human_readable_int":
+        return "human-int"
+    name: str = action.type.__name__
+    return "json" if name == "loads" or name.startswith("json_") or name == "parse_cuda_graph_config_arg" else "str"
+
+
+def plain(value: Any) -> Any:
+    """A default as JSON holds it; what cannot be written is worked out by SGLang itself and so is null."""
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value if isinstance(value, bool | int | float | str | None) and value is not argparse.SUPPRESS else None
+
+
+def successors(action: argparse.Action, choices: dict[str, set[str]]) -> list[str] | None:
+    """What replaces a deprecated flag; None for a flag that is not deprecated, [] for one that does nothing now."""
+    named = getattr(action, "new_flag", None)
+    if named is None and "Deprecated" not in type(action).__name__ and not OLD_TEXT.match(action.help or ""):
+        return None
+    if named is None:
+        return ["=".join(filter(None, found)) for found in SUCCESSOR.findall(action.help or "")[:1]]
+    if BOTH_PHASES in named:
+        return [named.replace(BOTH_PHASES, phase) for phase in ("decode", "prefill")]
+    translated = action.choices and choices.get(named) and not choices[named].issuperset(action.choices)
+    return [f"{named} <value>" if translated else named]
+
+
+def removed(flags: dict[str, dict[str, Any]], release: str) -> dict[str, list[str]]:
+    """The flags of older releases that this one refuses.
+
+    Raises:
+        ValueError: removed.json names a successor that this release does not know either.
+    """
+    known = {spelling for main, flag in flags.items() for spelling in (main, *flag["aliases"])}
+    history: dict[str, list[str]] = json.loads((HERE / "removed.json").read_text())["flags"]
+    gone = {old: new for old, new in history.items() if old not in known}
+    for old, new in gone.items():
+        strange = [flag for flag in new if re.split("[= ]", flag)[0] not in known]
+        if strange:
+            raise ValueError(f"removed.json: {old} becomes {strange}, which SGLang {release} does not know")
+    return gone
+
+
+def text(catalogue: dict[str, Any]) -> str:
+    """The catalogue, one flag a line, sorted."""
+
+    def lines(members: dict[str, Any]) -> str:
+        return ",\n".join(f"{json.dumps(name)}:{compact(members[name])}" for name in sorted(members))
+
+    return (
+        f'{{"release":{json.dumps(catalogue["release"])},\n"flags":{{\n{lines(catalogue["flags"])}\n}},\n'
+        f'"removed":{{\n{lines(catalogue["removed"])}\n}}}}\n'
+    )
+
+
+def compact(value: Any) -> str:
+    """JSON without spaces."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def main() -> None:
+    """Command line."""
+    release = sys.argv[1]
+    import sglang
+
+    # An older release runs from its source beside the newer one's metadata, so ask the package first.
+    found = getattr(sglang, "__version__", None) or version("sglang")
+    if found != release:
+        sys.exit(f"this Python imports SGLang {found}, not {release}")
+    # A flag with an error message stops the launch: it is known only to say what replaced it, see removed.json.
+    accepted = [action for action in parser()._actions if getattr(action, "error_message", None) is None]
+    choices = {spelling: set(action.choices or ()) for action in accepted for spelling in action.option_strings}
+    flags = {main_spelling(action): entry(action, choices) for action in accepted}
+    sys.stdout.write(text({"release": release, "flags": flags, "removed": removed(flags, release)}))
+
+
+if __name__ == "__main__":
+    main()
