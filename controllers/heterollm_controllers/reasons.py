@@ -34,6 +34,10 @@ class Reason(StrEnum):
     GPUS_DO_NOT_DIVIDE = "GpusDoNotDivide"
     ENGINE_LARGER_THAN_NODES = "EngineLargerThanNodes"
     INVALID_PARALLELISM = "InvalidParallelism"
+    DOES_NOT_FIT = "DoesNotFit"
+    UNKNOWN_MODEL = "UnknownModel"
+    UNREADABLE_MODEL = "UnreadableModel"
+    INVALID_FLAGS = "InvalidFlags"
     POD_TEMPLATE_INVALID = "PodTemplateInvalid"
 
     # Programmed
@@ -62,4 +66,6 @@ class Reason(StrEnum):
     ENGINE_ADDED = "EngineAdded"
     ENGINE_DRAINED = "EngineDrained"
     ENGINE_RESTARTED = "EngineRestarted"
+    ENGINE_RELEASED = "EngineReleased"
+    ENGINE_RETRIED = "EngineRetried"
     TIER_REMOVED = "TierRemoved"

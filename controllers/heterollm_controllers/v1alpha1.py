@@ -15,15 +15,19 @@ from pydantic.alias_generators import to_camel
 __all__ = [
     "Accelerator",
     "ApiKeySecret",
+    "ConfigMapKey",
     "Engine",
     "EnvVar",
     "HeteroLLMClusterSpec",
     "HostPathSource",
     "HubSource",
+    "MeasuredPerformance",
     "Model",
     "ModelSource",
+    "Network",
     "PvcSource",
     "Replicas",
+    "RequestShape",
     "Resources",
     "Routing",
     "RoutingService",
@@ -53,6 +57,15 @@ def _quantity(example: str) -> dict[str, Any]:
 DnsLabel = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")]
 Fraction = Annotated[str, Field(max_length=6, pattern=r"^(0(\.[0-9]{1,4})?|1(\.0{1,4})?)$")]
+Positive = Annotated[
+    str,
+    Field(
+        max_length=16,
+        json_schema_extra=_rules(
+            ("self.matches('^[0-9]{1,9}(\\\\.[0-9]{1,6})?$')", 'must be a positive decimal as text, such as "12.5"')
+        ),
+    ),
+]
 Text = Annotated[str, Field(max_length=1024)]
 LabelText = Annotated[str, Field(max_length=63)]
 _KEYS = _rules(("self.all(key, key.size() <= 317)", "keys must have at most 317 characters: a prefix, '/' and a name"))
@@ -120,8 +133,21 @@ class ModelSource(WireType):
     host_path: Annotated[HostPathSource | None, Field(description="A folder of the node.")] = None
 
 
+class ConfigMapKey(WireType):
+    """One key of a ConfigMap in the cluster's namespace that carries the cluster's label."""
+
+    name: Annotated[ObjectName, Field(description="Name of the ConfigMap.")]
+    key: Annotated[str, Field(min_length=1, max_length=253, description="Key inside it.")] = "config.json"
+
+
 class Model(WireType):
     """The model that a tier serves."""
+
+    model_config = ConfigDict(
+        json_schema_extra=_rules(
+            ("!(has(self.config) && has(self.configMap))", "give the model's config inline or by configMap, not both")
+        )
+    )
 
     id: Annotated[
         str,
@@ -133,6 +159,21 @@ class Model(WireType):
         ),
     ]
     source: Annotated[ModelSource | None, Field(description="Where the weights come from; the hub if absent.")] = None
+    config: Annotated[
+        dict[str, Any] | None,
+        Field(
+            description="The model's Hugging Face config.json, for a model that the catalogue does not know.",
+            json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
+        ),
+    ] = None
+    config_map: Annotated[
+        ConfigMapKey | None,
+        Field(
+            description=(
+                "The same from a ConfigMap, which needs the label serving.heterollm.io/cluster with the cluster's name."
+            )
+        ),
+    ] = None
 
 
 class Toleration(WireType):
@@ -147,6 +188,36 @@ class Toleration(WireType):
     ] = None
     toleration_seconds: Annotated[
         int | None, Field(ge=0, le=2**31 - 1, description="How long NoExecute is tolerated, in seconds.")
+    ] = None
+
+
+class Network(WireType):
+    """What carries the traffic between the nodes of one engine; engines of one node do without."""
+
+    model_config = ConfigDict(
+        json_schema_extra=_rules(
+            (
+                "self.type != 'tcp' || (!has(self.resourceName) && !has(self.resourceCount))",
+                "network.type tcp takes no device: set infiniband or roce, or leave resourceName and resourceCount out",
+            )
+        )
+    )
+    type: Annotated[
+        Literal["tcp", "infiniband", "roce"],
+        Field(description="tcp, or RDMA over infiniband or roce, which needs an RDMA device plugin on the nodes."),
+    ] = "tcp"
+    resource_name: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=253,
+            pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$",
+            description="Extended resource of an RDMA device; rdma/ib or rdma/roce by type if absent.",
+        ),
+    ] = None
+    resource_count: Annotated[
+        int | None,
+        Field(ge=0, le=64, description="RDMA devices of one pod; 1 if absent, 0 where pods get them otherwise."),
     ] = None
 
 
@@ -172,6 +243,9 @@ class Accelerator(WireType):
             description="Memory of one GPU in GiB; from the catalogue if absent.",
         ),
     ] = None
+    dollars_per_hour: Annotated[
+        Positive | None, Field(description="Price of one GPU for an hour, a decimal; from the catalogue if absent.")
+    ] = None
     resource_name: Annotated[
         str,
         Field(
@@ -189,6 +263,19 @@ class Accelerator(WireType):
     runtime_class_name: Annotated[
         ObjectName | None, Field(description="RuntimeClass of GPU pods, where one is needed.")
     ] = None
+    topology_key: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=317,
+            pattern=r"^([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$",
+            description=(
+                "Node label whose value all nodes of one engine must share, as of a rack or an NVLink domain;"
+                " one zone is preferred if absent."
+            ),
+        ),
+    ] = None
+    network: Annotated[Network, Field(description="The network between the nodes of one engine.")] = Network()
 
 
 class EnvVar(WireType):
@@ -211,11 +298,50 @@ class Resources(WireType):
     memory: Annotated[Memory | None, Field(description="Memory request and limit.")] = None
 
 
+class RequestShape(WireType):
+    """A usual request, in tokens."""
+
+    input_tokens: Annotated[int, Field(ge=1, le=16_777_216, description="Prompt tokens.")] = 1024
+    output_tokens: Annotated[int, Field(ge=1, le=16_777_216, description="Output tokens.")] = 256
+
+
+class MeasuredPerformance(WireType):
+    """What a benchmark of one engine gave. Decimals are strings."""
+
+    time_to_first_token_ms: Annotated[Positive | None, Field(description="Of a lone request, in milliseconds.")] = None
+    time_per_token_ms: Annotated[Positive | None, Field(description="Per further token, in milliseconds.")] = None
+    requests_per_second: Annotated[Positive | None, Field(description="Of a full engine.")] = None
+
+
 class Engine(WireType):
     """Overrides of what sizing derives for one engine (one SGLang server, over one or several nodes)."""
 
     gpus: Annotated[int | None, Field(ge=1, le=4096, description="GPUs of one engine.")] = None
     nodes: Annotated[int | None, Field(ge=1, le=64, description="Nodes (pods) that one engine spans.")] = None
+    objective: Annotated[
+        Literal["throughput", "latency", "cost"],
+        Field(
+            description=(
+                "What free sizes are chosen for: throughput, most requests per GPU; latency, the quickest answer to a"
+                " lone request; cost, the fewest GPUs that hold the model."
+            )
+        ),
+    ] = "throughput"
+    workload: Annotated[
+        RequestShape | None, Field(description="The usual request that free sizes and estimates are for.")
+    ] = None
+    measured: Annotated[
+        MeasuredPerformance | None, Field(description="Measured figures of one engine; they replace estimates.")
+    ] = None
+    sglang_version: Annotated[
+        str | None,
+        Field(
+            alias="sglangVersion",
+            max_length=32,
+            pattern=r"^[0-9]+\.[0-9]+\.[0-9]+([.a-z0-9]*)$",
+            description="SGLang release of the image, by which args are checked; the operator's default if absent.",
+        ),
+    ] = None
     attention_data_parallel: Annotated[
         int | None, Field(ge=1, le=4096, description="Attention data-parallel ranks.")
     ] = None
@@ -266,6 +392,17 @@ class Engine(WireType):
         int,
         Field(ge=10, le=86_400, description="Longest start of an engine in seconds, model download included."),
     ] = 1800
+    placement_seconds: Annotated[
+        int,
+        Field(
+            ge=10,
+            le=86_400,
+            description=(
+                "How long in seconds an engine over several nodes may hold some of them while it finds no place for"
+                " the rest; then it releases its GPUs and tries again later."
+            ),
+        ),
+    ] = 300
     drain_seconds: Annotated[
         int,
         Field(
@@ -404,3 +541,12 @@ class HeteroLLMClusterSpec(WireType):
     ]
     routing: Annotated[Routing, Field(description="How requests find their tier.")] = Routing()
     security: Annotated[Security, Field(description="Keys and network rules.")] = Security()
+    family_check: Annotated[
+        Literal["Warn", "Refuse", "Off"],
+        Field(
+            description=(
+                "What to do when the tiers' models differ in tokenizer, chat template or family, so that a request"
+                " which changes its tier would be read differently."
+            )
+        ),
+    ] = "Warn"

@@ -6,9 +6,8 @@ expert parallelism must divide it, and every node of an engine holds the same nu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from heterollm_controllers.reasons import Reason
+from heterollm_controllers.sizing.plan import Impossible
 from heterollm_controllers.status_v1alpha1 import Sizing
 from heterollm_controllers.v1alpha1 import Accelerator, Tier
 
@@ -29,14 +28,6 @@ ACCELERATORS_GIB: dict[str, int] = {
 
 MOST_NODES = 64
 """Nodes of one engine: as many as engine.nodes allows and as status remembers pods of."""
-
-
-@dataclass(frozen=True)
-class Impossible(Exception):
-    """A valid spec that cannot work; the message holds the arithmetic and what to change."""
-
-    reason: Reason
-    message: str
 
 
 def size(tier: Tier) -> Sizing:

@@ -1,0 +1,187 @@
+"""GPU memory of an engine by SGLang 0.5.23's own formulas: automatic memory fraction, KV cell, KV tokens.
+
+MiB unless a name says otherwise. Where SGLang's figures are heuristics of SGLang, they are copied as they are: the
+point is to predict what it will do. Checked against SGLang's resolver and its KV-cache configurator (tests/sizing).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from heterollm_controllers.sizing.architecture import Architecture
+from heterollm_controllers.sizing.plan import Memory, Split, Weights
+from heterollm_controllers.sizing.weights import kv_heads_per_gpu
+
+__all__ = [
+    "GIB",
+    "MIB",
+    "Reserve",
+    "automatic_fraction",
+    "cell_bytes",
+    "default_chunked_prefill",
+    "default_decode_batch",
+    "free_before_load",
+    "kv_bytes",
+    "max_running",
+    "memory",
+    "reserve",
+]
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+_BIG_GPU = 60 * 1024
+"""From here on SGLang reserves at least 10 GiB."""
+_SLIDING_RATIO = 0.8
+"""Tokens of the sliding-window pool to those of the full pool (SGLang's default)."""
+_POOL_WITHOUT_WINDOWS = ("Gemma2ForCausalLM", "Gemma3ForCausalLM", "Gemma3ForConditionalGeneration")
+"""Models with windows for which SGLang keeps one pool, so that windows save nothing."""
+_GRAPHS_WITH_A2A = ("none", "deepep", "megamoe", "flashinfer")
+"""All-to-all backends with which SGLang captures prefill graphs."""
+
+
+def default_chunked_prefill(gpu_mib: int) -> int:
+    """Tokens of one prefill step, by the size of the GPU."""
+    for below, tokens in ((20, 2048), (60, 4096), (160, 8192)):
+        if gpu_mib < below * 1024:
+            return tokens
+    return 16384
+
+
+def default_decode_batch(gpu_mib: int, tensor: int) -> int:
+    """Largest captured decode batch, by the size of the GPU and the tensor-parallel size."""
+    for below, few, many in ((20, 8, 8), (35, 48, 160), (60, 32, 160), (160, 256, 512)):
+        if gpu_mib < below * 1024:
+            return few if tensor < 4 else many
+    return 512
+
+
+@dataclass(frozen=True)
+class Reserve:
+    """What SGLang keeps free of weights and KV cache, in MiB, by purpose."""
+
+    constant: float
+    activations: float
+    parallel: float
+    decode_graph: float
+    attention_dp: float
+    prefill_graph: float
+    a2a: float
+    floor: float
+
+    @property
+    def total(self) -> float:
+        """MiB; never below the floor, which does not cover the all-to-all buffers."""
+        parts = self.constant + self.activations + self.parallel + self.decode_graph
+        return max(parts + self.attention_dp + self.prefill_graph, self.floor) + self.a2a
+
+
+def reserve(
+    model: Architecture,
+    split: Split,
+    gpu_mib: int,
+    chunked_prefill: int,
+    decode_batch: int,
+    *,
+    decode_graph: bool = True,
+    prefill_graph: bool = True,
+    max_total_tokens: int | None = None,
+) -> Reserve:
+    """What SGLang reserves when it chooses the memory fraction by itself.
+
+    Args:
+        chunked_prefill: tokens before attention DP divides them; -1 when chunking is off, and then 16384 count.
+    """
+    chunk = chunked_prefill if chunked_prefill > 0 else 16384
+    deepep = split.a2a == "deepep"
+    captured = prefill_graph and split.pipeline == 1 and split.a2a in _GRAPHS_WITH_A2A
+    prefill = 0.0
+    if captured:
+        largest = min(chunk, max_total_tokens) if max_total_tokens else chunk
+        prefill = 1536 if model.latent else 8 * _prefill_graphs(largest)
+        prefill += 1024 if deepep else 0
+    padding = 0.0
+    if split.attention_dp > 1:
+        padding = decode_batch * split.attention_dp * (4.5 if decode_batch > 300 else 3)
+    return Reserve(
+        constant=512,
+        activations=1.5 * max(chunk, 2048),
+        parallel=split.gpus / 8 * 1024,
+        decode_graph=2 * decode_batch if decode_graph else 0,
+        attention_dp=padding,
+        prefill_graph=prefill,
+        a2a=2048 if deepep and decode_graph else 0,
+        floor=10 * 1024 if gpu_mib > _BIG_GPU else 0,
+    )
+
+
+def _prefill_graphs(largest: int) -> int:
+    """How many token counts SGLang captures prefill graphs for."""
+    steps = ((4, 32, 4), (48, 256, 16), (288, 512, 32), (576, 1024, 64), (1280, 4096, 256))
+    sizes = [size for first, last, step in steps for size in range(first, last + 1, step)]
+    sizes += range(4608, largest + 1, 512)
+    return sum(size <= largest for size in sizes)
+
+
+def automatic_fraction(gpu_mib: int, kept: Reserve) -> float:
+    """SGLang's --mem-fraction-static when it is not given, to three decimals; may be negative on a tiny GPU."""
+    return round((gpu_mib - kept.total) / gpu_mib, 3)
+
+
+def free_before_load(gpu_mib: int, split: Split, nodes: int) -> int:
+    """Bytes free on one GPU when loading starts.
+
+    The CUDA context and libraries take about 1 GiB; communicators 0.5 GiB more inside a node, and as much again
+    across nodes. So an 80 GiB A100 has 78.5 GiB free at TP 2 and 78 GiB at TP 32 over 4 nodes, as was measured there.
+    """
+    taken = 1.0 + (0.5 if split.gpus > 1 else 0) + (0.5 if nodes > 1 else 0)
+    return max(0, gpu_mib * MIB - int(taken * GIB))
+
+
+def kv_bytes(kv_dtype: str, model: Architecture) -> float:
+    """Bytes of one number in the KV cache."""
+    if kv_dtype == "auto":
+        follows = model.quantization is not None and model.quantization.fp8_kv_cache
+        return 1 if follows else min(model.bytes_per_weight, 2)
+    return {"bf16": 2, "bfloat16": 2, "fp8_e4m3": 1, "fp8_e5m2": 1, "fp4_e2m1": 0.5}[kv_dtype]
+
+
+def cell_bytes(model: Architecture, split: Split, number_bytes: float) -> int:
+    """Bytes that one token takes on one GPU, all layers of its stage together."""
+    layers = -(-model.layers // split.pipeline)
+    if model.latent:
+        return int((model.latent.kv_lora_rank + model.latent.qk_rope_head_dim) * layers * number_bytes)
+    pooled: float = layers
+    if model.sliding_layers and model.name not in _POOL_WITHOUT_WINDOWS:
+        sliding = -(-model.sliding_layers // split.pipeline)
+        pooled = (layers - sliding) + _SLIDING_RATIO * sliding
+    return int(kv_heads_per_gpu(model, split) * 2 * model.head_dim * number_bytes * pooled)
+
+
+def memory(
+    free: int, total: int, fraction: float, held: Weights, cell: int, page: int, limit: int | None = None
+) -> Memory:
+    """The KV pool that is left beside the weights; no tokens when they do not fit.
+
+    Args:
+        free: bytes before loading.
+        page: tokens of one page, to which the pool is aligned down.
+        limit: user's most tokens.
+    """
+    rest = free - held.total - free * (1 - fraction)
+    tokens = max(0, int(rest // cell))
+    tokens = min(tokens, limit) if limit else tokens
+    return Memory(total, free, fraction, held, cell, tokens // page * page)
+
+
+def max_running(tokens: int, context: int, attention_dp: int, wished: int | None) -> int:
+    """Most requests at once in the whole engine: SGLang's limit per attention DP rank, times the ranks.
+
+    Args:
+        tokens: KV tokens of one rank.
+    """
+    if wished is not None:
+        per_rank = max(1, wished // attention_dp)
+    else:
+        per_rank = max(min(tokens * 512 // max(context, 1), 4096), 2048)
+    return min(per_rank, tokens // 2) * attention_dp

@@ -1,0 +1,138 @@
+"""A plan as status shows it: figures rounded for people, a bar of the GPU's memory, one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from heterollm_controllers.sizing.accelerators import Gpu
+from heterollm_controllers.sizing.architecture import Architecture
+from heterollm_controllers.sizing.estimate import ASSUMPTIONS
+from heterollm_controllers.sizing.memory import GIB, MIB
+from heterollm_controllers.sizing.plan import Plan, Workload
+from heterollm_controllers.status_v1alpha1 import Alternative, GpuMemory, Performance, Sizing
+from heterollm_controllers.v1alpha1 import MeasuredPerformance, Tier
+
+__all__ = ["memory_bar", "report"]
+
+_BAR = 40
+_HOST_GIB_PER_RANK = 6
+_HOST_GIB_PER_POD = 4
+"""A rank on a GPU keeps 3 to 5 GiB of libraries and pinned buffers on the host; tokenizer and server 2 to 3 per pod."""
+
+
+def report(
+    tier: Tier,
+    model: Architecture,
+    gpu: Gpu,
+    plans: Sequence[Plan],
+    reasons: Mapping[str, str],
+    workload: Workload,
+    warnings: Sequence[str],
+) -> Sizing:
+    """The first plan as `status.tiers[].sizing`, the next three as its alternatives."""
+    plan = plans[0]
+    split = plan.split
+    per_node = split.gpus // plan.nodes
+    return Sizing(
+        summary=_summary(tier, gpu, plan),
+        gpus_per_engine=split.gpus,
+        nodes=plan.nodes,
+        gpus_per_node=per_node,
+        tensor_parallel=split.tensor,
+        attention_data_parallel=split.attention_dp,
+        expert_parallel=split.expert,
+        pipeline_parallel=split.pipeline,
+        moe_a2a_backend=split.a2a if model.experts else None,
+        mem_fraction_static=f"{plan.memory.fraction:g}",
+        chunked_prefill_tokens=plan.chunked_prefill,
+        decode_batch=plan.decode_batch,
+        max_running_requests=plan.max_running,
+        kv_cache_dtype=plan.kv_dtype,
+        context_length=plan.context,
+        kv_cache_tokens=plan.kv_tokens,
+        concurrent_requests=min(plan.max_running, plan.kv_tokens // plan.context),
+        host_memory_gib=_HOST_GIB_PER_POD + _HOST_GIB_PER_RANK * per_node,
+        shared_memory=str(tier.engine.shared_memory),
+        memory=_memory(gpu, plan),
+        performance=_performance(gpu, plan, workload, tier.engine.measured),
+        alternatives=tuple(_alternative(other) for other in plans[1:4]),
+        warnings=tuple(warning[:512] for warning in warnings[:16]),
+        reasons=dict(reasons),
+    )
+
+
+def _summary(tier: Tier, gpu: Gpu, plan: Plan) -> str:
+    speed = plan.estimate
+    return (
+        f"{plan.split.gpus} x {gpu.name} over {plan.nodes} node(s), {plan.split}: {plan.kv_tokens:,} KV tokens,"
+        f" {plan.kv_tokens // plan.context:,} requests of {plan.context:,} tokens;"
+        f" estimated {speed.requests_per_second:.1f} requests/s"
+    )
+
+
+def _memory(gpu: Gpu, plan: Plan) -> GpuMemory:
+    used, held = plan.memory, plan.memory.weights
+    headroom = (plan.automatic_fraction - used.fraction) * used.free
+    return GpuMemory(
+        total_gib=_gib(gpu.memory_mib * MIB),
+        free_gib=_gib(used.free),
+        attention_gib=_gib(held.attention),
+        mlp_gib=_gib(held.mlp),
+        experts_gib=_gib(held.experts),
+        embeddings_gib=_gib(held.embeddings),
+        buffers_gib=_gib(held.buffers),
+        kv_cache_gib=_gib(used.kv_cache),
+        reserved_gib=_gib(used.reserved),
+        headroom_gib=_gib(headroom),
+        bar=memory_bar(plan),
+    )
+
+
+def memory_bar(plan: Plan) -> str:
+    """The fullest GPU's memory, one character for a fortieth: # weights, = KV cache, . reserved or unused."""
+    used = plan.memory
+    weights = round(_BAR * used.weights.total / used.total)
+    cache = round(_BAR * used.kv_cache / used.total)
+    return f"[{'#' * weights}{'=' * cache}{'.' * (_BAR - weights - cache)}]"
+
+
+def _performance(gpu: Gpu, plan: Plan, workload: Workload, measured: MeasuredPerformance | None) -> Performance:
+    """The estimate, or what was measured in its place."""
+    speed = plan.estimate
+    first, token = f"{speed.first_token * 1e3:.1f}", f"{speed.per_token * 1e3:.2f}"
+    rate = f"{speed.requests_per_second:.2f}"
+    if measured is not None:
+        first = measured.time_to_first_token_ms or first
+        token = measured.time_per_token_ms or token
+        rate = measured.requests_per_second or rate
+    dollars = gpu.dollars_per_hour * plan.split.gpus / (float(rate) * 3.6) if float(rate) else 0.0
+    return Performance(
+        source="estimated" if measured is None else "measured",
+        input_tokens=workload.input_tokens,
+        output_tokens=workload.output_tokens,
+        time_to_first_token_ms=first,
+        time_per_token_ms=token,
+        concurrent_requests=speed.concurrency,
+        time_per_token_full_ms=f"{speed.per_token_full * 1e3:.2f}",
+        requests_per_second=rate,
+        cost_per_1000_requests=f"{dollars:.4f}",
+        assumptions=ASSUMPTIONS if measured is None else "engine.measured, where given; the rest " + ASSUMPTIONS,
+    )
+
+
+def _alternative(plan: Plan) -> Alternative:
+    split, speed = plan.split, plan.estimate
+    return Alternative(
+        gpus_per_engine=split.gpus,
+        tensor_parallel=split.tensor,
+        attention_data_parallel=split.attention_dp,
+        expert_parallel=split.expert,
+        kv_cache_tokens=plan.kv_tokens,
+        time_to_first_token_ms=f"{speed.first_token * 1e3:.1f}",
+        requests_per_second=f"{speed.requests_per_second:.2f}",
+        cost_per_1000_requests=f"{speed.dollars_per_1000:.4f}",
+    )
+
+
+def _gib(size: float) -> str:
+    return f"{size / GIB:.2f}"

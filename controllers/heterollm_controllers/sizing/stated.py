@@ -1,0 +1,86 @@
+"""An engine that is not sized: what the user stated, checked by SGLang's rules that need no model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from heterollm_controllers.reasons import Reason
+from heterollm_controllers.sizing.plan import Impossible
+from heterollm_controllers.sizing.wishes import Wishes
+from heterollm_controllers.status_v1alpha1 import Sizing
+from heterollm_controllers.v1alpha1 import Tier
+
+__all__ = ["check_nodes", "stated"]
+
+MOST_NODES = 64
+"""Nodes of one engine: as many as engine.nodes allows and as status remembers pods of."""
+
+
+def stated(tier: Tier, wishes: Wishes, why: str, warnings: Sequence[str]) -> Sizing:
+    """The engine as stated; `why` says why nothing more is known of it.
+
+    Raises:
+        Impossible: GPUs that do not divide over nodes or by a parallel size, or more than the nodes have.
+    """
+    stages = wishes.pipeline or 1
+    gpus = wishes.gpus or (wishes.tensor or 1) * stages if wishes.tensor else wishes.gpus or wishes.nodes or 1
+    nodes = wishes.nodes or -(-gpus // wishes.per_node)
+    check_nodes(tier, gpus, nodes)
+    tensor = gpus // stages
+    for field, ways in (("attentionDataParallel", wishes.attention_dp), ("expertParallel", wishes.expert)):
+        if ways and tensor % ways:
+            raise Impossible(
+                Reason.INVALID_PARALLELISM,
+                f"tier {tier.name}: {field} {ways} does not divide the tensor-parallel size {tensor}"
+                f" ({tensor} / {ways} = {tensor / ways:.2f}); choose a divisor of {tensor}",
+            )
+    fixed = {
+        "gpusPerEngine": wishes.gpus,
+        "nodes": wishes.nodes,
+        "attentionDataParallel": wishes.attention_dp,
+        "expertParallel": wishes.expert,
+        "memFractionStatic": wishes.memory_fraction,
+    }
+    fraction = None if wishes.memory_fraction is None else f"{wishes.memory_fraction:g}"
+    return Sizing(
+        summary=f"{gpus} GPU(s) over {nodes} node(s), TP {tensor}, as stated: {why}",
+        gpus_per_engine=gpus,
+        nodes=nodes,
+        gpus_per_node=gpus // nodes,
+        tensor_parallel=tensor,
+        attention_data_parallel=wishes.attention_dp or 1,
+        expert_parallel=wishes.expert or 1,
+        pipeline_parallel=stages,
+        mem_fraction_static=fraction,
+        context_length=wishes.context,
+        warnings=tuple(warning[:512] for warning in warnings[:16]),
+        reasons={name: "user" if value is not None else f"not sized: {why}" for name, value in fixed.items()},
+    )
+
+
+def check_nodes(tier: Tier, gpus: int, nodes: int) -> None:
+    """That the GPUs of an engine divide over its nodes and that the nodes have them.
+
+    Raises:
+        Impossible: they do not.
+    """
+    per_node = tier.accelerator.per_node
+    if nodes > MOST_NODES:
+        raise Impossible(
+            Reason.ENGINE_LARGER_THAN_NODES,
+            f"tier {tier.name}: {gpus} GPUs on nodes of {per_node} need {nodes} nodes, but an engine spans at most"
+            f" {MOST_NODES}; lower engine.gpus to {MOST_NODES * per_node} or less, or raise accelerator.perNode",
+        )
+    if gpus % nodes:
+        raise Impossible(
+            Reason.GPUS_DO_NOT_DIVIDE,
+            f"tier {tier.name}: {gpus} GPUs do not divide over {nodes} nodes of {per_node}"
+            f" ({gpus} / {nodes} = {gpus / nodes:.2f}); every node of an engine must hold the same number:"
+            f" make engine.gpus a multiple of {nodes}, or choose engine.nodes to divide it",
+        )
+    if gpus // nodes > per_node:
+        raise Impossible(
+            Reason.ENGINE_LARGER_THAN_NODES,
+            f"tier {tier.name}: {gpus} GPUs over {nodes} node(s) need {gpus // nodes} per node, but a node has"
+            f" {per_node}; raise engine.nodes to at least {-(-gpus // per_node)} or lower engine.gpus",
+        )
