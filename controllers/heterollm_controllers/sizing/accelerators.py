@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
 
-__all__ = ["Gpu"]
+__all__ = ["Gpu", "accelerator", "accelerator_names"]
 
 
 @dataclass(frozen=True)
@@ -33,3 +37,34 @@ class Gpu:
     per_node: int
     dollars_per_hour: float
     vendor: str = "nvidia"
+
+
+@lru_cache(maxsize=1)
+def _catalogue() -> dict[str, Gpu]:
+    text = files(__package__).joinpath("data/accelerators.json").read_text(encoding="utf-8")
+    return {name: _gpu(name, values) for name, values in json.loads(text)["accelerators"].items()}
+
+
+def _gpu(name: str, values: dict[str, Any]) -> Gpu:
+    return Gpu(
+        name=name,
+        memory_mib=values["memoryMiB"],
+        bandwidth_gb_s=values["bandwidthGBs"],
+        bf16_tflops=values["bf16Tflops"],
+        fp8_tflops=values["fp8Tflops"],
+        link_gb_s=values["linkGBs"],
+        network_gb_s=values["networkGBs"],
+        per_node=values["perNode"],
+        dollars_per_hour=values["dollarsPerHour"],
+        vendor=values["vendor"],
+    )
+
+
+def accelerator(name: str) -> Gpu | None:
+    """The GPU of a catalogue name, or None."""
+    return _catalogue().get(name)
+
+
+def accelerator_names() -> tuple[str, ...]:
+    """All catalogue names, in alphabetical order."""
+    return tuple(sorted(_catalogue()))

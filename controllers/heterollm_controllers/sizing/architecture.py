@@ -46,7 +46,8 @@ class Quantization:
         bits: bits of one weight.
         block: (rows, columns) that share a scale, for block-wise FP8; else None.
         group: weights that share a scale, for INT4; 0 when there is one scale per channel or tensor.
-        only_experts: whether only the routed experts are quantised (GPT-OSS's MXFP4).
+        only_experts: whether only the routed experts are quantised (GPT-OSS's MXFP4, Kimi-K2's INT4).
+        fp8_kv_cache: whether the checkpoint asks for an FP8 KV cache and SGLang's `auto` follows it.
     """
 
     method: str
@@ -54,6 +55,7 @@ class Quantization:
     block: tuple[int, int] | None = None
     group: int = 0
     only_experts: bool = False
+    fp8_kv_cache: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,14 @@ class Architecture:
         vocabulary: rows of the embedding.
         tied: whether the output head is the embedding.
         context: longest context in tokens that the model was made for.
-        bytes_per_weight: of weights that are not quantised (2 for BF16, FP16; 4 for FP32).
+        bytes_per_weight: of weights that are not quantised: 2, as SGLang loads FP32 checkpoints as FP16 or BF16.
         attention_bias: whether q, k and v have a bias.
         qk_norm: whether q and k are normalised per head.
         sliding_window: tokens of the window, 0 without any; and sliding_layers: how many layers use it.
+        sliding_pool: whether SGLang keeps the KV of sliding layers in a smaller pool of their own.
         attention_dp: whether SGLang's implementation of this class supports attention data parallelism.
         experts, latent, quantization: None when the model has none.
+        vision: parameters of the vision part, which SGLang loads beside the decoder; 0 without any.
         family, tokenizer, chat_template: names shared by models that can stand in for each other; empty when unknown.
     """
 
@@ -102,3 +106,5 @@ class Architecture:
     family: str = ""
     tokenizer: str = ""
     chat_template: str = ""
+    sliding_pool: bool = False
+    vision: int = 0
