@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from heterollm_controllers import names
+from heterollm_controllers.clock import parse
 
 __all__ = ["Engine", "Pod", "engines_of"]
 
@@ -26,6 +28,11 @@ class Pod:
     revision: str
     unschedulable: str | None
     failed: bool
+    bound: bool = True
+    """Whether it has a node, and so holds the GPUs there."""
+    created: datetime | None = None
+    grace: int | None = None
+    """Seconds that it has to end, once it is leaving."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +45,18 @@ class Engine:
     ordinal: int
     revision: str
     nodes: int
+    """Pods it needs, whatever its StatefulSet is scaled to at the moment."""
     leaving: bool
     pods: tuple[Pod, ...]
     broken: bool = False
     """Its pods no longer form one engine, whatever the leader says."""
+    gpus: int | None = None
+    """GPUs of all its pods together; None when its revision is gone."""
+
+    @property
+    def alive(self) -> tuple[Pod, ...]:
+        """Its pods but those on their way out."""
+        return tuple(pod for pod in self.pods if not pod.leaving)
 
     @property
     def leader(self) -> Pod | None:
@@ -58,7 +73,7 @@ class Engine:
 
     @property
     def unschedulable(self) -> str | None:
-        """The scheduler's message when a pod of the engine finds no node."""
+        """The scheduler's reasons when a pod of the engine finds no node."""
         return next((pod.unschedulable for pod in self.pods if pod.unschedulable), None)
 
 
@@ -68,6 +83,7 @@ def engines_of(children: Iterable[Mapping[str, Any]]) -> list[Engine]:
     What is what follows from names and owners, which nobody can edit, and not from labels.
     """
     children = list(children)
+    revisions = {item["metadata"]["name"]: item["data"] for item in children if item["kind"] == "ControllerRevision"}
     pods: dict[str, list[Pod]] = {}
     for child in children:
         name = _POD.match(child["metadata"]["name"]) if child["kind"] == "Pod" else None
@@ -79,7 +95,7 @@ def engines_of(children: Iterable[Mapping[str, Any]]) -> list[Engine]:
         name = _ENGINE.match(child["metadata"]["name"]) if child["kind"] == "StatefulSet" else None
         if name is not None:
             own = pods.get(child["metadata"]["uid"], [])
-            engines.append(_engine(child, name["tier"], int(name["ordinal"]), own))
+            engines.append(_engine(child, name["tier"], int(name["ordinal"]), own, revisions))
     return sorted(engines, key=lambda engine: (engine.tier, engine.ordinal))
 
 
@@ -87,19 +103,24 @@ _ENGINE = re.compile(r"^.+-(?P<tier>[a-z][a-z0-9]*)-(?P<ordinal>[0-9]+)$")
 _POD = re.compile(r"^.+-(?P<rank>[0-9]+)$")
 
 
-def _engine(item: Mapping[str, Any], tier: str, ordinal: int, pods: list[Pod]) -> Engine:
+def _engine(
+    item: Mapping[str, Any], tier: str, ordinal: int, pods: list[Pod], revisions: Mapping[str, Mapping[str, Any]]
+) -> Engine:
     metadata = item["metadata"]
     # The pods tell what runs: a StatefulSet may have been changed after it made them.
     leader = next((pod for pod in pods if pod.rank == 0 and not pod.leaving), None)
+    revision = leader.revision if leader is not None else _revision(metadata)
+    made_from = revisions.get(revision, {"engine": item, "sizing": {}})
     return Engine(
         name=metadata["name"],
         uid=metadata["uid"],
         tier=tier,
         ordinal=ordinal,
-        revision=leader.revision if leader is not None else _revision(metadata),
-        nodes=item["spec"].get("replicas", 1),
+        revision=revision,
+        nodes=made_from["engine"]["spec"].get("replicas", 1),
         leaving="deletionTimestamp" in metadata,
         pods=tuple(sorted(pods, key=lambda pod: (pod.rank, pod.uid))),
+        gpus=made_from["sizing"].get("gpusPerEngine"),
     )
 
 
@@ -122,6 +143,26 @@ def _pod(item: Mapping[str, Any], rank: int) -> Pod:
         leaving="deletionTimestamp" in metadata,
         restarts=sum(container.get("restartCount", 0) for container in containers),
         revision=_revision(metadata),
-        unschedulable=scheduled.get("message", "no node fits") if unschedulable else None,
+        unschedulable=_reasons(scheduled.get("message", "no node fits")) if unschedulable else None,
         failed=status.get("phase") in ("Failed", "Succeeded"),
+        bound=bool((item.get("spec") or {}).get("nodeName")),
+        created=parse(metadata["creationTimestamp"]) if "creationTimestamp" in metadata else None,
+        grace=metadata.get("deletionGracePeriodSeconds"),
     )
+
+
+_COUNTED = re.compile(r"^0/[0-9]+ nodes are available: ")
+_COUNT = re.compile(r"(?:^|, )[0-9]+ ")
+_LONGEST_REASONS = 512
+
+
+def _reasons(message: str) -> str:
+    """Why no node fits, as the scheduler says it, without counts: those change with every other pod and node.
+
+    Its messages read "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taints. preemption: ...".
+    """
+    counted = _COUNTED.match(message)
+    if counted is None:
+        return message[:_LONGEST_REASONS]
+    reasons = _COUNT.split(message[counted.end() :].partition(". preemption: ")[0].rstrip("."))
+    return ", ".join(sorted(filter(None, {*reasons})))[:_LONGEST_REASONS]

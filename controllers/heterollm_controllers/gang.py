@@ -36,12 +36,15 @@ class Gang:
     doomed: tuple[Pod, ...] = ()
 
 
-def look_at_gang(engine: Engine, known: EngineStatus | None, now: datetime) -> Gang:
-    """Whether a multi-node engine is broken, and what follows. Single-node engines restart in place by themselves."""
+def look_at_gang(engine: Engine, known: EngineStatus | None, now: datetime, off: bool = False) -> Gang:
+    """Whether a multi-node engine is broken, and what follows. Single-node engines restart in place by themselves.
+
+    One that has to be without pods (`off`) is not broken by losing them.
+    """
     memory = Gang(known.members, known.restarts, known.not_before) if known else Gang()
-    if engine.nodes == 1 or engine.leaving:
+    if engine.nodes == 1 or engine.leaving or off:
         return memory
-    alive = tuple(pod for pod in engine.pods if not pod.leaving)
+    alive = engine.alive
     why = _breakage(memory.members, alive)
     if why and alive and not _in_backoff(memory, now):
         return _restart(memory, alive, why, now)

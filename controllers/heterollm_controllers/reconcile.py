@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from heterollm_controllers.engines import Engine, engines_of
 from heterollm_controllers.gang import KILL_GRACE_SECONDS, look_at_gang
 from heterollm_controllers.launch import HTTP_PORT
 from heterollm_controllers.outcome import NOT_OURS, Config, Delete, Event, Manifest, Observed, Outcome
+from heterollm_controllers.placement import Candidate, Placement, as_placed, look_at_placements
 from heterollm_controllers.publish import Publication, publish
 from heterollm_controllers.reasons import ConditionType, Reason
 from heterollm_controllers.render import (
@@ -33,7 +34,13 @@ from heterollm_controllers.rollout import next_step
 from heterollm_controllers.routing import Endpoint, RoutingPolicy, TierRoute, envoy_files
 from heterollm_controllers.sizing import Impossible
 from heterollm_controllers.status import TierView, Wait, journal, tier_status, verdicts
-from heterollm_controllers.status_v1alpha1 import Decision, EngineStatus, HeteroLLMClusterStatus, RoutingStatus
+from heterollm_controllers.status_v1alpha1 import (
+    Decision,
+    EngineStatus,
+    HeteroLLMClusterStatus,
+    PlacementStatus,
+    RoutingStatus,
+)
 from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec, Tier
 
 __all__ = ["reconcile"]
@@ -92,7 +99,8 @@ class _Look:
         checks = self._unchecked(chosen)
         if checks:
             return Outcome(status=dict(self.status), check=tuple(checks))
-        views = [self._view(item) for item in chosen]
+        placements = self._placements(chosen)
+        views = [self._view(item, placements) for item in chosen]
         removed = self._removed_engines(views)
         publication = self._publication(views)
         policy = policy_object(self.cluster, publication.files, publication.version)
@@ -163,10 +171,33 @@ class _Look:
 
     # --- engines ------------------------------------------------------------------------------------------------
 
-    def _view(self, chosen: Chosen) -> TierView:
+    def _placements(self, chosen: Sequence[Chosen]) -> dict[str, Placement]:
+        """How the engines of all tiers, which may want the same GPUs, find their nodes."""
+        placements = look_at_placements((item for view in chosen for item in self._candidates(view.tier)), self.now)
+        for name, placement in placements.items():
+            if placement.released:
+                self._decide(Reason.ENGINE_RELEASED, name, placement.released)
+            if placement.retried:
+                self._decide(Reason.ENGINE_RETRIED, name, placement.retried)
+        return placements
+
+    def _candidates(self, tier: Tier) -> Iterable[Candidate]:
+        pool = f"{tier.accelerator.resource_name} {tier.accelerator.type}"
+        time = timedelta(seconds=tier.engine.placement_seconds)
+        for engine in self.engines:
+            if engine.tier == tier.name:
+                known = self.known.get(engine.name)
+                memory = known.placement if known is not None else None
+                yield Candidate(engine, memory or PlacementStatus(), pool, time)
+
+    def _view(self, chosen: Chosen, placements: Mapping[str, Placement]) -> TierView:
         tier = chosen.tier.name
         seen = [engine for engine in self.engines if engine.tier == tier]
-        gangs = {engine.name: look_at_gang(engine, self.known.get(engine.name), self.now) for engine in seen}
+        off = {name for name, placement in placements.items() if placement.off}
+        gangs = {
+            engine.name: look_at_gang(engine, self.known.get(engine.name), self.now, engine.name in off)
+            for engine in seen
+        }
         engines = tuple(replace(engine, broken=bool(gangs[engine.name].why)) for engine in seen)
         desired = chosen.tier.replicas.min
         step = next_step(desired, chosen.name, engines)
@@ -183,7 +214,7 @@ class _Look:
         for name, gang in gangs.items():
             if gang.doomed:
                 self._decide(Reason.ENGINE_RESTARTED, name, f"restart {gang.restarts}: {gang.why}")
-        return TierView(chosen, desired, engines, gangs, added, drained)
+        return TierView(chosen, desired, engines, gangs, placements, added, drained)
 
     def _removed_engines(self, views: Sequence[TierView]) -> list[Engine]:
         """Engines of tiers that the spec no longer has; a tier that is merely not accepted keeps its engines."""
@@ -202,7 +233,7 @@ class _Look:
     def _decide(self, action: Reason, subject: str, message: str) -> None:
         text = message[:1024]
         self.decisions.append(Decision(time=stamp(self.now), action=action, subject=subject, message=text))
-        kind = "Warning" if action == Reason.ENGINE_RESTARTED else "Normal"
+        kind = "Warning" if action in (Reason.ENGINE_RESTARTED, Reason.ENGINE_RELEASED) else "Normal"
         self.events.append(Event(kind, action, f"{subject}: {text}"))
 
     # --- objects ------------------------------------------------------------------------------------------------
@@ -233,7 +264,8 @@ class _Look:
             staying = [engine for engine in view.engines if not engine.leaving and engine.name not in view.drained]
             for engine in staying:
                 if engine.revision in revisions:
-                    wanted.append(engine_from(self.cluster, revisions[engine.revision], engine.name))
+                    whole = engine_from(self.cluster, revisions[engine.revision], engine.name)
+                    wanted.append(as_placed(whole, view.placement(engine)))
             wanted += [engine_from(self.cluster, view.chosen.revision, name) for name in view.added]
         return [stamped(manifest) for manifest in wanted]
 
@@ -257,7 +289,12 @@ class _Look:
         gone = [engine for engine in [*leaving, *removed] if not engine.leaving]
         # Foreground: the StatefulSet, and with it the name, stays taken until the last pod is gone.
         deletes = [Delete("apps/v1", "StatefulSet", engine.name, engine.uid, foreground=True) for engine in gone]
-        doomed = [pod for view in views for gang in view.gangs.values() for pod in gang.doomed]
+        doomed = [
+            pod
+            for view in views
+            for engine in view.engines
+            for pod in (*view.gangs[engine.name].doomed, *view.placement(engine).doomed)
+        ]
         return deletes + [Delete("v1", "Pod", pod.name, pod.uid, grace_seconds=KILL_GRACE_SECONDS) for pod in doomed]
 
     def _prune(self, wanted: Iterable[Manifest]) -> list[Delete]:
@@ -330,10 +367,12 @@ class _Look:
         return (None if done else f"{ready}/{wanted} routers are ready"), ready
 
     def _next_deadline(self, views: Sequence[TierView]) -> float | None:
-        """Seconds until the first back-off of a broken engine ends."""
+        """Seconds until the first back-off of a broken or waiting engine ends, or the time of one half placed."""
         deadlines = [
             parse(gang.not_before) for view in views for gang in view.gangs.values() if gang.why and gang.not_before
         ]
+        placements = (view.placement(engine) for view in views for engine in view.engines)
+        deadlines += [placement.deadline for placement in placements if placement.deadline is not None]
         later = [(deadline - self.now).total_seconds() for deadline in deadlines if deadline > self.now]
         return min(later, default=None)
 

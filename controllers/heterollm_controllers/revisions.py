@@ -18,7 +18,7 @@ from heterollm_controllers.reasons import Reason
 from heterollm_controllers.render import Cluster, engine_body, revision_object
 from heterollm_controllers.sizing import Impossible, size
 from heterollm_controllers.status_v1alpha1 import Sizing
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec, Tier
+from heterollm_controllers.v1alpha1 import Engine, HeteroLLMClusterSpec, Tier
 
 __all__ = ["Chosen", "choose", "keep", "spec_hash"]
 
@@ -40,8 +40,10 @@ class Chosen:
 
 
 def spec_hash(spec: HeteroLLMClusterSpec, tier: Tier) -> str:
-    """Hash of everything a user says that an engine depends on; the number of replicas is not part of it."""
-    asked = tier.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"replicas"})
+    """Hash of everything a user says that an engine depends on; how many there are, and how patiently, is not."""
+    engine = tier.engine.model_copy(update={"placement_seconds": Engine().placement_seconds})
+    lasting = tier.model_copy(update={"engine": engine})
+    asked = lasting.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"replicas"})
     key = spec.security.api_key_secret
     return digest({"tier": asked, "apiKeySecret": key.model_dump(by_alias=True) if key else None})
 

@@ -10,16 +10,17 @@ from heterollm_controllers.conditions import Verdict
 from heterollm_controllers.engines import Engine
 from heterollm_controllers.gang import Gang
 from heterollm_controllers.outcome import NOT_OURS
+from heterollm_controllers.placement import Placement
 from heterollm_controllers.reasons import ConditionType, Reason
 from heterollm_controllers.revisions import Chosen
 from heterollm_controllers.sizing import Impossible
-from heterollm_controllers.status_v1alpha1 import Decision, EngineStatus, TierStatus
+from heterollm_controllers.status_v1alpha1 import Decision, EngineStatus, PlacementStatus, TierStatus
 
 __all__ = ["JOURNAL_LENGTH", "TierView", "Wait", "journal", "tier_status", "verdicts"]
 
 JOURNAL_LENGTH = 20
 Wait = tuple[Reason, str]
-Phase = Literal["Pending", "Unschedulable", "Starting", "Serving", "Restarting", "Draining"]
+Phase = Literal["Pending", "Unschedulable", "Waiting", "Starting", "Serving", "Restarting", "Draining"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class TierView:
     desired: int
     engines: tuple[Engine, ...]
     gangs: Mapping[str, Gang]
+    placements: Mapping[str, Placement]
     added: tuple[str, ...]
     drained: frozenset[str]
 
@@ -52,10 +54,16 @@ class TierView:
         """Exactly the wanted engines serve, and no other exists."""
         return len(self.updated) == self.desired == len(self.engines) and not self.added
 
+    def placement(self, engine: Engine) -> Placement:
+        """How the pods of an engine find their nodes; engines of one node leave that to the scheduler."""
+        return self.placements.get(engine.name, Placement())
+
     def phase(self, engine: Engine) -> Phase:
         """Where an engine is in its life."""
         if engine.leaving or engine.name in self.drained:
             return "Draining"
+        if self.placement(engine).off:
+            return "Waiting"
         if engine.broken:
             return "Restarting"
         if self.serves(engine):
@@ -81,14 +89,26 @@ def tier_status(view: TierView) -> TierStatus:
 
 
 def _engine_status(view: TierView, engine: Engine) -> EngineStatus:
-    gang = view.gangs[engine.name]
+    gang, placement, phase = view.gangs[engine.name], view.placement(engine), view.phase(engine)
     return EngineStatus(
         name=engine.name,
         revision=engine.revision,
-        phase=view.phase(engine),
+        phase=phase,
+        message=_needs(engine, placement) if phase == "Waiting" else None,
         restarts=gang.restarts,
         not_before=gang.not_before,
         members=gang.members,
+        placement=placement.memory if placement.memory != PlacementStatus() else None,
+    )
+
+
+def _needs(engine: Engine, placement: Placement) -> str:
+    """What an engine without pods waits for."""
+    gpus = f"{engine.gpus} GPUs on " if engine.gpus is not None else ""
+    memory = placement.memory
+    return (
+        f"needs {gpus}{engine.nodes} nodes at once; {memory.placed} of {engine.nodes} pods found one;"
+        f" next try at {memory.retry_at}"
     )
 
 
@@ -169,7 +189,11 @@ def _waiting_for(view: TierView) -> tuple[Reason, str]:
     phases = {engine.name: view.phase(engine) for engine in view.engines}
     blocked = next((engine for engine in view.engines if phases[engine.name] == "Unschedulable"), None)
     if blocked is not None:
-        return Reason.ENGINES_UNSCHEDULABLE, f"{blocked.name} finds no node: {blocked.unschedulable}"
+        half = "only some of its nodes" if view.placement(blocked).half else "no node"
+        return Reason.ENGINES_UNSCHEDULABLE, f"{blocked.name} finds {half}: {blocked.unschedulable}"
+    waiting = next((engine for engine in view.engines if phases[engine.name] == "Waiting"), None)
+    if waiting is not None:
+        return Reason.ENGINES_UNSCHEDULABLE, f"{waiting.name} {_needs(waiting, view.placement(waiting))}"
     restarting = [name for name, phase in phases.items() if phase == "Restarting"]
     if restarting:
         why = view.gangs[restarting[0]].why
