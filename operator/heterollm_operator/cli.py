@@ -7,7 +7,7 @@ import asyncio
 import sys
 from importlib.metadata import version
 
-from heterollm_operator import config
+from heterollm_operator import config, slime_command
 
 __all__ = ["main"]
 
@@ -15,7 +15,7 @@ __all__ = ["main"]
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of the console script; exits with the command's status."""
     options = _parser().parse_args(arguments)
-    commands = {"operator": _operator, "crd": _crd, "version": _version}
+    commands = {"operator": _operator, "crd": _crd, "import-slime": slime_command.run, "version": _version}
     sys.exit(commands[options.command](options))
 
 
@@ -30,6 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     config.add_options(operator)
     commands.add_parser("crd", help="print the CustomResourceDefinition as YAML")
+    slime_command.add_parser(commands)
     commands.add_parser("version", help="print the version")
     return parser
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -27,14 +27,23 @@ Value = str | bool | tuple[str, ...]
 class Arguments:
     """What the user's arguments come to."""
 
-    args: tuple[str, ...]
-    """The arguments that are in order, in the release's own words and the user's order."""
+    flags: tuple[tuple[str, tuple[str, ...]], ...]
+    """The flags that are in order, in the user's order: main spelling, and the words to pass on."""
     values: Mapping[str, Value] = field(hash=False)
     """By main spelling: text, True or False for a switch, several texts for a flag that takes several."""
     warnings: tuple[str, ...]
     """What was changed, and why."""
     errors: tuple[str, ...]
     """All that is wrong; the arguments can be used only if there is nothing."""
+
+    @property
+    def args(self) -> tuple[str, ...]:
+        """The arguments that are in order, in the release's own words."""
+        return self.without(())
+
+    def without(self, names: Collection[str]) -> tuple[str, ...]:
+        """The arguments less the flags of these main spellings."""
+        return tuple(word for name, words in self.flags if name not in names for word in words)
 
     def text(self, flag: str) -> str | None:
         """The value, if it is given and known here: the kubelet may still have to put it in."""
@@ -82,7 +91,7 @@ def check(args: Sequence[str], release: str, tp: int | None = None) -> Arguments
     chosen, repeated = _last_of_each(good, known)
     chosen = _with_tp(chosen, known, tp)
     return Arguments(
-        args=tuple(word for flag in chosen for word in flag.words),
+        flags=tuple((_main(flag, known), flag.words) for flag in chosen),
         values=MappingProxyType(_values(chosen, known)),
         warnings=(*warnings, *repeated),
         errors=tuple(errors),

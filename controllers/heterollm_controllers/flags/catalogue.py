@@ -28,6 +28,8 @@ Nargs = Literal["+", "*", "?"] | int | None
 _DATA = Path(__file__).parent / "data"
 _SUGGESTED = 3
 """Names offered for one that is unknown: more would be a list to read."""
+_LIKENESS = 0.7
+"""From where on difflib's ratio means a slip of the pen and not another word."""
 
 
 class UnknownRelease(ValueError):
@@ -73,7 +75,7 @@ class Catalogue:
 
     def nearest(self, unknown: str) -> list[str]:
         """The spellings most like an unknown one, best first."""
-        return difflib.get_close_matches(unknown, self.spellings, n=_SUGGESTED)
+        return difflib.get_close_matches(unknown, self.spellings, n=_SUGGESTED, cutoff=_LIKENESS)
 
 
 def order(release: str) -> tuple[int, ...]:

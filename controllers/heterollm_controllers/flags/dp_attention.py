@@ -5,7 +5,7 @@ from __future__ import annotations
 from heterollm_controllers.flags.catalogue import Catalogue
 from heterollm_controllers.flags.reading import Given
 
-__all__ = ["translate_dp_attention"]
+__all__ = ["attention_dp_flags", "translate_dp_attention"]
 
 _SWITCH, _OLD, _NEW = "--enable-dp-attention", "--dp-size", "--attn-dp-size"
 
@@ -29,6 +29,13 @@ def translate_dp_attention(given: list[Given], known: Catalogue) -> tuple[list[G
     kept = [moved if flag is last else flag for flag in rest if flag is last or _main(flag, known) != _OLD]
     size = " ".join(last.values)
     return kept, [f"{_SWITCH} with {last.spelling} is deprecated: {_NEW} {size} is used instead"]
+
+
+def attention_dp_flags(ranks: int, known: Catalogue) -> list[tuple[str, str | None]]:
+    """Attention data parallelism over so many ranks, as a release spells it."""
+    if _NEW in known.flags:
+        return [(_NEW, str(ranks))]
+    return [(_OLD, str(ranks)), (_SWITCH, None)]
 
 
 def _main(flag: Given, known: Catalogue) -> str:
