@@ -1,4 +1,4 @@
-"""Write the catalogue of server flags of the SGLang release that this Python imports: flags.py RELEASE > catalogue.json.
+"""Write the catalogue of server flags of the SGLang release that this Python imports: flags.py RELEASE > FILE.
 
 Only facts that a program needs are taken (spelling, type, choices, default, successor), no help texts. Flags that an
 older catalogue knew and this release refuses are listed with what replaces them; see removed.json.
