@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
+from heterollm_controllers.flags.dp_attention import attention_dp_flags
 from heterollm_controllers.names import engines_name
+from heterollm_controllers.outcome import Config
+from heterollm_controllers.sizing import arguments_of, release_of
 from heterollm_controllers.status_v1alpha1 import Sizing
 from heterollm_controllers.v1alpha1 import Tier
 
@@ -16,16 +18,6 @@ HTTP_PORT = 30000
 DIST_PORT = 5000
 """Where the ranks of an engine meet; with attention data parallelism the next six ports are used too."""
 MODEL_MOUNT = "/models"
-
-# Other spellings of the flags that we derive (SGLang 0.5.23).
-_ALIASES = {
-    "--model": "--model-path",
-    "--tp": "--tp-size",
-    "--tensor-parallel-size": "--tp-size",
-    "--ep": "--ep-size",
-    "--expert-parallel-size": "--ep-size",
-    "--nccl-init-addr": "--dist-init-addr",
-}
 
 
 def model_folder(tier: Tier) -> str:
@@ -38,8 +30,9 @@ def model_folder(tier: Tier) -> str:
     return tier.model.id
 
 
-def launch_args(cluster: str, namespace: str, domain: str, tier: Tier, sizing: Sizing, api_key: bool) -> list[str]:
+def launch_args(cluster: str, namespace: str, config: Config, tier: Tier, sizing: Sizing, api_key: bool) -> list[str]:
     """Flags of one engine. $(ENGINE), $(NODE_RANK) and $(API_KEY) are expanded by the kubelet from the environment."""
+    users = arguments_of(tier, config.sglang_version)
     labels = json.dumps({"heterollm_cluster": cluster, "heterollm_tier": tier.name}, separators=(",", ":"))
     derived: list[tuple[str, str | None]] = [
         ("--model-path", model_folder(tier)),
@@ -52,16 +45,16 @@ def launch_args(cluster: str, namespace: str, domain: str, tier: Tier, sizing: S
     ]
     if tier.model.source is not None and tier.model.source.hub is not None and tier.model.source.hub.revision:
         derived.append(("--revision", tier.model.source.hub.revision))
-    if sizing.mem_fraction_static is not None:
-        derived.append(("--mem-fraction-static", sizing.mem_fraction_static))
+    if tier.engine.mem_fraction_static is not None:
+        derived.append(("--mem-fraction-static", tier.engine.mem_fraction_static))
     if tier.engine.context_length is not None:
         derived.append(("--context-length", str(tier.engine.context_length)))
-    if sizing.attention_data_parallel > 1:
-        derived.append(("--attn-dp-size", str(sizing.attention_data_parallel)))
+    if sizing.attention_data_parallel > 1 and users.attention_data_parallel is None:
+        derived += attention_dp_flags(sizing.attention_data_parallel, release_of(tier, config.sglang_version))
     if sizing.expert_parallel > 1:
         derived.append(("--ep-size", str(sizing.expert_parallel)))
     if sizing.nodes > 1:
-        leader = f"$(ENGINE)-0.{engines_name(cluster, tier.name)}.{namespace}.svc.{domain}:{DIST_PORT}"
+        leader = f"$(ENGINE)-0.{engines_name(cluster, tier.name)}.{namespace}.svc.{config.cluster_domain}:{DIST_PORT}"
         derived += [
             ("--nnodes", str(sizing.nodes)),
             ("--node-rank", "$(NODE_RANK)"),
@@ -69,12 +62,5 @@ def launch_args(cluster: str, namespace: str, domain: str, tier: Tier, sizing: S
         ]
     if api_key:
         derived.append(("--api-key", "$(API_KEY)"))
-    taken = _flags(tier.engine.args)
-    kept = [part for flag, value in derived if flag not in taken for part in (flag, value) if part is not None]
-    return [*kept, *tier.engine.args]
-
-
-def _flags(args: Sequence[str]) -> set[str]:
-    """Names of the flags in the user's arguments, by their main spelling."""
-    names = (arg.partition("=")[0] for arg in args if arg.startswith("--"))
-    return {_ALIASES.get(name, name) for name in names}
+    kept = [part for flag, value in derived if flag not in users.values for part in (flag, value) if part is not None]
+    return [*kept, *users.args]

@@ -32,7 +32,7 @@ from heterollm_controllers.render import (
 from heterollm_controllers.revisions import Chosen, choose, keep
 from heterollm_controllers.rollout import next_step
 from heterollm_controllers.routing import Endpoint, RoutingPolicy, TierRoute, envoy_files
-from heterollm_controllers.sizing import Impossible
+from heterollm_controllers.sizing import ConfigMaps, Impossible
 from heterollm_controllers.status import TierView, Wait, journal, tier_status, verdicts
 from heterollm_controllers.status_v1alpha1 import (
     Decision,
@@ -126,7 +126,13 @@ class _Look:
         for tier in self.spec.tiers:
             try:
                 item = choose(
-                    self.cluster, self.spec, tier, self._revisions(tier.name), self._recorded(tier), self.config
+                    self.cluster,
+                    self.spec,
+                    tier,
+                    self._revisions(tier.name),
+                    self._recorded(tier),
+                    self.config,
+                    self._config_maps(),
                 )
                 self._refuse_by_dry_run(item)
                 chosen.append(item)
@@ -143,6 +149,11 @@ class _Look:
             for child in self.owned
             if child["kind"] == "ControllerRevision" and child["data"]["tier"]["name"] == tier
         ]
+
+    def _config_maps(self) -> ConfigMaps:
+        """Those that carry the cluster's label, whoever made them."""
+        maps = (child for child in self.observed.children if child["kind"] == "ConfigMap")
+        return {item["metadata"]["name"]: item.get("data") or {} for item in maps}
 
     def _known_revision(self, tier: str) -> str | None:
         return next((item["revision"] for item in self.status.get("tiers") or [] if item["name"] == tier), None)
@@ -198,7 +209,8 @@ class _Look:
             engine.name: look_at_gang(engine, self.known.get(engine.name), self.now, engine.name in off)
             for engine in seen
         }
-        engines = tuple(replace(engine, broken=bool(gangs[engine.name].why)) for engine in seen)
+        broken = off | {name for name, gang in gangs.items() if gang.why}
+        engines = tuple(replace(engine, broken=engine.name in broken) for engine in seen)
         desired = chosen.tier.replicas.min
         step = next_step(desired, chosen.name, engines)
         added = tuple(names.engine_name(self.cluster.name, tier, ordinal) for ordinal in step.add)

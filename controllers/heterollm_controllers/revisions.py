@@ -16,7 +16,7 @@ from heterollm_controllers.diff import digest
 from heterollm_controllers.outcome import Config, Manifest
 from heterollm_controllers.reasons import Reason
 from heterollm_controllers.render import Cluster, engine_body, revision_object
-from heterollm_controllers.sizing import Impossible, size
+from heterollm_controllers.sizing import ConfigMaps, Impossible, size
 from heterollm_controllers.status_v1alpha1 import Sizing
 from heterollm_controllers.v1alpha1 import Engine, HeteroLLMClusterSpec, Tier
 
@@ -55,17 +55,19 @@ def choose(
     revisions: Sequence[Mapping[str, Any]],
     recorded: str | None,
     config: Config,
+    config_maps: ConfigMaps,
 ) -> Chosen:
     """The tier's revision.
 
     Args:
         revisions: the tier's ControllerRevisions.
+        config_maps: data of the ConfigMaps that a model's config may be read from, by name.
         recorded: name of the revision recorded for exactly this generation of an accepted spec, else None.
 
     Raises:
         Impossible: the tier cannot be sized.
     """
-    sizing = size(tier)
+    sizing = size(tier, config_maps, config.sglang_version)
     _check_pod_template(tier)
     wanted_hash = spec_hash(spec, tier)
     body = engine_body(cluster, spec, tier, sizing, config)

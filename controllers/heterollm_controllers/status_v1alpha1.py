@@ -147,18 +147,18 @@ class Sizing(WireType):
         Field(max_length=6, description="Share of the free GPU memory for weights and KV cache."),
     ] = None
     chunked_prefill_tokens: Annotated[
-        int | None, Field(description="Tokens of one prefill step of one attention DP rank; -1: not chunked.")
+        int | None, Field(ge=-1, description="Tokens of one prefill step of one attention DP rank; -1: not chunked.")
     ] = None
-    decode_batch: Annotated[int | None, Field(description="Largest captured decode batch.")] = None
-    max_running_requests: Annotated[int | None, Field(description="Most requests that run at once.")] = None
+    decode_batch: Annotated[int | None, Field(ge=0, description="Largest captured decode batch.")] = None
+    max_running_requests: Annotated[int | None, Field(ge=0, description="Most requests that run at once.")] = None
     kv_cache_dtype: Annotated[str | None, Field(max_length=32, description="Type of the KV cache.")] = None
-    context_length: Annotated[int | None, Field(description="Longest request in tokens.")] = None
-    kv_cache_tokens: Annotated[int | None, Field(description="Tokens that one engine's KV cache holds.")] = None
+    context_length: Annotated[int | None, Field(ge=0, description="Longest request in tokens.")] = None
+    kv_cache_tokens: Annotated[int | None, Field(ge=0, description="Tokens that one engine's KV cache holds.")] = None
     concurrent_requests: Annotated[
-        int | None, Field(description="Requests of the whole context length that one engine holds at once.")
+        int | None, Field(ge=0, description="Requests of the whole context length that one engine holds at once.")
     ] = None
     host_memory_gib: Annotated[
-        int | None, Field(alias="hostMemoryGiB", description="Memory in GiB that one pod should get, /dev/shm aside.")
+        int | None, Field(alias="hostMemoryGiB", ge=0, description="Memory in GiB that one pod should get, /dev/shm aside.")
     ] = None
     shared_memory: Annotated[str | None, Field(max_length=32, description="/dev/shm of one pod.")] = None
     memory: Annotated[GpuMemory | None, Field(description="Memory of the fullest GPU.")] = None

@@ -145,7 +145,7 @@ class Model(WireType):
 
     model_config = ConfigDict(
         json_schema_extra=_rules(
-            ("!(has(self.config) && has(self.configMap))", "give the model's config inline or by configMap, not both")
+            ("!(has(self.config) && has(self.configMap))", "set only one of config and configMap")
         )
     )
 

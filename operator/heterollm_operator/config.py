@@ -71,6 +71,7 @@ def add_options(parser: argparse.ArgumentParser, environ: Mapping[str, str] = os
     option("log-level", "INFO", "least severe log records to write (default: %(default)s)", _level, metavar="LEVEL")
     option("engine-image", _CORE.engine_image, "default image of engines (default: %(default)s)", metavar="IMAGE")
     option("router-image", _CORE.router_image, "image of routers (default: %(default)s)", metavar="IMAGE")
+    option("sglang-version", _CORE.sglang_version, "SGLang release in the engine image (default: %(default)s)")
     option("cluster-domain", _CORE.cluster_domain, "DNS domain of the Kubernetes cluster (default: %(default)s)")
     parser.add_argument(
         "--kubeconfig", default=environ.get("KUBECONFIG"), metavar="FILE", help="only outside a cluster [KUBECONFIG]"
@@ -92,7 +93,7 @@ def from_options(options: argparse.Namespace) -> Settings:
         resync=options.resync,
         log_level=options.log_level,
         kubeconfig=options.kubeconfig,
-        core=Config(options.engine_image, options.router_image, options.cluster_domain),
+        core=Config(options.engine_image, options.router_image, options.cluster_domain, options.sglang_version),
     )
 
 

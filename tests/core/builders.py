@@ -14,8 +14,14 @@ NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 
 
 def api_tier(name: str = "small", **more: Any) -> dict[str, Any]:
-    """A tier as a user writes it; `more` adds or replaces fields by their wire names."""
-    return {"name": name, "model": {"id": f"org/{name}"}, "accelerator": {"type": "H100"}, **more}
+    """A tier as a user writes it; `more` adds or replaces fields by their wire names.
+
+    Its model is none of the catalogue's, so that its engine is as stated: one GPU if nothing else is.
+    """
+    engine: dict[str, Any] = {**more.pop("engine", {})}
+    if not {"gpus", "nodes"} & engine.keys():
+        engine["gpus"] = 1
+    return {"name": name, "model": {"id": f"org/{name}"}, "accelerator": {"type": "H100"}, "engine": engine, **more}
 
 
 def tier(name: str = "small", **more: Any) -> Tier:

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from heterollm_controllers.launch import launch_args, model_folder
+from heterollm_controllers.outcome import Config
 from heterollm_controllers.sizing import size
 from tests.core.builders import tier
 
 
 def flags(api_key: bool = False, **fields: Any) -> list[str]:
     subject = tier(**fields)
-    return launch_args("demo", "team", "cluster.local", subject, size(subject), api_key)
+    return launch_args("demo", "team", Config(), subject, size(subject), api_key)
 
 
 def value(args: list[str], flag: str) -> str:
@@ -84,13 +85,10 @@ def test_model_folder_follows_the_source(source: dict[str, Any] | None, folder: 
     [
         (["--mem-fraction-static", "0.9"], "--mem-fraction-static"),
         (["--mem-fraction-static=0.9"], "--mem-fraction-static"),
-        (["--tp", "2"], "--tp-size"),
-        (["--tp=2"], "--tp-size"),
-        (["--tensor-parallel-size", "2"], "--tp-size"),
-        (["--ep", "2"], "--ep-size"),
+        (["--tp-size", "16"], "--tp-size"),
+        (["--ep-size", "4"], "--ep-size"),
         (["--expert-parallel-size=2"], "--ep-size"),
         (["--model", "other"], "--model-path"),
-        (["--nccl-init-addr", "here:1"], "--dist-init-addr"),
         (["--served-model-name", "alias"], "--served-model-name"),
     ],
 )
@@ -118,5 +116,5 @@ def test_values_that_look_like_flags_of_ours_replace_nothing() -> None:
 
 
 def test_the_users_arguments_keep_their_order() -> None:
-    args = ["--b", "2", "--a", "--c=3", "--b", "4"]
+    args = ["--watchdog-timeout", "2", "--enable-mixed-chunk", "--log-level=info", "--random-seed", "4"]
     assert flags(engine={"args": args})[-6:] == args

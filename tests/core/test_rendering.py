@@ -397,7 +397,7 @@ def test_user_strings_arrive_as_they_were_written(text: str, other: str, key: st
             engine={
                 "image": text or "i",
                 "command": [other],
-                "args": [text, other],
+                "args": [f"--chat-template={text}", f"--tokenizer-path={other}"],
                 "env": [{"name": "A", "value": text}],
             },
             podTemplate={"metadata": {"annotations": {key: text}}},
@@ -410,7 +410,7 @@ def test_user_strings_arrive_as_they_were_written(text: str, other: str, key: st
     [container] = pod["containers"]
     assert container["image"] == (text or "i")
     assert container["command"] == [other]
-    assert container["args"][-2:] == [text, other]
+    assert container["args"][-2:] == [f"--chat-template={text}", f"--tokenizer-path={other}"]
     assert environment(container)["A"] == text
     assert environment(container)["API_KEY"]["secretKeyRef"]["key"] == (text[:253] or "k")
     assert container["args"][1].removeprefix("/models").removeprefix("/") == other.replace("/", "")

@@ -1,109 +1,185 @@
-"""From a tier spec to the shape of one engine: what the user states, checked, with the reason of each value.
+"""Sizing: from a tier spec to an SGLang engine that fits, and why.
 
-The parallelism rules are SGLang's: tensor parallelism spans all GPUs of an engine, attention data parallelism and
-expert parallelism must divide it, and every node of an engine holds the same number of GPUs.
+`size` is the entrance. It reads the model's shapes (catalogue or config.json), the accelerator's (catalogue or spec)
+and the user's wishes (fields and SGLang flags), searches the valid ways to run the engine, and reports the best one
+with the reason of every value. It estimates; it never overrides what the user fixed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from types import MappingProxyType
+
+from heterollm_controllers.flags.arguments import Arguments, check
+from heterollm_controllers.flags.catalogue import DEFAULT_RELEASE, Catalogue, UnknownRelease, catalogue
 from heterollm_controllers.reasons import Reason
-from heterollm_controllers.sizing.plan import Impossible
+from heterollm_controllers.sizing.accelerators import Gpu, accelerator, accelerator_names
+from heterollm_controllers.sizing.architecture import Architecture, Quantization
+from heterollm_controllers.sizing.explain import reasons
+from heterollm_controllers.sizing.hf_config import UnreadableConfig
+from heterollm_controllers.sizing.model_of import architecture_of
+from heterollm_controllers.sizing.models import nearest_models
+from heterollm_controllers.sizing.plan import Impossible, Plan
+from heterollm_controllers.sizing.report import report
+from heterollm_controllers.sizing.search import nearest, search
+from heterollm_controllers.sizing.stated import check_nodes, stated
+from heterollm_controllers.sizing.wishes import Wishes, wishes_of
 from heterollm_controllers.status_v1alpha1 import Sizing
-from heterollm_controllers.v1alpha1 import Accelerator, Tier
+from heterollm_controllers.v1alpha1 import Accelerator, MeasuredPerformance, Tier
 
-__all__ = ["ACCELERATORS_GIB", "Impossible", "size"]
+__all__ = ["ConfigMaps", "Impossible", "arguments_of", "gpu_of", "release_of", "size"]
 
-ACCELERATORS_GIB: dict[str, int] = {
-    "A10": 24,
-    "L4": 24,
-    "L40S": 48,
-    "A100-40GB": 40,
-    "A100-80GB": 80,
-    "H100": 80,
-    "H200": 141,
-    "B200": 180,
-    "MI300X": 192,
-}
-"""Nominal memory of one accelerator as its vendor names it (GB in marketing, used here only to know the name)."""
-
-MOST_NODES = 64
-"""Nodes of one engine: as many as engine.nodes allows and as status remembers pods of."""
+ConfigMaps = Mapping[str, Mapping[str, str]]
+"""Data of ConfigMaps by their names."""
+NO_CONFIG_MAPS: ConfigMaps = MappingProxyType({})
 
 
-def size(tier: Tier) -> Sizing:
+def size(tier: Tier, config_maps: ConfigMaps = NO_CONFIG_MAPS, release: str = DEFAULT_RELEASE) -> Sizing:
     """The engine of a tier.
 
+    Args:
+        config_maps: data of the ConfigMaps that a model's config may be read from, by name.
+        release: SGLang release of the installation's images; the tier may name another.
+
     Raises:
-        Impossible: unknown accelerator, GPUs that do not divide, more GPUs than the nodes have, invalid parallelism.
+        Impossible: flags that SGLang does not know, an unknown model or accelerator, a split that SGLang cannot run,
+            an engine that does not fit.
     """
-    _check_accelerator(tier.name, tier.accelerator)
-    engine = tier.engine
-    reasons: dict[str, str] = {}
-
-    def chosen(name: str, user: int | None, derived: int, why: str) -> int:
-        reasons[name] = "user" if user is not None else why
-        return derived if user is None else user
-
-    gpus = chosen("gpusPerEngine", engine.gpus, engine.nodes or 1, "one GPU per node, as engine.gpus is not set")
-    nodes = chosen("nodes", engine.nodes, *_fewest_nodes(gpus, tier.accelerator.per_node))
-    _check_nodes(tier, gpus, nodes)
-    attention_dp = chosen("attentionDataParallel", engine.attention_data_parallel, 1, "attention is not replicated")
-    experts = chosen("expertParallel", engine.expert_parallel, 1, "experts are sharded by tensor parallelism")
-    for field, ways in (("attentionDataParallel", attention_dp), ("expertParallel", experts)):
-        if gpus % ways:
-            raise Impossible(
-                Reason.INVALID_PARALLELISM,
-                f"tier {tier.name}: {field} {ways} does not divide the tensor-parallel size {gpus}"
-                f" ({gpus} / {ways} = {gpus / ways:.2f}); choose a divisor of {gpus}",
-            )
-    reasons["tensorParallel"] = f"all {gpus} GPUs of the engine"
-    reasons["gpusPerNode"] = f"{gpus} GPUs over {nodes} node(s)"
-    fraction = engine.mem_fraction_static
-    reasons["memFractionStatic"] = "user" if fraction else "left to SGLang's automatic value"
-    return Sizing(
-        gpus_per_engine=gpus,
-        nodes=nodes,
-        gpus_per_node=gpus // nodes,
-        tensor_parallel=gpus,
-        attention_data_parallel=attention_dp,
-        expert_parallel=experts,
-        mem_fraction_static=fraction,
-        reasons=reasons,
-    )
+    try:
+        return _size(tier, config_maps, release)
+    except Impossible as refusal:
+        raise Impossible(refusal.reason, f"tier {tier.name}: {refusal.message}") from None
 
 
-def _check_accelerator(tier: str, accelerator: Accelerator) -> None:
-    if accelerator.type not in ACCELERATORS_GIB and accelerator.memory_gib is None:
+def _size(tier: Tier, config_maps: ConfigMaps, release: str) -> Sizing:
+    arguments = arguments_of(tier, release)
+    wishes, replaced = wishes_of(tier.engine, tier.accelerator.per_node, arguments)
+    warnings = (*arguments.warnings, *replaced)
+    gpu = gpu_of(tier.accelerator)
+    unsized = _not_sized(arguments)
+    model = model_of(tier, wishes, config_maps)
+    if model is None or unsized:
+        why = unsized or f"{tier.model.id} is not in the catalogue and has no config"
+        return stated(wishes, why, warnings)
+    if wishes.gpus or wishes.nodes:
+        check_nodes(wishes)
+    if wishes.quantization and model.quantization is None:
+        model = replace(model, quantization=Quantization(wishes.quantization, bits=8))
+    return _sized(model, gpu, wishes, tier.engine.measured, str(tier.engine.shared_memory), warnings)
+
+
+@lru_cache(maxsize=4096)
+def _sized(
+    model: Architecture,
+    gpu: Gpu,
+    wishes: Wishes,
+    measured: MeasuredPerformance | None,
+    shared_memory: str,
+    warnings: tuple[str, ...],
+) -> Sizing:
+    """Cached: an unchanged tier costs nothing."""
+    plans = search(model, gpu, wishes)
+    why = reasons(model, gpu, wishes, plans, lambda gpus: nearest(model, gpu, wishes, gpus))
+    own = [*warnings, *_warnings(model, gpu, plans[0])]
+    return report(model, gpu, plans, wishes.workload, measured, shared_memory, why, own)
+
+
+def release_of(tier: Tier, release: str) -> Catalogue:
+    """The flags of the tier's SGLang release; `release` is the installation's.
+
+    Raises:
+        Impossible: there is no catalogue of it.
+    """
+    try:
+        return catalogue(tier.engine.sglang_version or release)
+    except UnknownRelease as error:
+        raise Impossible(Reason.INVALID_FLAGS, f"engine.sglangVersion: {error}") from None
+
+
+def arguments_of(tier: Tier, release: str) -> Arguments:
+    """The tier's SGLang flags, checked against its release and written as that release spells them.
+
+    Raises:
+        Impossible: a flag that the release does not know, or a value that it does not take.
+    """
+    checked = check(tier.engine.args, release_of(tier, release).release, tp=tier.engine.gpus)
+    if checked.errors:
+        raise Impossible(Reason.INVALID_FLAGS, f"engine.args: {'; '.join(checked.errors)}")
+    return checked
+
+
+def _not_sized(arguments: Arguments) -> str:
+    """Why there is no GPU memory to reckon with; empty when there is."""
+    if any(arg.startswith("--sim-") for arg in arguments.args):
+        return "a simulated engine loads no model"
+    if arguments.values.get("--device") == "cpu":
+        return "the engine runs on the CPU"
+    return ""
+
+
+def model_of(tier: Tier, wishes: Wishes, config_maps: ConfigMaps) -> Architecture | None:
+    """The shapes of the tier's model; None when it is not known and the user says how many GPUs to use.
+
+    Raises:
+        Impossible: a config that cannot be read, or an unknown model without a number of GPUs.
+    """
+    try:
+        known = architecture_of(tier.model, config_maps)
+    except UnreadableConfig as error:
+        raise Impossible(Reason.UNREADABLE_MODEL, str(error)) from None
+    if known is None and wishes.gpus is None and wishes.nodes is None and wishes.tensor is None:
+        near = ", ".join(nearest_models(tier.model.id))
+        raise Impossible(
+            Reason.UNKNOWN_MODEL,
+            f"model {tier.model.id} is not in the catalogue{f' (near: {near})' if near else ''};"
+            f" give its config.json in model.config or model.configMap, or fix engine.gpus",
+        )
+    return known
+
+
+def gpu_of(wanted: Accelerator) -> Gpu:
+    """The GPU: from the catalogue, with what the spec says in its place.
+
+    Raises:
+        Impossible: the name is not in the catalogue and the spec gives no memory.
+    """
+    known = accelerator(wanted.type)
+    if known is None:
+        known = _unlisted(wanted)
+    if wanted.memory_gib is not None:
+        known = replace(known, memory_mib=wanted.memory_gib * 1024)
+    if wanted.dollars_per_hour is not None:
+        known = replace(known, dollars_per_hour=float(wanted.dollars_per_hour))
+    return known
+
+
+def _unlisted(wanted: Accelerator) -> Gpu:
+    """A GPU of which only the memory is known; its speed is taken to be an A100's, which the plan says."""
+    like = accelerator("A100-80GB")
+    if wanted.memory_gib is None or like is None:
         raise Impossible(
             Reason.UNKNOWN_ACCELERATOR,
-            f"tier {tier}: accelerator {accelerator.type} is not in the catalogue"
-            f" ({', '.join(sorted(ACCELERATORS_GIB))}); name one of these or set accelerator.memoryGiB",
+            f"accelerator {wanted.type} is not in the catalogue"
+            f" ({', '.join(accelerator_names())}); name one of these or set accelerator.memoryGiB",
         )
+    return replace(like, name=wanted.type, per_node=wanted.per_node)
 
 
-def _fewest_nodes(gpus: int, per_node: int) -> tuple[int, str]:
-    nodes = -(-gpus // per_node)
-    return nodes, f"{gpus} GPUs on nodes of {per_node}"
-
-
-def _check_nodes(tier: Tier, gpus: int, nodes: int) -> None:
-    per_node = tier.accelerator.per_node
-    if nodes > MOST_NODES:
-        raise Impossible(
-            Reason.ENGINE_LARGER_THAN_NODES,
-            f"tier {tier.name}: {gpus} GPUs on nodes of {per_node} need {nodes} nodes, but an engine spans at most"
-            f" {MOST_NODES}; lower engine.gpus to {MOST_NODES * per_node} or less, or raise accelerator.perNode",
+def _warnings(model: Architecture, gpu: Gpu, plan: Plan) -> list[str]:
+    said: list[str] = []
+    if accelerator(gpu.name) is None:
+        said.append(f"{gpu.name} is not in the catalogue: speed and price are an A100-80GB's")
+    if model.quantization and model.quantization.method == "fp8" and not gpu.fp8_tflops:
+        said.append(f"{gpu.name} has no FP8 units: FP8 weights save memory but compute in BF16")
+    if plan.memory.fraction > plan.automatic_fraction + 0.0005:
+        said.append(
+            f"memory fraction {plan.memory.fraction:g} keeps less for activations and graphs than SGLang would"
+            f" ({plan.automatic_fraction:g}); the engine may run out of memory under load"
         )
-    if gpus % nodes:
-        raise Impossible(
-            Reason.GPUS_DO_NOT_DIVIDE,
-            f"tier {tier.name}: {gpus} GPUs do not divide over {nodes} nodes of {per_node}"
-            f" ({gpus} / {nodes} = {gpus / nodes:.2f}); every node of an engine must hold the same number:"
-            f" make engine.gpus a multiple of {nodes}, or choose engine.nodes to divide it",
+    if plan.nodes > 1 and plan.split.gpus // plan.nodes < gpu.per_node and plan.split.gpus <= gpu.per_node:
+        said.append(
+            f"{plan.split.gpus} GPUs would fit one node of {gpu.per_node}: tensor parallelism across nodes is slow"
         )
-    if gpus // nodes > per_node:
-        raise Impossible(
-            Reason.ENGINE_LARGER_THAN_NODES,
-            f"tier {tier.name}: {gpus} GPUs over {nodes} node(s) need {gpus // nodes} per node, but a node has"
-            f" {per_node}; raise engine.nodes to at least {-(-gpus // per_node)} or lower engine.gpus",
-        )
+    return said

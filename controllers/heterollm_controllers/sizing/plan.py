@@ -9,12 +9,13 @@ from heterollm_controllers.reasons import Reason
 __all__ = ["USUAL", "Estimate", "Impossible", "Memory", "Plan", "Split", "Weights", "Workload"]
 
 
-@dataclass(frozen=True)
 class Impossible(Exception):
     """A valid spec that cannot work; the message holds the arithmetic and what to change."""
 
-    reason: Reason
-    message: str
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
 
 
 @dataclass(frozen=True)

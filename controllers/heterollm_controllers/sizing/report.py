@@ -10,7 +10,7 @@ from heterollm_controllers.sizing.estimate import ASSUMPTIONS
 from heterollm_controllers.sizing.memory import GIB, MIB
 from heterollm_controllers.sizing.plan import Plan, Workload
 from heterollm_controllers.status_v1alpha1 import Alternative, GpuMemory, Performance, Sizing
-from heterollm_controllers.v1alpha1 import MeasuredPerformance, Tier
+from heterollm_controllers.v1alpha1 import MeasuredPerformance
 
 __all__ = ["memory_bar", "report"]
 
@@ -21,12 +21,13 @@ _HOST_GIB_PER_POD = 4
 
 
 def report(
-    tier: Tier,
     model: Architecture,
     gpu: Gpu,
     plans: Sequence[Plan],
-    reasons: Mapping[str, str],
     workload: Workload,
+    measured: MeasuredPerformance | None,
+    shared_memory: str,
+    reasons: Mapping[str, str],
     warnings: Sequence[str],
 ) -> Sizing:
     """The first plan as `status.tiers[].sizing`, the next three as its alternatives."""
@@ -34,7 +35,7 @@ def report(
     split = plan.split
     per_node = split.gpus // plan.nodes
     return Sizing(
-        summary=_summary(tier, gpu, plan),
+        summary=_summary(gpu, plan),
         gpus_per_engine=split.gpus,
         nodes=plan.nodes,
         gpus_per_node=per_node,
@@ -52,16 +53,16 @@ def report(
         kv_cache_tokens=plan.kv_tokens,
         concurrent_requests=min(plan.max_running, plan.kv_tokens // plan.context),
         host_memory_gib=_HOST_GIB_PER_POD + _HOST_GIB_PER_RANK * per_node,
-        shared_memory=str(tier.engine.shared_memory),
+        shared_memory=shared_memory,
         memory=_memory(gpu, plan),
-        performance=_performance(gpu, plan, workload, tier.engine.measured),
+        performance=_performance(gpu, plan, workload, measured),
         alternatives=tuple(_alternative(other) for other in plans[1:4]),
         warnings=tuple(warning[:512] for warning in warnings[:16]),
         reasons=dict(reasons),
     )
 
 
-def _summary(tier: Tier, gpu: Gpu, plan: Plan) -> str:
+def _summary(gpu: Gpu, plan: Plan) -> str:
     speed = plan.estimate
     return (
         f"{plan.split.gpus} x {gpu.name} over {plan.nodes} node(s), {plan.split}: {plan.kv_tokens:,} KV tokens,"

@@ -8,7 +8,6 @@ from heterollm_controllers.reasons import Reason
 from heterollm_controllers.sizing.plan import Impossible
 from heterollm_controllers.sizing.wishes import Wishes
 from heterollm_controllers.status_v1alpha1 import Sizing
-from heterollm_controllers.v1alpha1 import Tier
 
 __all__ = ["check_nodes", "stated"]
 
@@ -16,22 +15,20 @@ MOST_NODES = 64
 """Nodes of one engine: as many as engine.nodes allows and as status remembers pods of."""
 
 
-def stated(tier: Tier, wishes: Wishes, why: str, warnings: Sequence[str]) -> Sizing:
+def stated(wishes: Wishes, why: str, warnings: Sequence[str]) -> Sizing:
     """The engine as stated; `why` says why nothing more is known of it.
 
     Raises:
         Impossible: GPUs that do not divide over nodes or by a parallel size, or more than the nodes have.
     """
+    gpus, nodes = check_nodes(wishes)
     stages = wishes.pipeline or 1
-    gpus = wishes.gpus or (wishes.tensor or 1) * stages if wishes.tensor else wishes.gpus or wishes.nodes or 1
-    nodes = wishes.nodes or -(-gpus // wishes.per_node)
-    check_nodes(tier, gpus, nodes)
     tensor = gpus // stages
     for field, ways in (("attentionDataParallel", wishes.attention_dp), ("expertParallel", wishes.expert)):
         if ways and tensor % ways:
             raise Impossible(
                 Reason.INVALID_PARALLELISM,
-                f"tier {tier.name}: {field} {ways} does not divide the tensor-parallel size {tensor}"
+                f"{field} {ways} does not divide the tensor-parallel size {tensor}"
                 f" ({tensor} / {ways} = {tensor / ways:.2f}); choose a divisor of {tensor}",
             )
     fixed = {
@@ -58,29 +55,32 @@ def stated(tier: Tier, wishes: Wishes, why: str, warnings: Sequence[str]) -> Siz
     )
 
 
-def check_nodes(tier: Tier, gpus: int, nodes: int) -> None:
-    """That the GPUs of an engine divide over its nodes and that the nodes have them.
+def check_nodes(wishes: Wishes) -> tuple[int, int]:
+    """GPUs and nodes of an engine as wished, where one may follow from the other: they divide, and the nodes have them.
 
     Raises:
         Impossible: they do not.
     """
-    per_node = tier.accelerator.per_node
+    per_node = wishes.per_node
+    gpus = wishes.gpus or (wishes.tensor or 0) * (wishes.pipeline or 1) or wishes.nodes or 1
+    nodes = wishes.nodes or -(-gpus // per_node)
     if nodes > MOST_NODES:
         raise Impossible(
             Reason.ENGINE_LARGER_THAN_NODES,
-            f"tier {tier.name}: {gpus} GPUs on nodes of {per_node} need {nodes} nodes, but an engine spans at most"
+            f"{gpus} GPUs on nodes of {per_node} need {nodes} nodes, but an engine spans at most"
             f" {MOST_NODES}; lower engine.gpus to {MOST_NODES * per_node} or less, or raise accelerator.perNode",
         )
     if gpus % nodes:
         raise Impossible(
             Reason.GPUS_DO_NOT_DIVIDE,
-            f"tier {tier.name}: {gpus} GPUs do not divide over {nodes} nodes of {per_node}"
+            f"{gpus} GPUs do not divide over {nodes} nodes of {per_node}"
             f" ({gpus} / {nodes} = {gpus / nodes:.2f}); every node of an engine must hold the same number:"
             f" make engine.gpus a multiple of {nodes}, or choose engine.nodes to divide it",
         )
     if gpus // nodes > per_node:
         raise Impossible(
             Reason.ENGINE_LARGER_THAN_NODES,
-            f"tier {tier.name}: {gpus} GPUs over {nodes} node(s) need {gpus // nodes} per node, but a node has"
+            f"{gpus} GPUs over {nodes} node(s) need {gpus // nodes} per node, but a node has"
             f" {per_node}; raise engine.nodes to at least {-(-gpus // per_node)} or lower engine.gpus",
         )
+    return gpus, nodes

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from heterollm_controllers.flags.arguments import Arguments
 from heterollm_controllers.reasons import Reason
 from heterollm_controllers.sizing.plan import USUAL, Impossible, Workload
-from heterollm_controllers.v1alpha1 import Tier
+from heterollm_controllers.v1alpha1 import Engine
 
-__all__ = ["Flags", "Objective", "Wishes", "wishes_of"]
+__all__ = ["Objective", "Wishes", "wishes_of"]
 
 Objective = Literal["throughput", "latency", "cost"]
-Flags = Mapping[str, str | bool | tuple[str, ...]]
-"""The user's checked SGLang flags, by their main spelling."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +55,8 @@ class Wishes:
     free_gib: float | None = None
 
 
-_FIELDS = {
+_WHOLE = {
     "--tp-size": "tensor",
-    "--attn-dp-size": "attention_dp",
     "--ep-size": "expert",
     "--pp-size": "pipeline",
     "--moe-dense-tp-size": "moe_dense",
@@ -70,7 +67,15 @@ _FIELDS = {
     "--page-size": "page_size",
     "--context-length": "context",
 }
-"""Flags that fix a whole number."""
+"""Flags that fix a whole number, and the wish that they are."""
+
+_SPELLED = {
+    "attention_dp": "attentionDataParallel",
+    "expert": "expertParallel",
+    "context": "contextLength",
+    "memory_fraction": "memFractionStatic",
+}
+"""Wishes that are fields of the spec too."""
 
 _GRAPHS_OFF = {
     "decode_graph": ("--disable-cuda-graph", "--disable-decode-cuda-graph", "--cuda-graph-backend-decode"),
@@ -78,14 +83,13 @@ _GRAPHS_OFF = {
 }
 
 
-def wishes_of(tier: Tier, flags: Flags) -> Wishes:
-    """What a tier's fields and its checked flags fix. A flag is a field in another spelling: both must agree.
+def wishes_of(engine: Engine, per_node: int, flags: Arguments) -> tuple[Wishes, tuple[str, ...]]:
+    """What an engine's fields and its checked flags fix, and a warning for every field that a flag replaces.
 
     Raises:
-        Impossible: a field and a flag disagree.
+        Impossible: parallel sizes that do not make up the engine's GPUs, or copies of the model inside one server.
     """
-    engine = tier.engine
-    given: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "gpus": engine.gpus,
         "nodes": engine.nodes,
         "attention_dp": engine.attention_data_parallel,
@@ -93,52 +97,58 @@ def wishes_of(tier: Tier, flags: Flags) -> Wishes:
         "context": engine.context_length,
         "memory_fraction": float(engine.mem_fraction_static) if engine.mem_fraction_static else None,
     }
-    for flag, name in _FIELDS.items():
-        value = _whole(flags.get(flag))
-        _agree(tier, name, given.get(name), flag, value)
-        given[name] = given.get(name) if value is None else value
-    fraction = _decimal(flags.get("--mem-fraction-static"))
-    _agree(tier, "memory_fraction", given["memory_fraction"], "--mem-fraction-static", fraction)
-    given["memory_fraction"] = fraction or given["memory_fraction"]
-    for name, off in _GRAPHS_OFF.items():
-        given[name] = not any(flags.get(flag) in (True, "disabled") for flag in off)
-    return Wishes(
+    given: dict[str, tuple[str, float | None]] = {wish: (flag, flags.integer(flag)) for flag, wish in _WHOLE.items()}
+    given["attention_dp"] = ("--attn-dp-size", flags.attention_data_parallel)
+    given["memory_fraction"] = ("--mem-fraction-static", flags.number("--mem-fraction-static"))
+    replaced = [
+        f"{flag} {value:g} of engine.args replaces engine.{_SPELLED[wish]} {fields[wish]:g}"
+        for wish, (flag, value) in given.items()
+        if fields.get(wish) is not None and value is not None and fields[wish] != value
+    ]
+    shape = engine.workload
+    wishes = Wishes(
         objective=engine.objective,
-        per_node=tier.accelerator.per_node,
-        a2a=str(flags.get("--moe-a2a-backend", "none")),
-        kv_dtype=str(flags.get("--kv-cache-dtype", "auto")),
-        quantization=str(flags["--quantization"]) if "--quantization" in flags else None,
-        workload=_workload(tier),
-        **given,
+        per_node=per_node,
+        a2a=flags.text("--moe-a2a-backend") or "none",
+        kv_dtype=flags.text("--kv-cache-dtype") or "auto",
+        quantization=flags.text("--quantization"),
+        workload=Workload(shape.input_tokens, shape.output_tokens) if shape else USUAL,
+        **fields | {wish: value for wish, (_, value) in given.items() if value is not None},
+        **{wish: not any(_off(flags, flag) for flag in off) for wish, off in _GRAPHS_OFF.items()},
     )
+    _check_sizes(wishes, flags)
+    return wishes, tuple(replaced)
 
 
-def _workload(tier: Tier) -> Workload:
-    shape = tier.engine.workload
-    return Workload(shape.input_tokens, shape.output_tokens) if shape else USUAL
-
-
-def _whole(value: object) -> int | None:
-    """A flag's number; None where it is absent or a variable that the kubelet fills in."""
-    try:
-        return int(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-
-
-def _decimal(value: object) -> float | None:
-    try:
-        return float(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-
-
-def _agree(tier: Tier, name: str, field: float | None, flag: str, value: float | None) -> None:
-    if field is not None and value is not None and field != value:
-        spelled = {"memory_fraction": "memFractionStatic", "attention_dp": "attentionDataParallel"}
-        spelled |= {"expert": "expertParallel", "context": "contextLength"}
+def _check_sizes(wishes: Wishes, flags: Arguments) -> None:
+    """That stated parallel sizes make up the stated GPUs."""
+    stages, fraction = wishes.pipeline or 1, wishes.memory_fraction
+    if fraction is not None and not 0 < fraction < 1:
+        raise Impossible(Reason.INVALID_FLAGS, f"--mem-fraction-static {fraction:g} is not between 0 and 1")
+    for flag, wish in _WHOLE.items():
+        value = getattr(wishes, wish)
+        if value is not None and value < 1 and not (wish == "chunked_prefill" and value == -1):
+            raise Impossible(Reason.INVALID_FLAGS, f"{flag} {value} is less than 1")
+    if flags.attention_data_parallel is None and (flags.integer("--dp-size") or 1) > 1:
         raise Impossible(
             Reason.INVALID_FLAGS,
-            f"tier {tier.name}: engine.{spelled.get(name, name)} is {field:g}, but engine.args say {flag} {value:g};"
-            f" give it once",
+            "--dp-size makes copies of the model inside one server: set replicas instead, and routing, scaling and"
+            " roll-outs see each copy",
         )
+    if wishes.gpus is None:
+        return
+    if wishes.tensor is not None and wishes.tensor * stages != wishes.gpus:
+        raise Impossible(
+            Reason.INVALID_PARALLELISM,
+            f"engine.gpus is {wishes.gpus}, but --tp-size {wishes.tensor} on {stages} pipeline stage(s) uses"
+            f" {wishes.tensor * stages}; leave one of them out",
+        )
+    if wishes.gpus % stages:
+        raise Impossible(
+            Reason.INVALID_PARALLELISM,
+            f"{wishes.gpus} GPUs do not divide over {stages} pipeline stages ({wishes.gpus / stages:.2f})",
+        )
+
+
+def _off(flags: Arguments, flag: str) -> bool:
+    return flags.values.get(flag) in (True, "disabled")
