@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from heterollm_controllers.sizing import model_of
 from heterollm_controllers.sizing.architecture import Architecture
 from heterollm_controllers.sizing.hf_config import UnreadableConfig
-from heterollm_controllers.sizing.model_of import architecture_of
+from heterollm_controllers.sizing.model_of import _converted, architecture_of
 from heterollm_controllers.sizing.models import entry, known_model
 from heterollm_controllers.v1alpha1 import Model
 
@@ -60,15 +59,15 @@ def test_a_stated_config_wins_over_the_catalogue_but_not_over_its_names() -> Non
 
 
 def test_an_unchanged_config_is_converted_once() -> None:
-    before = model_of._converted.cache_info().misses
+    before = _converted.cache_info().misses
     config = CONFIG | {"vocab_size": 12345}
     first = architecture_of(tier_model(config=config), {})
     again = architecture_of(tier_model(config=dict(reversed(config.items()))), {})
     assert first is again
-    assert model_of._converted.cache_info().misses == before + 1
+    assert _converted.cache_info().misses == before + 1
     broken = tier_model(config={"vocab_size": 12345})
     assert refusal(broken) == refusal(broken)
-    assert model_of._converted.cache_info().misses == before + 2
+    assert _converted.cache_info().misses == before + 2
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ class ModelClass:
         sliding_pool: whether SGLang keeps those layers' KV in a pool of its own.
         latent: whether attention is DeepSeek's multi-head latent attention.
         moe: None for dense models.
+        factor_extends: whether a RoPE factor multiplies max_position_embeddings.
         in_text_config: whether the language model is described in text_config, beside a vision part.
     """
 
@@ -69,6 +70,7 @@ class ModelClass:
     sliding_pool: bool = False
     latent: bool = False
     moe: MoeKeys | None = None
+    factor_extends: bool = True
     in_text_config: bool = False
 
 
@@ -155,6 +157,13 @@ _QWEN3 = ModelClass(
     qk_norm=True,
 )
 _QWEN_EXPERTS = MoeKeys("num_experts", _sparse_steps)
+_QWEN3_MOE = replace(
+    _QWEN3,
+    model_type="qwen3_moe",
+    # No default of 128 here: without head_dim it is hidden / heads.
+    defaults={"num_key_value_heads": 4},
+    moe=_QWEN_EXPERTS,
+)
 _GEMMA3 = ModelClass(
     "gemma3_text",
     _named_or_one_full_in("sliding_window_pattern"),
@@ -170,6 +179,8 @@ _GEMMA3 = ModelClass(
     },
     bias=("attention_bias", False),
     qk_norm=True,
+    # The factor belongs to the global layers alone.
+    factor_extends=False,
 )
 _DEEPSEEK_EXPERTS = MoeKeys("n_routed_experts", _after_dense, shared_count="n_shared_experts")
 _DEEPSEEK = ModelClass(
@@ -217,13 +228,9 @@ CLASSES: Mapping[str, ModelClass] = {
         moe=replace(_QWEN_EXPERTS, shared_width="shared_expert_intermediate_size"),
     ),
     "Qwen3ForCausalLM": _QWEN3,
-    "Qwen3MoeForCausalLM": replace(
-        _QWEN3,
-        model_type="qwen3_moe",
-        # The class has no default of 128: its head_dim is hidden / heads when the config has none.
-        defaults={"num_key_value_heads": 4},
-        moe=_QWEN_EXPERTS,
-    ),
+    "Qwen3MoeForCausalLM": _QWEN3_MOE,
+    "Qwen3VLForConditionalGeneration": replace(_QWEN3, model_type="qwen3_vl", in_text_config=True),
+    "Qwen3VLMoeForConditionalGeneration": replace(_QWEN3_MOE, model_type="qwen3_vl_moe", in_text_config=True),
     "GemmaForCausalLM": ModelClass(
         "gemma", _no_window, family="gemma", tied=True, defaults={"head_dim": 256, "num_key_value_heads": 16}
     ),

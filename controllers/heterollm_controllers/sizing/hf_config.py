@@ -70,7 +70,7 @@ def _architecture(model_id: str, name: str, facts: ModelClass, config: Values, o
         intermediate=config.whole(dense_width) if dense_layers else 0,
         vocabulary=config.whole("vocab_size"),
         tied=outer.flag("tie_word_embeddings", config.flag("tie_word_embeddings", facts.tied)),
-        context=_context(config),
+        context=_context(config, facts),
         attention_bias=_flag(config, facts.bias),
         qk_norm=_flag(config, facts.qk_norm),
         sliding_window=window,
@@ -138,11 +138,15 @@ def _shared_width(config: Values, keys: MoeKeys, width: int) -> int:
     return width if keys.one_shared else 0
 
 
-def _context(config: Values) -> int:
+def _context(config: Values, facts: ModelClass) -> int:
     """As SGLang derives it: positions, times a scaling factor unless the positions are already the scaled ones."""
     positions = config.whole("max_position_embeddings")
     scaling = config.part("rope_scaling") or config.part("rope_parameters")
-    if scaling is None or scaling.has("original_max_position_embeddings"):
+    if scaling is None or scaling.has("original_max_position_embeddings") or not facts.factor_extends:
         return positions
     kind = scaling.text("rope_type") or scaling.text("type")
-    return positions if kind == "llama3" else int(positions * scaling.number("factor", 1.0, most=1024))
+    return positions if kind in _SCALED_ALREADY else int(positions * scaling.number("factor", 1.0, most=1024))
+
+
+_SCALED_ALREADY = ("llama3", "yarn", "longrope")
+"""With these, transformers takes max_position_embeddings for the original context when the config has no other."""

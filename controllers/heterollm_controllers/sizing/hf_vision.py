@@ -17,7 +17,7 @@ def vision_parameters(config: Values) -> int:
         return 0
     prefix = "vt_" if vision.has("vt_hidden_size") else ""  # Kimi's spelling
     hidden = vision.whole(f"{prefix}hidden_size", 0)
-    layers = vision.whole(f"{prefix}num_hidden_layers", 0)
+    layers = vision.whole(f"{prefix}num_hidden_layers", vision.whole("depth", 0))  # Qwen says depth
     intermediate = vision.whole(f"{prefix}intermediate_size", 0)
     matrices = 3 if vision.text("model_type") == "pixtral" else 2
     return layers * (4 * hidden * hidden + matrices * hidden * intermediate)
