@@ -24,10 +24,16 @@ def known(model_id: str) -> Architecture:
 
 @pytest.mark.parametrize("model_id", model_ids())
 def test_parameters_are_as_published(model_id: str) -> None:
-    """Counted ones to 0.3 % (norms and vision projectors are left out), rounded ones of model cards to 1 %."""
-    published = entry(model_id)
-    tolerance = 0.003 if COUNTED in published.source else 0.01
-    assert parameters(known(model_id)) == pytest.approx(published.parameters, rel=tolerance)
+    """Counted ones to 0.01 %, which sees a wrong number of KV heads in the largest model.
+
+    With a vision part 0.3 %, as its projector is left out; rounded figures of model cards 1 %.
+    """
+    published, model = entry(model_id), known(model_id)
+    if COUNTED not in published.source:
+        tolerance = 0.01
+    else:
+        tolerance = 0.003 if model.vision else 0.0001
+    assert parameters(model) == pytest.approx(published.parameters, rel=tolerance)
 
 
 @pytest.mark.parametrize(
