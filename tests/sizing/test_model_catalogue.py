@@ -29,10 +29,8 @@ def test_parameters_are_as_published(model_id: str) -> None:
     With a vision part 0.3 %, as its projector is left out; rounded figures of model cards 1 %.
     """
     published, model = entry(model_id), known(model_id)
-    if COUNTED not in published.source:
-        tolerance = 0.01
-    else:
-        tolerance = 0.003 if model.vision else 0.0001
+    counted = 0.003 if model.vision else 0.0001
+    tolerance = counted if COUNTED in published.source else 0.01
     assert parameters(model) == pytest.approx(published.parameters, rel=tolerance)
 
 
