@@ -7,7 +7,7 @@ import asyncio
 import sys
 from importlib.metadata import version
 
-from heterollm_operator import config, slime_command
+from heterollm_operator import config, render_command, size_command, slime_command
 
 __all__ = ["main"]
 
@@ -15,7 +15,14 @@ __all__ = ["main"]
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of the console script; exits with the command's status."""
     options = _parser().parse_args(arguments)
-    commands = {"operator": _operator, "crd": _crd, "import-slime": slime_command.run, "version": _version}
+    commands = {
+        "operator": _operator,
+        "size": size_command.run,
+        "render": render_command.run,
+        "import-slime": slime_command.run,
+        "crd": _crd,
+        "version": _version,
+    }
     sys.exit(commands[options.command](options))
 
 
@@ -29,8 +36,10 @@ def _parser() -> argparse.ArgumentParser:
         "Every option can be set by the environment variable in brackets; the option wins.",
     )
     config.add_options(operator)
-    commands.add_parser("crd", help="print the CustomResourceDefinition as YAML")
+    size_command.add_parser(commands)
+    render_command.add_parser(commands)
     slime_command.add_parser(commands)
+    commands.add_parser("crd", help="print the CustomResourceDefinition as YAML")
     commands.add_parser("version", help="print the version")
     return parser
 

@@ -23,6 +23,7 @@ from heterollm_controllers.sizing.model_of import architecture_of
 from heterollm_controllers.sizing.models import nearest_models
 from heterollm_controllers.sizing.plan import Impossible, Plan
 from heterollm_controllers.sizing.report import report
+from heterollm_controllers.sizing.rules import LONGER_CONTEXT, launch_refusal
 from heterollm_controllers.sizing.search import nearest, search
 from heterollm_controllers.sizing.stated import check_nodes, stated
 from heterollm_controllers.sizing.wishes import Wishes, wishes_of
@@ -65,6 +66,11 @@ def _size(tier: Tier, config_maps: ConfigMaps, release: str) -> Sizing:
         return stated(wishes, why, warnings)
     if wishes.gpus or wishes.nodes:
         check_nodes(wishes)
+    longer = any(variable.name == LONGER_CONTEXT for variable in tier.engine.env)
+    page = wishes.page_size or gpu.page_size
+    refused = launch_refusal(model, None if longer else wishes.context, wishes.chunked_prefill, page)
+    if refused:
+        raise Impossible(Reason.INVALID_FLAGS, refused)
     if wishes.quantization and model.quantization is None:
         model = replace(model, quantization=Quantization(wishes.quantization, bits=8))
     return _sized(model, gpu, wishes, tier.engine.measured, str(tier.engine.shared_memory), warnings)

@@ -36,6 +36,7 @@ _SLIDING_RATIO = 0.8
 """Tokens of the sliding-window pool to those of the full pool (SGLang's default)."""
 _POOL_WITHOUT_WINDOWS = ("Gemma2ForCausalLM", "Gemma3ForCausalLM", "Gemma3ForConditionalGeneration")
 """Models with windows for which SGLang keeps one pool, so that windows save nothing."""
+_DEEPEP_PREFILL = 2048
 _GRAPHS_WITH_A2A = ("none", "deepep", "megamoe", "flashinfer")
 """All-to-all backends with which SGLang captures prefill graphs."""
 
@@ -85,42 +86,50 @@ def reserve(
     *,
     decode_graph: bool = True,
     prefill_graph: bool = True,
-    max_total_tokens: int | None = None,
+    prefill_batch: int | None = None,
 ) -> Reserve:
     """What SGLang reserves when it chooses the memory fraction by itself.
 
     Args:
         chunked_prefill: tokens before attention DP divides them; -1 when chunking is off, and then 16384 count.
+        prefill_batch: tokens of the largest captured prefill step; the chunk if None.
     """
-    chunk = chunked_prefill if chunked_prefill > 0 else 16384
     deepep = split.a2a == "deepep"
-    captured = prefill_graph and split.pipeline == 1 and split.a2a in _GRAPHS_WITH_A2A
-    prefill = 0.0
-    if captured:
-        largest = min(chunk, max_total_tokens) if max_total_tokens else chunk
-        prefill = 1536 if model.latent else 8 * _prefill_graphs(largest)
-        prefill += 1024 if deepep else 0
     padding = 0.0
     if split.attention_dp > 1:
         padding = decode_batch * split.attention_dp * (4.5 if decode_batch > 300 else 3)
+    captured = prefill_graph and split.pipeline == 1 and split.a2a in _GRAPHS_WITH_A2A
+    largest = chunked_prefill if prefill_batch is None else prefill_batch
     return Reserve(
         constant=512,
-        activations=1.5 * max(chunk, 2048),
+        activations=1.5 * max(chunked_prefill if chunked_prefill > 0 else 16384, 2048),
         parallel=split.gpus / 8 * 1024,
         decode_graph=2 * decode_batch if decode_graph else 0,
         attention_dp=padding,
-        prefill_graph=prefill,
+        prefill_graph=_prefill_graphs(model, deepep, largest) if captured else 0,
         a2a=2048 if deepep and decode_graph else 0,
         floor=10 * 1024 if gpu_mib > _BIG_GPU else 0,
     )
 
 
-def _prefill_graphs(largest: int) -> int:
-    """How many token counts SGLang captures prefill graphs for."""
+def _prefill_graphs(model: Architecture, deepep: bool, largest: int) -> float:
+    """MiB for the captured prefill graphs: by their number, or a lump sum for latent attention."""
+    bridge = 1024 if deepep else 0
+    if model.latent:
+        return 1536 + bridge
+    if not deepep:
+        return 8 * len(_prefill_sizes(largest))
+    # For DeepEP the sizes are fixed before the GPU is looked at, and rounded up to multiples of 8.
+    aligned = {-(-size // 8) * 8 for size in _prefill_sizes(_DEEPEP_PREFILL)}
+    return 8 * len(aligned) + bridge
+
+
+def _prefill_sizes(largest: int) -> list[int]:
+    """Token counts for which SGLang captures prefill graphs."""
     steps = ((4, 32, 4), (48, 256, 16), (288, 512, 32), (576, 1024, 64), (1280, 4096, 256))
     sizes = [size for first, last, step in steps for size in range(first, last + 1, step)]
     sizes += range(4608, largest + 1, 512)
-    return sum(size <= largest for size in sizes)
+    return [size for size in sizes if size <= largest]
 
 
 def automatic_fraction(gpu_mib: int, kept: Reserve) -> float:

@@ -100,7 +100,7 @@ class Memory:
     @property
     def usable(self) -> int:
         """Bytes for weights and KV cache."""
-        return int(self.free * self.fraction)
+        return max(0, int(self.free * self.fraction))
 
     @property
     def kv_cache(self) -> int:

@@ -12,16 +12,37 @@ from functools import lru_cache
 from heterollm_controllers.sizing.architecture import Architecture
 from heterollm_controllers.sizing.plan import Split
 
-__all__ = ["A2A_SPANS_ALL", "broken"]
+__all__ = ["A2A_SPANS_ALL", "LONGER_CONTEXT", "broken", "launch_refusal"]
 
 A2A_SPANS_ALL = ("deepep", "mooncake", "nixl", "mori", "ascend_fuseep", "flashinfer", "megamoe")
 """All-to-all backends that make the expert-parallel size the tensor-parallel size, whatever was asked for."""
+
+
+LONGER_CONTEXT = "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN"
 
 
 @lru_cache(maxsize=8192)
 def broken(model: Architecture, split: Split, nodes: int) -> str | None:
     """The first reason why the model cannot run so; None when it can."""
     return next((message for rule in _RULES for message in rule(model, split, nodes)), None)
+
+
+def launch_refusal(model: Architecture, context: int | None, chunk: int | None, page: int) -> str | None:
+    """Why SGLang refuses what is asked whatever the split; None when it does not.
+
+    Args:
+        context: tokens asked for, None for the model's own.
+        chunk: tokens of a prefill step asked for, before attention DP divides them.
+        page: tokens of a KV page.
+    """
+    if context is not None and context > model.context:
+        return (
+            f"context length {context:,} exceeds the {model.context:,} tokens that {model.model} was made for; set the"
+            f" environment variable {LONGER_CONTEXT}=1 in engine.env to run it all the same"
+        )
+    if chunk is not None and chunk > 0 and chunk % page:
+        return f"--chunked-prefill-size {chunk} is no multiple of the page size {page}"
+    return None
 
 
 def _nodes(model: Architecture, split: Split, nodes: int) -> Iterator[str]:

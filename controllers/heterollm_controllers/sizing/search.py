@@ -75,9 +75,9 @@ def plan_for(model: Architecture, gpu: Gpu, wishes: Wishes, split: Split, nodes:
         batch,
         decode_graph=wishes.decode_graph,
         prefill_graph=wishes.prefill_graph,
-        max_total_tokens=wishes.max_total_tokens,
+        prefill_batch=_prefill_batch(wishes, chunk),
     )
-    automatic = max(0.0, automatic_fraction(gpu.memory_mib, kept))
+    automatic = automatic_fraction(gpu.memory_mib, kept)
     fraction = wishes.memory_fraction or automatic
     free = int(wishes.free_gib * GIB) if wishes.free_gib else free_before_load(gpu.memory_mib, split, nodes)
     cell = cell_bytes(model, split, kv_bytes(wishes.kv_dtype, model))
@@ -87,7 +87,7 @@ def plan_for(model: Architecture, gpu: Gpu, wishes: Wishes, split: Split, nodes:
         fraction,
         weights(model, split),
         cell,
-        wishes.page_size or 1,
+        wishes.page_size or gpu.page_size,
         wishes.max_total_tokens,
     )
     context = wishes.context or model.context
@@ -108,6 +108,12 @@ def plan_for(model: Architecture, gpu: Gpu, wishes: Wishes, split: Split, nodes:
         kv_tokens=tokens,
         estimate=speed,
     )
+
+
+def _prefill_batch(wishes: Wishes, chunk: int) -> int:
+    """Tokens of the largest prefill step that SGLang captures a graph for."""
+    largest = wishes.prefill_batch or chunk
+    return min(largest, wishes.max_total_tokens) if wishes.max_total_tokens and not wishes.prefill_batch else largest
 
 
 def nearest(model: Architecture, gpu: Gpu, wishes: Wishes, gpus: int) -> Plan | None:

@@ -43,6 +43,7 @@ class Wishes:
     memory_fraction: float | None = None
     chunked_prefill: int | None = None
     decode_batch: int | None = None
+    prefill_batch: int | None = None
     decode_graph: bool = True
     prefill_graph: bool = True
     max_running: int | None = None
@@ -62,6 +63,7 @@ _WHOLE = {
     "--moe-dense-tp-size": "moe_dense",
     "--chunked-prefill-size": "chunked_prefill",
     "--cuda-graph-max-bs-decode": "decode_batch",
+    "--cuda-graph-max-bs-prefill": "prefill_batch",
     "--max-running-requests": "max_running",
     "--max-total-tokens": "max_total_tokens",
     "--page-size": "page_size",
@@ -129,7 +131,9 @@ def _check_sizes(wishes: Wishes, flags: Arguments) -> None:
         value = getattr(wishes, wish)
         if value is not None and value < 1 and not (wish == "chunked_prefill" and value == -1):
             raise Impossible(Reason.INVALID_FLAGS, f"{flag} {value} is less than 1")
-    if flags.attention_data_parallel is None and (flags.integer("--dp-size") or 1) > 1:
+    if wishes.attention_dp is not None and wishes.attention_dp < 1:
+        raise Impossible(Reason.INVALID_FLAGS, f"--attn-dp-size {wishes.attention_dp} is less than 1")
+    if (flags.integer("--dp-size") or 1) > 1 and flags.values.get("--enable-dp-attention") is not True:
         raise Impossible(
             Reason.INVALID_FLAGS,
             "--dp-size makes copies of the model inside one server: set replicas instead, and routing, scaling and"
