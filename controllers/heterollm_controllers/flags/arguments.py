@@ -80,8 +80,10 @@ def check(args: Sequence[str], release: str, tp: int | None = None) -> Arguments
         UnknownRelease: there is no catalogue of that release.
     """
     known = catalogue(release)
-    given, errors = read(args, known)
-    current, warnings, refused = _in_todays_words(given, known)
+    plain, warnings = _without_slime_prefix(args, known)
+    given, errors = read(plain, known)
+    current, translated, refused = _in_todays_words(given, known)
+    warnings += translated
     errors += refused
     good: list[Given] = []
     for flag in current:
@@ -100,9 +102,7 @@ def check(args: Sequence[str], release: str, tp: int | None = None) -> Arguments
 
 def _in_todays_words(given: list[Given], known: Catalogue) -> tuple[list[Given], list[str], list[str]]:
     """The flags after translation, what was translated, and what has no translation."""
-    unprefixed, warnings = _without_slime_prefix(given, known)
-    paired, dp_warnings = translate_dp_attention(unprefixed, known)
-    warnings += dp_warnings
+    paired, warnings = translate_dp_attention(given, known)
     current: list[Given] = []
     errors: list[str] = []
     for flag in paired:
@@ -119,16 +119,17 @@ def _in_todays_words(given: list[Given], known: Catalogue) -> tuple[list[Given],
     return current, warnings, errors
 
 
-def _without_slime_prefix(given: list[Given], known: Catalogue) -> tuple[list[Given], list[str]]:
-    plain: list[Given] = []
+def _without_slime_prefix(args: Sequence[str], known: Catalogue) -> tuple[list[str], list[str]]:
+    """The arguments with server flags as the server spells them, and what was changed."""
+    plain: list[str] = []
     warnings: list[str] = []
-    for flag in given:
-        name = "--" + flag.spelling.removeprefix(_SLIME_PREFIX)
-        if flag.spelling.startswith(_SLIME_PREFIX) and (name in known.spellings or name in TRANSLATIONS):
-            plain.append(replace(flag, spelling=name))
-            warnings.append(f"{flag.spelling} is SLIME's spelling: {name} is used instead")
-        else:
-            plain.append(flag)
+    for word in args:
+        spelled, joined, value = word.partition("=")
+        name = "--" + spelled.removeprefix(_SLIME_PREFIX)
+        if spelled.startswith(_SLIME_PREFIX) and (name in known.spellings or name in TRANSLATIONS):
+            warnings.append(f"{spelled} is SLIME's spelling: {name} is used instead")
+            word = f"{name}{joined}{value}"
+        plain.append(word)
     return plain, warnings
 
 

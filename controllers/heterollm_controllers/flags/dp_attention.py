@@ -17,7 +17,8 @@ def translate_dp_attention(given: list[Given], known: Catalogue) -> tuple[list[G
     nothing, and `--dp-size` counts whole copies of the model, as it does alone.
     """
     names = [_main(flag, known) for flag in given]
-    if _NEW not in known.flags or _SWITCH not in names:
+    switches = [flag for flag, name in zip(given, names, strict=True) if name == _SWITCH]
+    if _NEW not in known.flags or not switches or any(flag.joined for flag in switches):
         return given, []
     rest = [flag for flag, name in zip(given, names, strict=True) if name != _SWITCH]
     if _NEW in names:
