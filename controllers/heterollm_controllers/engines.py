@@ -28,10 +28,10 @@ class Pod:
     revision: str
     unschedulable: str | None
     failed: bool
-    bound: bool = True
+    bound: bool
     """Whether it has a node, and so holds the GPUs there."""
-    created: datetime | None = None
-    grace: int | None = None
+    created: datetime | None
+    grace: int | None
     """Seconds that it has to end, once it is leaving."""
 
 
@@ -65,8 +65,8 @@ class Engine:
 
     @property
     def serving(self) -> bool:
-        """Whether requests may be sent to it: the whole gang is there and its leader is ready."""
-        present = [pod for pod in self.pods if not pod.leaving and not pod.failed]
+        """Whether requests may be sent to it: the whole gang has its nodes and its leader is ready."""
+        present = [pod for pod in self.alive if pod.bound and not pod.failed]
         leader = self.leader
         whole = not self.leaving and not self.broken and len(present) == self.nodes
         return whole and leader is not None and leader.ready
@@ -145,7 +145,7 @@ def _pod(item: Mapping[str, Any], rank: int) -> Pod:
         revision=_revision(metadata),
         unschedulable=_reasons(scheduled.get("message", "no node fits")) if unschedulable else None,
         failed=status.get("phase") in ("Failed", "Succeeded"),
-        bound=bool((item.get("spec") or {}).get("nodeName")),
+        bound="nodeName" in (item.get("spec") or {}) or scheduled.get("status") == "True",
         created=parse(metadata["creationTimestamp"]) if "creationTimestamp" in metadata else None,
         grace=metadata.get("deletionGracePeriodSeconds"),
     )

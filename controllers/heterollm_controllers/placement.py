@@ -70,7 +70,7 @@ class Placement:
 
     @property
     def half(self) -> bool:
-        """Whether the engine holds GPUs that are of no use to it."""
+        """Whether the engine was seen with some of its nodes, and not yet with all or none."""
         return self.memory.half_since is not None
 
 
@@ -89,8 +89,10 @@ def look_at_placements(candidates: Iterable[Candidate], now: datetime) -> dict[s
     gangs = [item for item in candidates if item.engine.nodes > 1 and not item.engine.leaving]
     observed = {item.engine.name: _observed(item, now) for item in gangs}
     for pool in sorted({item.pool for item in gangs}):
-        half = [item for item in gangs if item.pool == pool and observed[item.engine.name].half]
-        observed |= _yielding([replace(item, memory=observed[item.engine.name].memory) for item in half], now)
+        known = [replace(item, memory=observed[item.engine.name].memory) for item in gangs if item.pool == pool]
+        half = [item for item in known if _holds(item)]
+        if half:
+            observed |= _yielding(half, now)
     return observed
 
 
@@ -118,6 +120,11 @@ def _observed(item: Candidate, now: datetime) -> Placement:
     return Placement(memory, deadline=_due(replace(item, memory=memory)))
 
 
+def _holds(item: Candidate) -> bool:
+    """Whether the engine holds GPUs that are of no use to it."""
+    return item.memory.half_since is not None and _bound(item.engine) > 0
+
+
 def _bound(engine: Engine) -> int:
     return sum(pod.bound for pod in engine.alive)
 
@@ -142,14 +149,12 @@ def _lingering(engine: Engine) -> tuple[Pod, ...]:
 
 def _yielding(half: Sequence[Candidate], now: datetime) -> dict[str, Placement]:
     """Which of the half-placed engines of one pool release their GPUs now."""
-    if not half:
-        return {}
+    due = [item for item in half if now >= _due(item)]
     senior, *juniors = sorted(half, key=lambda item: item.memory.half_since or "")
-    if now < _due(senior):
-        due = [item for item in juniors if now >= _due(item)]
-        return {item.engine.name: _released(item, now) for item in due}
+    if not due:
+        return {}
     if not juniors or senior.memory.room_since is not None:
-        return {item.engine.name: _released(item, now) for item in half if now >= _due(item)}
+        return {item.engine.name: _released(item, now) for item in due}
     memory = senior.memory.model_copy(update={"room_since": stamp(now)})
     given = Placement(memory, deadline=_due(replace(senior, memory=memory)))
     return {senior.engine.name: given, **{item.engine.name: _released(item, now, senior) for item in juniors}}
@@ -165,8 +170,9 @@ def _due(item: Candidate) -> datetime:
 
 def _released(item: Candidate, now: datetime, senior: Candidate | None = None) -> Placement:
     releases, placed = item.memory.releases + 1, _bound(item.engine)
-    longest = max(item.time, LONGEST_BACKOFF)
-    backoff = min(item.time * 2 ** min(releases - 1, 16), longest) * (1 + SPREAD_OF_BACKOFF * _share(item, "backoff"))
+    # Limited last: a back-off never gets shorter.
+    spread = SPREAD_OF_BACKOFF * _share(item, "backoff")
+    backoff = min(item.time * 2 ** min(releases - 1, 16) * (1 + spread), max(item.time, LONGEST_BACKOFF))
     retry_at = now + backoff
     why = f"{placed} of {item.engine.nodes} pods found a node in {_seconds(item, now)} s"
     if senior is not None:

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from heterollm_controllers import names
 from heterollm_controllers.diff import digest
+from heterollm_controllers.fabric import Fabric, fabric_of
 from heterollm_controllers.launch import DIST_PORT, HTTP_PORT, MODEL_MOUNT, launch_args
 from heterollm_controllers.merge import strategic_merge
 from heterollm_controllers.outcome import Config, Manifest
@@ -161,6 +162,7 @@ def engine_body(cluster: Cluster, spec: HeteroLLMClusterSpec, tier: Tier, sizing
     """The StatefulSet of any engine of a tier, without its name and engine label, the user's patch merged in."""
     labels = names.labels(cluster.name, "engine", tier=tier.name)
     key = spec.security.api_key_secret
+    fabric = fabric_of(tier.accelerator.network, sizing.nodes)
     [body] = _render(
         "engine.yaml.j2",
         namespace=cluster.namespace,
@@ -174,9 +176,12 @@ def engine_body(cluster: Cluster, spec: HeteroLLMClusterSpec, tier: Tier, sizing
         sizing=sizing,
         multi_node=sizing.nodes > 1,
         image=tier.engine.image or config.engine_image,
-        args=launch_args(cluster.name, cluster.namespace, config.cluster_domain, tier, sizing, key is not None),
-        env=_environment(spec, tier, sizing),
-        resources=_resources(tier.engine.resources, {tier.accelerator.resource_name: sizing.gpus_per_node}),
+        args=launch_args(cluster.name, cluster.namespace, config, tier, sizing, key is not None),
+        env=_environment(spec, tier, sizing, fabric),
+        resources=_resources(
+            tier.engine.resources, {tier.accelerator.resource_name: sizing.gpus_per_node, **fabric.devices}
+        ),
+        locks_memory=fabric.locks_memory,
         tolerations=_tolerations(tier),
         mounts=[{"name": name, "mountPath": path, **rest} for name, path, rest in _mounts(tier)],
         volumes=_volumes(tier),
@@ -191,7 +196,7 @@ def engine_body(cluster: Cluster, spec: HeteroLLMClusterSpec, tier: Tier, sizing
     return {**body, "spec": {**body["spec"], "template": {**template, "metadata": metadata}}}
 
 
-def _environment(spec: HeteroLLMClusterSpec, tier: Tier, sizing: Sizing) -> list[dict[str, Any]]:
+def _environment(spec: HeteroLLMClusterSpec, tier: Tier, sizing: Sizing, fabric: Fabric) -> list[dict[str, Any]]:
     def field(name: str, label: str) -> dict[str, Any]:
         return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{label}']"}}}
 
@@ -207,6 +212,7 @@ def _environment(spec: HeteroLLMClusterSpec, tier: Tier, sizing: Sizing) -> list
     ]
     if sizing.nodes > 1:
         variables.append(field("NODE_RANK", names.POD_INDEX))
+    variables += [{"name": name, "value": value} for name, value in fabric.environment.items()]
     if spec.security.api_key_secret is not None:
         variables.append(secret("API_KEY", spec.security.api_key_secret))
     hub = tier.model.source.hub if tier.model.source else None

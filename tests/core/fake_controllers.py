@@ -23,7 +23,9 @@ class Controllers:
         self.works: Callable[[Body], bool] = lambda pod: "broken" not in pod["spec"]["containers"][0]["image"]
         """Whether a pod ever becomes ready."""
         self.fits: Callable[[Body], bool] = lambda pod: True
-        """Whether a pod finds a node."""
+        """Whether a pod that has no node finds one."""
+        self.turn: Callable[[Body], Any] = lambda pod: pod["metadata"]["name"]
+        """By what the scheduler orders pods."""
         self.routers_start = True
         self._ages: dict[str, int] = {}
         self._formed: list[frozenset[tuple[str, int]]] = []
@@ -42,6 +44,8 @@ class Controllers:
             self._stateful_set(item)
         for item in self.server.of_kind("Deployment"):
             self._deployment(item)
+        for pod in sorted(self.server.of_kind("Pod"), key=self.turn):
+            self._schedule(pod)
         for pod in self.server.of_kind("Pod"):
             self._kubelet(pod)
 
@@ -61,7 +65,7 @@ class Controllers:
         """Whether the engine would really answer: its leader is ready and its gang is the one that formed."""
         pods = self.pods_of(engine)
         alive = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-        if len(alive) != engine["spec"]["replicas"] or not _ready(alive[0]):
+        if not alive or len(alive) != engine["spec"]["replicas"] or not _ready(alive[0]):
             return False
         return len(alive) == 1 or _gang(alive) in self._formed
 
@@ -101,6 +105,11 @@ class Controllers:
         }
         self.server.update_status(item, status)
 
+    def _schedule(self, pod: Body) -> None:
+        """A pod keeps the node it was given."""
+        if "nodeName" not in pod["spec"] and "deletionTimestamp" not in pod["metadata"] and self.fits(pod):
+            self.server.edit("Pod", pod["metadata"]["name"], lambda live: live["spec"].update(nodeName="node"))
+
     def _kubelet(self, pod: Body) -> None:
         metadata = pod["metadata"]
         if "deletionTimestamp" in metadata:
@@ -126,13 +135,14 @@ class Controllers:
             return True
         used = {uid for gang in self._formed for uid, _ in gang}
         fresh = not used & {item["metadata"]["uid"] for item in pods}
+        fresh = fresh and all("nodeName" in item["spec"] for item in pods)
         if len(pods) == engine["spec"]["replicas"] and fresh:
             self._formed.append(_gang(pods))
             return True
         return False
 
     def _status(self, pod: Body, ready: bool, restarts: int) -> dict[str, Any]:
-        if not self.fits(pod):
+        if "nodeName" not in pod["spec"]:
             unschedulable = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no GPUs"}
             return {"phase": "Pending", "conditions": [unschedulable]}
         address = (pod.get("status") or {}).get("podIP")

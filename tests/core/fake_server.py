@@ -50,16 +50,17 @@ _OMITTED_WHEN_EMPTY = {
 class Server:
     """The objects of one namespace."""
 
-    def __init__(self) -> None:
+    def __init__(self, first_uid: int = 1) -> None:
         self.objects: dict[Key, Body] = {}
         self.writes: list[str] = []
         """Every request that would change something: "verb Kind name"."""
         self.rejects: Callable[[Body], str | None] = lambda _: None
         """Why a manifest is invalid, beyond what this server knows itself."""
         self._applied: dict[str, Body] = {}
+        self.now = "2026-01-01T00:00:00Z"
         self.version = 0
         """Grows with every change of any object."""
-        self._uids = itertools.count(1)
+        self._uids = itertools.count(first_uid)
 
     def get(self, kind: str, name: str) -> Body | None:
         """The live object itself; readers copy."""
@@ -76,6 +77,7 @@ class Server:
             raise Conflict(f"{key} exists")
         made = _copied(body)
         made["metadata"] |= {"uid": f"uid-{next(self._uids)}", "generation": 1, "namespace": "team"}
+        made["metadata"]["creationTimestamp"] = self.now
         self._store(key, made)
         return self.objects[key]
 

@@ -34,7 +34,7 @@ _KINDS = [
 def wanted_part(world: World, kind: str, name: str) -> dict[str, Any]:
     """The object without what a new incarnation must have anew."""
     body = world.server.objects[kind, name]
-    own = ("uid", "resourceVersion", "generation")
+    own = ("uid", "resourceVersion", "generation", "creationTimestamp")
     return {
         **{key: value for key, value in body.items() if key not in ("metadata", "status")},
         "metadata": {key: value for key, value in body["metadata"].items() if key not in own},

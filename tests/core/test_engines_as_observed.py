@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ def pod(name: str = "c-small-0-0", owner: str = "uid-c-small-0", ready: bool = T
     return {
         "kind": "Pod",
         "metadata": {**metadata, **more.pop("metadata", {})},
+        "spec": more.pop("spec", {"nodeName": "node"}),
         "status": {**status, **more},
     }
 
@@ -80,6 +82,7 @@ def test_single_node_engine_serves_with_its_ready_pod() -> None:
         (stateful_set(), pod(metadata=LEAVING)),
         (stateful_set(**LEAVING), pod()),
         (stateful_set(nodes=2), pod()),
+        (stateful_set(nodes=2), pod(), pod("c-small-0-1", spec={})),
         (stateful_set(nodes=2), pod(ready=False), pod("c-small-0-1")),
         (stateful_set(nodes=2), pod(), pod("c-small-0-1", metadata=LEAVING)),
     ],
@@ -92,10 +95,60 @@ def test_leader_alone_answers_so_its_readiness_decides() -> None:
     assert only(stateful_set(nodes=2), pod(), pod("c-small-0-1", ready=False)).serving
 
 
-def test_scheduler_explains_a_pod_without_a_node() -> None:
-    waiting = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes fit"}
-    assert only(stateful_set(), pod(conditions=[waiting])).unschedulable == "0/3 nodes fit"
+def refused(message: str) -> dict[str, Any]:
+    return {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+
+
+@pytest.mark.parametrize(
+    ("message", "why"),
+    [
+        (
+            "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient nvidia.com/gpu. preemption:"
+            " 0/3 nodes are available: 1 Preemption is not helpful for scheduling, 2 No preemption victims found for"
+            " incoming pod.",
+            "Insufficient nvidia.com/gpu, node(s) had untolerated taint(s)",
+        ),
+        (
+            "0/12 nodes are available: 10 Insufficient nvidia.com/gpu, 2 node(s) had untolerated taint(s).",
+            "Insufficient nvidia.com/gpu, node(s) had untolerated taint(s)",
+        ),
+        (
+            "0/3 nodes are available: 3 node(s) didn't satisfy a, b and c.",
+            "node(s) didn't satisfy a, b and c",
+        ),
+        (
+            "0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found",
+            "pod has unbound immediate PersistentVolumeClaims. not found",
+        ),
+        ("no nodes available to schedule pods", "no nodes available to schedule pods"),
+        ("x" * 2000, "x" * 512),
+    ],
+)
+def test_scheduler_explains_a_pod_without_a_node_and_its_counts_do_not_matter(message: str, why: str) -> None:
+    assert only(stateful_set(), pod(conditions=[refused(message)])).unschedulable == why
+
+
+def test_pod_with_a_node_needs_no_explanation() -> None:
     assert only(stateful_set(), pod()).unschedulable is None
+
+
+def test_nodes_and_gpus_of_an_engine_are_its_revisions_whatever_its_set_is_scaled_to() -> None:
+    data = {"engine": {"spec": {"replicas": 4}}, "sizing": {"gpusPerEngine": 32}}
+    revision = {"kind": "ControllerRevision", "metadata": {"name": "r1"}, "data": data}
+    for replicas in (0, 1, 4, 9):
+        engine = only(stateful_set(nodes=replicas), revision)
+        assert (engine.nodes, engine.gpus) == (4, 32)
+    lost = only(stateful_set(nodes=3))
+    assert (lost.nodes, lost.gpus) == (3, None)
+
+
+def test_pod_says_whether_it_holds_a_node_since_when_and_how_long_it_takes_to_end() -> None:
+    times = {"creationTimestamp": "2026-01-01T10:00:00Z", "deletionGracePeriodSeconds": 315}
+    [there] = only(stateful_set(), pod(metadata=times)).pods
+    assert (there.bound, there.created, there.grace) == (True, datetime(2026, 1, 1, 10, tzinfo=UTC), 315)
+    assert not only(stateful_set(), pod(spec={})).pods[0].bound
+    scheduled = {"type": "PodScheduled", "status": "True"}
+    assert only(stateful_set(), pod(spec={}, conditions=[scheduled])).pods[0].bound
 
 
 def test_restarts_of_all_containers_count() -> None:

@@ -26,6 +26,9 @@ def pod(uid: str, rank: int, **more: object) -> Pod:
         revision="r",
         unschedulable=None,
         failed=False,
+        bound=True,
+        created=None,
+        grace=None,
     )
     return replace(plain, **more)  # type: ignore[arg-type]
 
@@ -169,6 +172,10 @@ def test_single_node_engines_restart_in_place_by_themselves() -> None:
 
 def test_engine_that_leaves_is_left_alone() -> None:
     assert look(engine(A, pod("b", 1, restarts=1), leaving=True)).doomed == ()
+
+
+def test_engine_that_has_to_be_without_pods_is_not_broken_by_losing_them() -> None:
+    assert look_at_gang(engine(A), known(FORMED), NOW, off=True) == FORMED
 
 
 def test_gang_is_remembered_while_somebody_has_scaled_its_set_down() -> None:

@@ -13,7 +13,7 @@ from heterollm_controllers.engines import Engine, Pod
 from heterollm_controllers.rollout import Step, next_step
 from tests.core.properties import quick
 
-_PLAIN_POD = Pod("", "", 0, "10.0.0.1", True, False, 0, "", None, False)
+_PLAIN_POD = Pod("", "", 0, "10.0.0.1", True, False, 0, "", None, False, True, None, None)
 
 
 def engine(text: str) -> Engine:

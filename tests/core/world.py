@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 from heterollm_controllers import names
+from heterollm_controllers.clock import stamp
 from heterollm_controllers.diff import digest
 from heterollm_controllers.outcome import NOT_OURS, Config, Delete, Event, Observed, Outcome
 from heterollm_controllers.reconcile import reconcile
@@ -50,8 +51,8 @@ class Crash(Exception):
 class World:
     """One HeteroLLMCluster and everything around it."""
 
-    def __init__(self, *tiers: dict[str, Any], config: Config | None = None, **spec: Any) -> None:
-        self.server = Server()
+    def __init__(self, *tiers: dict[str, Any], config: Config | None = None, first_uid: int = 1, **spec: Any) -> None:
+        self.server = Server(first_uid)
         self.controllers = Controllers(self.server)
         self.config = config or Config()
         self.now = NOW
@@ -100,6 +101,7 @@ class World:
     def tick(self, look: bool = True) -> None:
         """The world moves, then the operator looks until it has nothing more to do at once."""
         self.now += TICK
+        self.server.now = stamp(self.now)
         self.controllers.tick()
         if look:
             self.look_until_quiet()
