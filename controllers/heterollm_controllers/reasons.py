@@ -22,6 +22,8 @@ class ConditionType(StrEnum):
     """Nothing will change until somebody acts."""
     UPDATE_AVAILABLE = "UpdateAvailable"
     """The operator has a newer engine template than the running engines use."""
+    TIERS_COMPATIBLE = "TiersCompatible"
+    """A request may move between the tiers: their models share tokenizer, chat template and family."""
 
 
 class Reason(StrEnum):
@@ -38,6 +40,7 @@ class Reason(StrEnum):
     UNKNOWN_MODEL = "UnknownModel"
     UNREADABLE_MODEL = "UnreadableModel"
     INVALID_FLAGS = "InvalidFlags"
+    FAMILY_MISMATCH = "FamilyMismatch"
     POD_TEMPLATE_INVALID = "PodTemplateInvalid"
 
     # Programmed
@@ -60,6 +63,10 @@ class Reason(StrEnum):
     # UpdateAvailable
     UP_TO_DATE = "UpToDate"
     TEMPLATE_CHANGED = "TemplateChanged"
+
+    # TiersCompatible
+    SAME_FAMILY = "SameFamily"
+    NOT_CHECKED = "NotChecked"
 
     # Decisions
     NEW_REVISION = "NewRevision"

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from heterollm_controllers import names
 from heterollm_controllers.clock import parse, stamp
+from heterollm_controllers.compatible import UNCHECKED, compatible, family_mismatch
 from heterollm_controllers.conditions import conditions, previous, transitions
 from heterollm_controllers.diff import differs, digest, stamped
 from heterollm_controllers.engines import Engine, engines_of
@@ -64,7 +65,7 @@ def _invalid(observed: Observed, message: str, now: datetime) -> Outcome:
     status = observed.cluster.get("status") or {}
     refusal = Impossible(Reason.INVALID_SPEC, message)
     before = previous(status)
-    after = conditions(verdicts([refusal], [], [], None, False), before, cluster.generation, now)
+    after = conditions(verdicts([refusal], [], [], None, False, UNCHECKED), before, cluster.generation, now)
     known = HeteroLLMClusterStatus.model_validate(status)
     updated = known.model_copy(update={"observed_generation": cluster.generation, "conditions": after})
     return Outcome(status=updated.to_wire(), events=tuple(transitions(before, after)))
@@ -88,6 +89,7 @@ class _Look:
         self.owned = [child for child in self.observed.children if _owned_by(child, self.cluster.uid)]
         pods = [child for child in self.observed.children if child["kind"] == "Pod"]
         self.engines = engines_of([*self.owned, *pods])
+        self.mismatch = family_mismatch(self.spec, self._config_maps())
         self.known = {
             engine["name"]: EngineStatus.model_validate(engine)
             for tier in self.status.get("tiers") or []
@@ -125,6 +127,7 @@ class _Look:
         refusals: list[Impossible] = []
         for tier in self.spec.tiers:
             try:
+                self._refuse_other_families()
                 item = choose(
                     self.cluster,
                     self.spec,
@@ -149,6 +152,10 @@ class _Look:
             for child in self.owned
             if child["kind"] == "ControllerRevision" and child["data"]["tier"]["name"] == tier
         ]
+
+    def _refuse_other_families(self) -> None:
+        if self.spec.family_check == "Refuse" and self.mismatch:
+            raise Impossible(Reason.FAMILY_MISMATCH, self.mismatch)
 
     def _config_maps(self) -> ConfigMaps:
         """Those that carry the cluster's label, whoever made them."""
@@ -335,7 +342,7 @@ class _Look:
         first_time = (
             programmed.get("status") != "True" or programmed.get("observedGeneration") != self.cluster.generation
         )
-        said = verdicts(refusals, views, waits, failure, pending and first_time)
+        said = verdicts(refusals, views, waits, failure, pending and first_time, compatible(self.spec, self.mismatch))
         service = self.spec.routing.service
         port = "" if service.port == 80 else f":{service.port}"
         host = f"{self.cluster.name}.{self.cluster.namespace}.svc.{self.config.cluster_domain}"

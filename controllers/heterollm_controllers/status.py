@@ -124,6 +124,7 @@ def verdicts(
     waits: Sequence[Wait],
     failure: str | None,
     applying: bool,
+    compatible: Verdict,
 ) -> list[Verdict]:
     """All conditions of a cluster.
 
@@ -133,6 +134,7 @@ def verdicts(
         waits: what the cluster still waits for beside the engines of its tiers.
         failure: why the last look could not be carried out.
         applying: whether objects of a new generation are about to be applied for the first time.
+        compatible: whether requests may move between the tiers.
     """
     accepted = _accepted(refusals)
     programmed = _programmed(failure, applying)
@@ -141,7 +143,7 @@ def verdicts(
     stalled = (ConditionType.STALLED, stuck is not None, *(stuck[2:] if stuck else (Reason.SETTLED, "nothing blocks")))
     working = not ready[1] and stuck is None
     reconciling = (ConditionType.RECONCILING, working, *(ready[2:] if working else (Reason.SETTLED, "nothing to do")))
-    return [accepted, programmed, ready, reconciling, stalled, _update_available(views)]
+    return [accepted, programmed, ready, reconciling, stalled, _update_available(views), compatible]
 
 
 _NEEDS_SOMEBODY = {
@@ -150,6 +152,11 @@ _NEEDS_SOMEBODY = {
     Reason.GPUS_DO_NOT_DIVIDE,
     Reason.ENGINE_LARGER_THAN_NODES,
     Reason.INVALID_PARALLELISM,
+    Reason.DOES_NOT_FIT,
+    Reason.UNKNOWN_MODEL,
+    Reason.UNREADABLE_MODEL,
+    Reason.INVALID_FLAGS,
+    Reason.FAMILY_MISMATCH,
     Reason.POD_TEMPLATE_INVALID,
     Reason.NAME_CONFLICT,
 }
@@ -157,7 +164,12 @@ _NEEDS_SOMEBODY = {
 
 def _accepted(refusals: Sequence[Impossible]) -> Verdict:
     if refusals:
-        return ConditionType.ACCEPTED, False, refusals[0].reason, "; ".join(item.message for item in refusals)
+        return (
+            ConditionType.ACCEPTED,
+            False,
+            refusals[0].reason,
+            "; ".join(dict.fromkeys(item.message for item in refusals)),
+        )
     return ConditionType.ACCEPTED, True, Reason.VALID, "the spec can be carried out"
 
 

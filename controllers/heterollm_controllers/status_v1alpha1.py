@@ -158,7 +158,8 @@ class Sizing(WireType):
         int | None, Field(ge=0, description="Requests of the whole context length that one engine holds at once.")
     ] = None
     host_memory_gib: Annotated[
-        int | None, Field(alias="hostMemoryGiB", ge=0, description="Memory in GiB that one pod should get, /dev/shm aside.")
+        int | None,
+        Field(alias="hostMemoryGiB", ge=0, description="GiB that one pod should get, beside /dev/shm."),
     ] = None
     shared_memory: Annotated[str | None, Field(max_length=32, description="/dev/shm of one pod.")] = None
     memory: Annotated[GpuMemory | None, Field(description="Memory of the fullest GPU.")] = None
@@ -216,7 +217,7 @@ class HeteroLLMClusterStatus(WireType):
         tuple[Condition, ...],
         Field(
             max_length=16,
-            description="Accepted, Programmed, Ready, Reconciling, Stalled, UpdateAvailable.",
+            description="Accepted, Programmed, Ready, Reconciling, Stalled, UpdateAvailable, TiersCompatible.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = ()

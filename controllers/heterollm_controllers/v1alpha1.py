@@ -144,9 +144,7 @@ class Model(WireType):
     """The model that a tier serves."""
 
     model_config = ConfigDict(
-        json_schema_extra=_rules(
-            ("!(has(self.config) && has(self.configMap))", "set only one of config and configMap")
-        )
+        json_schema_extra=_rules(("!(has(self.config) && has(self.configMap))", "set only one of config and configMap"))
     )
 
     id: Annotated[

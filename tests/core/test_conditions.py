@@ -14,7 +14,7 @@ from heterollm_controllers.reasons import ConditionType, Reason
 from tests.core.builders import NOW, api_tier
 from tests.core.world import Crash, World, settled
 
-ALL = ["Accepted", "Programmed", "Ready", "Reconciling", "Stalled", "UpdateAvailable"]
+ALL = ["Accepted", "Programmed", "Ready", "Reconciling", "Stalled", "UpdateAvailable", "TiersCompatible"]
 
 
 def test_settled_cluster() -> None:
@@ -26,6 +26,7 @@ def test_settled_cluster() -> None:
         "Reconciling": ("False", "Settled"),
         "Stalled": ("False", "Settled"),
         "UpdateAvailable": ("False", "UpToDate"),
+        "TiersCompatible": ("True", "SameFamily"),
     }
 
 

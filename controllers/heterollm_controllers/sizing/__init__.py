@@ -60,7 +60,7 @@ def _size(tier: Tier, config_maps: ConfigMaps, release: str) -> Sizing:
     warnings = (*arguments.warnings, *replaced)
     gpu = gpu_of(tier.accelerator)
     unsized = _not_sized(arguments)
-    model = model_of(tier, wishes, config_maps)
+    model = shapes_of(tier, wishes, config_maps)
     if model is None or unsized:
         why = unsized or f"{tier.model.id} is not in the catalogue and has no config"
         return stated(wishes, why, warnings)
@@ -125,7 +125,7 @@ def _not_sized(arguments: Arguments) -> str:
     return ""
 
 
-def model_of(tier: Tier, wishes: Wishes, config_maps: ConfigMaps) -> Architecture | None:
+def shapes_of(tier: Tier, wishes: Wishes, config_maps: ConfigMaps) -> Architecture | None:
     """The shapes of the tier's model; None when it is not known and the user says how many GPUs to use.
 
     Raises:

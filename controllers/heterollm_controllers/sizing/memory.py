@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from heterollm_controllers.sizing.accelerators import Gpu
 from heterollm_controllers.sizing.architecture import Architecture
 from heterollm_controllers.sizing.plan import Memory, Split, Weights
 from heterollm_controllers.sizing.weights import kv_heads_per_gpu
@@ -34,8 +35,6 @@ _BIG_GPU = 60 * 1024
 """From here on SGLang reserves at least 10 GiB."""
 _SLIDING_RATIO = 0.8
 """Tokens of the sliding-window pool to those of the full pool (SGLang's default)."""
-_POOL_WITHOUT_WINDOWS = ("Gemma2ForCausalLM", "Gemma3ForCausalLM", "Gemma3ForConditionalGeneration")
-"""Models with windows for which SGLang keeps one pool, so that windows save nothing."""
 _DEEPEP_PREFILL = 2048
 _GRAPHS_WITH_A2A = ("none", "deepep", "megamoe", "flashinfer")
 """All-to-all backends with which SGLang captures prefill graphs."""
@@ -98,7 +97,7 @@ def reserve(
     padding = 0.0
     if split.attention_dp > 1:
         padding = decode_batch * split.attention_dp * (4.5 if decode_batch > 300 else 3)
-    captured = prefill_graph and split.pipeline == 1 and split.a2a in _GRAPHS_WITH_A2A
+    captured = prefill_graph and split.pipeline == 1 and not model.vision and split.a2a in _GRAPHS_WITH_A2A
     largest = chunked_prefill if prefill_batch is None else prefill_batch
     return Reserve(
         constant=512,
@@ -132,9 +131,16 @@ def _prefill_sizes(largest: int) -> list[int]:
     return [size for size in sizes if size <= largest]
 
 
-def automatic_fraction(gpu_mib: int, kept: Reserve) -> float:
-    """SGLang's --mem-fraction-static when it is not given, to three decimals; may be negative on a tiny GPU."""
-    return round((gpu_mib - kept.total) / gpu_mib, 3)
+def automatic_fraction(model: Architecture, gpu: Gpu, kept: Reserve) -> float:
+    """SGLang's --mem-fraction-static when it is not given; negative when the GPU is too small for the reserve."""
+    fraction = round((gpu.memory_mib - kept.total) / gpu.memory_mib, 3)
+    if model.vision:
+        # By the size of the encoder, layers x width^2, which is about a twelfth of its parameters.
+        larger = model.vision / 12 / (24 * 1024**2) - 1
+        fraction *= 0.95 * min(max(1 - 0.1 * larger, 0.8), 1.05)
+    if gpu.vendor == "amd" and model.context > 8192:
+        fraction *= 0.85
+    return fraction
 
 
 def free_before_load(gpu_mib: int, split: Split, nodes: int) -> int:
@@ -161,7 +167,7 @@ def cell_bytes(model: Architecture, split: Split, number_bytes: float) -> int:
     if model.latent:
         return int((model.latent.kv_lora_rank + model.latent.qk_rope_head_dim) * layers * number_bytes)
     pooled: float = layers
-    if model.sliding_layers and model.name not in _POOL_WITHOUT_WINDOWS:
+    if model.sliding_pool:
         sliding = -(-model.sliding_layers // split.pipeline)
         pooled = (layers - sliding) + _SLIDING_RATIO * sliding
     return int(kv_heads_per_gpu(model, split) * 2 * model.head_dim * number_bytes * pooled)

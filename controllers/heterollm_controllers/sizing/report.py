@@ -15,6 +15,7 @@ from heterollm_controllers.v1alpha1 import MeasuredPerformance
 __all__ = ["memory_bar", "report"]
 
 _BAR = 40
+_ALTERNATIVES = 3
 _HOST_GIB_PER_RANK = 6
 _HOST_GIB_PER_POD = 4
 """A rank on a GPU keeps 3 to 5 GiB of libraries and pinned buffers on the host; tokenizer and server 2 to 3 per pod."""
@@ -44,7 +45,7 @@ def report(
         expert_parallel=split.expert,
         pipeline_parallel=split.pipeline,
         moe_a2a_backend=split.a2a if model.experts else None,
-        mem_fraction_static=f"{plan.memory.fraction:g}",
+        mem_fraction_static=f"{plan.memory.fraction:.4g}",
         chunked_prefill_tokens=plan.chunked_prefill,
         decode_batch=plan.decode_batch,
         max_running_requests=plan.max_running,
@@ -56,7 +57,7 @@ def report(
         shared_memory=shared_memory,
         memory=_memory(gpu, plan),
         performance=_performance(gpu, plan, workload, measured),
-        alternatives=tuple(_alternative(other) for other in plans[1:4]),
+        alternatives=tuple(_alternative(other) for other in _others(plans)),
         warnings=tuple(warning[:512] for warning in warnings[:16]),
         reasons=dict(reasons),
     )
@@ -119,6 +120,19 @@ def _performance(gpu: Gpu, plan: Plan, workload: Workload, measured: MeasuredPer
         cost_per_1000_requests=f"{dollars:.4f}",
         assumptions=ASSUMPTIONS if measured is None else "engine.measured, where given; the rest " + ASSUMPTIONS,
     )
+
+
+def _others(plans: Sequence[Plan]) -> list[Plan]:
+    """The next best plans that give something else than the ones before them."""
+    chosen = {_given(plans[0]): plans[0]}
+    for plan in plans[1:]:
+        if len(chosen) <= _ALTERNATIVES:
+            chosen.setdefault(_given(plan), plan)
+    return list(chosen.values())[1:]
+
+
+def _given(plan: Plan) -> tuple[int, int, int]:
+    return plan.split.gpus, plan.split.attention_dp, plan.kv_tokens
 
 
 def _alternative(plan: Plan) -> Alternative:

@@ -77,7 +77,7 @@ def plan_for(model: Architecture, gpu: Gpu, wishes: Wishes, split: Split, nodes:
         prefill_graph=wishes.prefill_graph,
         prefill_batch=_prefill_batch(wishes, chunk),
     )
-    automatic = automatic_fraction(gpu.memory_mib, kept)
+    automatic = automatic_fraction(model, gpu, kept)
     fraction = wishes.memory_fraction or automatic
     free = int(wishes.free_gib * GIB) if wishes.free_gib else free_before_load(gpu.memory_mib, split, nodes)
     cell = cell_bytes(model, split, kv_bytes(wishes.kv_dtype, model))

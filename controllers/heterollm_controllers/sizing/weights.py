@@ -1,8 +1,8 @@
 """Bytes of a model's weights on the fullest GPU of an engine, laid out as SGLang 0.5.23 lays them out.
 
-Checked against SGLang's own model classes (see tests/sizing): attention shards over the attention-tensor-parallel
-group and its KV heads are stored more than once when there are fewer of them than GPUs; embeddings shard over the same
-group, the output head over all; experts over expert and MoE tensor parallelism; norms and the router are on every GPU.
+Checked against SGLang's own model classes (see tests/sizing): attention, embeddings and the vision part shard over the
+attention-tensor-parallel group, and KV heads are stored more than once when there are fewer of them than GPUs; the
+output head shards over all GPUs; experts over expert and MoE tensor parallelism; norms and the router are on every GPU.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def weights(model: Architecture, split: Split) -> Weights:
         attention=int(layers * _attention(model, split) + norms),
         mlp=int(mlp),
         experts=int(moe_layers * _experts(model, experts, split)) if experts else 0,
-        embeddings=int(_embeddings(model, split)),
+        embeddings=int(_embeddings(model, split) + model.vision * model.bytes_per_weight / split.attention_tensor),
         buffers=int(_buffers(model, split, layers)),
     )
 
