@@ -134,38 +134,36 @@ class _Shell:
 
     def _expand(self, word: Word) -> list[Argument]:
         fields = [Argument("")]
-        quoted = False
+        stays = [False]  # an empty field stays only if it was quoted
         for part in word.parts:
             values = self._values(part)
-            quoted = quoted or (part.quoted and bool(values))
             first, *rest = values or [Argument("")]
             fields[-1] = _joined([fields[-1], first], between="")
+            stays[-1] = stays[-1] or (part.quoted and bool(values))
             fields += rest
-        return fields if quoted or fields != [Argument("")] else []
+            stays += [part.quoted] * len(rest)
+        return [made for made, stay in zip(fields, stays, strict=True) if made.text or stay]
 
     def _values(self, part: Part) -> list[Argument]:
         """What one part becomes: several where an array or unquoted blanks split it."""
         if part.kind == "text":
             return [Argument(part.text)]
-        if part.kind == "arithmetic":
-            found = [self._arithmetic(part.text)]
-        elif part.kind == "command":
-            found = [_output(part.text)]
-        else:
-            found = self._variable(part.text)
-        return found if part.quoted else [piece for value in found for piece in _split(value)]
+        if part.kind == "variable":
+            return self._variable(part.text, part.quoted)
+        found = self._arithmetic(part.text) if part.kind == "arithmetic" else _output(part.text)
+        return [found] if part.quoted else _split(found)
 
-    def _variable(self, inner: str) -> list[Argument]:
+    def _variable(self, inner: str, quoted: bool) -> list[Argument]:
         match = _REFERENCE.fullmatch(inner)
         if match is None:
             return [_unknown(f"${{{inner}}}", f"${{{inner}}} was not worked out")]
         name, every, default = match.groups()
         found = self._lookup(name, every or "")
         if default is not None and not any(value.text for value in found):
-            return self._default(default)
-        if name in self.scalars or name in self.arrays:
-            return found
-        return [_unknown(f"${{{inner}}}", f"{name} is not set in the script")]
+            return self._default(default, quoted)
+        if name not in self.scalars and name not in self.arrays:
+            return [_unknown(f"${{{inner}}}", f"{name} is not set in the script")]
+        return found if quoted else [piece for value in found for piece in _split(value)]
 
     def _lookup(self, name: str, every: str) -> list[Argument]:
         if name in self.arrays:
@@ -173,9 +171,10 @@ class _Shell:
             return values if every else values[:1]
         return [self.scalars[name]] if name in self.scalars else []
 
-    def _default(self, text: str) -> list[Argument]:
+    def _default(self, text: str, quoted: bool) -> list[Argument]:
         words = [item for statement in statements(text) for item in statement.items if isinstance(item, Word)]
-        return [_joined(self.expand(words))]
+        values = self.expand(words)
+        return [_joined(values)] if quoted else values
 
     def _arithmetic(self, text: str) -> Argument:
         """$(( ... )) of whole numbers."""
@@ -237,4 +236,4 @@ def _split(argument: Argument) -> list[Argument]:
     """At blanks, as bash splits what is put in without quotation marks. What is unknown stays in one piece."""
     if argument.unknown:
         return [argument]
-    return [Argument(piece, doubts=argument.doubts) for piece in argument.text.split()]
+    return [Argument(piece, doubts=argument.doubts) for piece in re.split(r"[ \t\n]+", argument.text)]

@@ -205,7 +205,7 @@ class _Reader:
     def _escaped(self) -> list[Part]:
         escaped = self._text[self._at + 1 : self._at + 2]
         self._at += 1 + len(escaped)
-        return [] if escaped == "\n" else [Part("text", escaped, quoted=True)]
+        return [] if escaped == "\n" else [Part("text", escaped or "\\", quoted=True)]
 
     def _expansion(self, quoted: bool) -> Part:
         if self._here == "`":

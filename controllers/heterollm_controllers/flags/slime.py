@@ -74,9 +74,11 @@ def _inner(argument: Argument) -> list[Argument]:
     if not any(map(_TRAINER.fullmatch, argument.text.split()[1:])):
         return [argument]
     try:
-        return [Argument(word, argument.unknown, argument.doubts) for word in shlex.split(argument.text)]
+        words = shlex.split(argument.text)
     except ValueError:
         return [argument]
+    nothing: frozenset[str] = frozenset()
+    return [Argument(word, argument.unknown if "$" in word else nothing, argument.doubts) for word in words]
 
 
 def _flag_arrays(script: Script) -> list[tuple[Argument, ...]]:
