@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import difflib
 import json
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice, takewhile
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -64,13 +66,16 @@ class Catalogue:
     release: str
     flags: Mapping[str, Flag]
     spellings: Mapping[str, Flag]
-    """Every spelling, aliases included."""
+    """Every spelling, aliases included, in alphabetical order."""
+    ordered: tuple[str, ...]
+    """The spellings, to be searched by halves."""
 
     def in_full(self, beginning: str) -> str | None:
         """The one spelling that begins so: argparse, and so SGLang, takes a beginning for the whole if it is unique."""
         if not beginning.startswith("--") or beginning == "--":
             return None
-        found = [spelling for spelling in self.spellings if spelling.startswith(beginning)]
+        first = bisect_left(self.ordered, beginning)
+        found = list(takewhile(lambda spelling: spelling.startswith(beginning), islice(self.ordered, first, None)))
         return found[0] if len({self.spellings[spelling].name for spelling in found}) == 1 else None
 
     def nearest(self, unknown: str) -> list[str]:
@@ -101,7 +106,8 @@ def catalogue(release: str) -> Catalogue:
     entries = json.loads((_DATA / f"sglang-{release}.json").read_text(encoding="utf-8"))["flags"]
     flags = {name: _flag(name, entry) for name, entry in entries.items()}
     spellings = {spelling: flag for flag in flags.values() for spelling in (flag.name, *flag.aliases)}
-    return Catalogue(release, MappingProxyType(flags), MappingProxyType(spellings))
+    ordered = tuple(sorted(spellings))
+    return Catalogue(release, MappingProxyType(flags), MappingProxyType({s: spellings[s] for s in ordered}), ordered)
 
 
 def _flag(name: str, entry: Mapping[str, Any]) -> Flag:
