@@ -82,8 +82,8 @@ TRANSLATIONS: Mapping[str, Translation] = MappingProxyType(
             Translation(
                 "--enable-expert-distribution-metrics",
                 "0.5.19",
-                ("--expert-balancedness-report-mode prometheus",),
-                "see there for the other ways to report",
+                ("--expert-balancedness-report-mode both",),
+                "server_log or prometheus report in one place only",
             ),
             Translation("--elastic-ep-rejoin", "0.5.21", ("--elastic-ep-join-mode recover",)),
             # CUDA graphs
@@ -146,7 +146,7 @@ TRANSLATIONS: Mapping[str, Translation] = MappingProxyType(
                 "amd was the only one",
                 takes=None,
             ),
-            Translation("--disable-mla", "0.4.6", why="MLA models have no other attention", refused=True),
+            Translation("--disable-mla", "0.4.6", why="models with MLA have no other attention now", refused=True),
             # Context parallelism
             Translation("--enable-prefill-context-parallel", "0.5.20", ("--enable-prefill-cp",)),
             Translation("--enable-dsa-prefill-context-parallel", "0.5.20", ("--enable-prefill-cp",)),
@@ -168,10 +168,10 @@ TRANSLATIONS: Mapping[str, Translation] = MappingProxyType(
                 takes=None,
             ),
             Translation(
-                "--speculative-ngram-min-match-window-size", "0.5.10", takes=None, why="every length is matched"
+                "--speculative-ngram-min-match-window-size", "0.5.10", takes=None, why="it can no longer be set"
             ),
             Translation(
-                "--speculative-ngram-max-match-window-size", "0.5.10", takes=None, why="every length is matched"
+                "--speculative-ngram-max-match-window-size", "0.5.10", takes=None, why="it can no longer be set"
             ),
             Translation("--speculative-skip-dp-mlp-sync", "0.5.23", why="it only saved time"),
             # Memory and state
@@ -216,7 +216,7 @@ TRANSLATIONS: Mapping[str, Translation] = MappingProxyType(
             Translation("--collect-tokens-histogram", "0.5.20", why="it comes with --enable-metrics"),
             Translation("--load-watch-interval", "0.5.10", takes=None, why="it can no longer be set"),
             # Disaggregated prefill and decode
-            Translation("--prefill-round-robin-balance", "0.5.20", why="it is the default"),
+            Translation("--prefill-round-robin-balance", "0.5.20", why="it had no effect any more"),
             Translation("--disaggregation-decode-tp", "0.5.10", takes=None, why=_BOOTSTRAP),
             Translation("--disaggregation-decode-dp", "0.5.10", takes=None, why=_BOOTSTRAP),
             Translation("--disaggregation-prefill-pp", "0.5.10", takes=None, why=_BOOTSTRAP),
