@@ -9,7 +9,7 @@ export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo demo-down ask test lint types unit tools generate lock e2e-sglang soak bench-reconcile \
-	bench-engine-sim clean
+	bench-engine-sim bench-sizing clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -52,6 +52,9 @@ soak: venv tools ## Ten minutes of a steady cluster with forced looks: not one w
 
 bench-reconcile: venv tools ## 200 clusters applied at once, beside a plain server-side-apply loop
 	@$(PY) -m e2e.bench.reconcile
+
+bench-sizing: venv ## Milliseconds to size a tier, anew and again, and 1,000 unchanged clusters
+	@$(PY) -m e2e.bench.sizing
 
 bench-engine-sim: venv ## Requests per second of one simulated engine
 	@$(PY) -m e2e.bench.engine_sim

@@ -83,6 +83,14 @@ def test_every_engine_is_the_real_server(stack: Stack, tier: str) -> None:
     assert (info["device"], info["tp_size"], info["nnodes"]) == ("cpu", NODES[tier], NODES[tier])
 
 
+@pytest.mark.parametrize("tier", MODELS)
+def test_the_engine_holds_as_many_tokens_as_status_says(stack: Stack, tier: str) -> None:
+    tiers = stack.get("heterollmcluster", CLUSTER, NAMESPACE)["status"]["tiers"]
+    [sizing] = [item["sizing"] for item in tiers if item["name"] == tier]
+    _, text = _engine(stack, f"{CLUSTER}-{tier}-0-0", "/server_info")
+    assert json.loads(text)["max_total_num_tokens"] == sizing["kvCacheTokens"]
+
+
 def test_the_second_node_of_the_large_engine_is_a_rank_that_serves_nobody(stack: Stack) -> None:
     worker = f"{CLUSTER}-large-0-1"
     assert "TP1" in stack.kubectl("logs", "-n", NAMESPACE, worker)

@@ -29,7 +29,7 @@ from heterollm_controllers.sizing.rules import A2A_SPANS_ALL, broken
 from heterollm_controllers.sizing.weights import weights
 from heterollm_controllers.sizing.wishes import Wishes
 
-__all__ = ["nearest", "plan_for", "search"]
+__all__ = ["nearest", "plan_for", "search", "searched"]
 
 MOST_NODES_SEARCHED = 8
 """Nodes of the largest engine that the search proposes by itself."""
@@ -38,13 +38,21 @@ _WORTH_MORE_GPUS = {"throughput": 0.05, "latency": 0.10, "cost": 0.0}
 """A larger engine must be better by this share: it costs more at once, and fails as a whole."""
 
 
-@lru_cache(maxsize=4096)
 def search(model: Architecture, gpu: Gpu, wishes: Wishes) -> tuple[Plan, ...]:
     """Every plan that runs and fits, best first.
 
     Raises:
         Impossible: nothing runs, or nothing fits; the message says what is nearest to fitting.
     """
+    found = searched(model, gpu, wishes)
+    if isinstance(found, Impossible):
+        raise Impossible(found.reason, found.message)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def searched(model: Architecture, gpu: Gpu, wishes: Wishes) -> tuple[Plan, ...] | Impossible:
+    """What `search` gives or raises, remembered: a tier that does not fit is looked at as often as one that does."""
     refused: list[tuple[Split, str]] = []
     plans: list[Plan] = []
     for gpus in _gpu_counts(wishes):
@@ -57,7 +65,7 @@ def search(model: Architecture, gpu: Gpu, wishes: Wishes) -> tuple[Plan, ...]:
                 plans.append(plan_for(model, gpu, wishes, split, nodes))
     fitting = [plan for plan in plans if plan.memory.tokens >= _least_tokens(wishes)]
     if not fitting:
-        raise _impossible(model, gpu, wishes, plans, refused)
+        return _impossible(model, gpu, wishes, plans, refused)
     return tuple(_ranked(fitting, wishes))
 
 

@@ -31,6 +31,8 @@ def stated(wishes: Wishes, why: str, warnings: Sequence[str]) -> Sizing:
                 f"{field} {ways} does not divide the tensor-parallel size {tensor}"
                 f" ({tensor} / {ways} = {tensor / ways:.2f}); choose a divisor of {tensor}",
             )
+    page, ranks = wishes.page_size or 1, wishes.attention_dp or 1
+    limit = None if wishes.max_total_tokens is None else wishes.max_total_tokens // page * page * ranks
     fixed = {
         "gpusPerEngine": wishes.gpus,
         "nodes": wishes.nodes,
@@ -39,6 +41,9 @@ def stated(wishes: Wishes, why: str, warnings: Sequence[str]) -> Sizing:
         "memFractionStatic": wishes.memory_fraction,
     }
     fraction = None if wishes.memory_fraction is None else f"{wishes.memory_fraction:g}"
+    reasons = {name: "user" if value is not None else f"not sized: {why}" for name, value in fixed.items()}
+    if limit is not None:
+        reasons["kvCacheTokens"] = "user: --max-total-tokens, in whole pages, of every attention DP rank"
     return Sizing(
         summary=f"{gpus} GPU(s) over {nodes} node(s), TP {tensor}, as stated: {why}",
         gpus_per_engine=gpus,
@@ -50,8 +55,9 @@ def stated(wishes: Wishes, why: str, warnings: Sequence[str]) -> Sizing:
         pipeline_parallel=stages,
         mem_fraction_static=fraction,
         context_length=wishes.context,
+        kv_cache_tokens=limit,
         warnings=tuple(warning[:512] for warning in warnings[:16]),
-        reasons={name: "user" if value is not None else f"not sized: {why}" for name, value in fixed.items()},
+        reasons=reasons,
     )
 
 
