@@ -50,6 +50,8 @@ def _rewrite(schema: Schema, definitions: dict[str, Schema]) -> Schema:
     result = {key: value for key, value in schema.items() if key not in drop}
     if isinstance(schema.get("default"), dict):
         result["default"] = _own_default(schema)
+    if isinstance(schema.get("default"), list):
+        result["default"] = [_without_nulls(item) for item in schema["default"]]
     if "properties" in schema:
         result["properties"] = {name: _rewrite(value, definitions) for name, value in schema["properties"].items()}
         result.pop("additionalProperties", None)
@@ -66,6 +68,10 @@ def _own_default(schema: Schema) -> Schema:
     """The part of an object's default that the defaults of its fields do not give already."""
     fields = {name: field.get("default") for name, field in schema["properties"].items()}
     return {name: value for name, value in schema["default"].items() if value not in (None, fields[name])}
+
+
+def _without_nulls(item: Any) -> Any:
+    return {name: value for name, value in item.items() if value is not None} if isinstance(item, dict) else item
 
 
 def _without_any_of(schema: Schema) -> Schema:

@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 __all__ = [
     "Accelerator",
     "ApiKeySecret",
+    "ApiKeys",
     "ConfigMapKey",
     "Engine",
     "EnvVar",
@@ -25,10 +26,12 @@ __all__ = [
     "Model",
     "ModelSource",
     "Network",
+    "ParameterChange",
     "PvcSource",
     "Replicas",
     "RequestShape",
     "Resources",
+    "Retries",
     "Routing",
     "RoutingService",
     "SecretKey",
@@ -63,6 +66,15 @@ Positive = Annotated[
         max_length=16,
         json_schema_extra=_rules(
             ("self.matches('^[0-9]{1,9}(\\\\.[0-9]{1,6})?$')", 'must be a positive decimal as text, such as "12.5"')
+        ),
+    ),
+]
+Share = Annotated[
+    str,
+    Field(
+        max_length=8,
+        json_schema_extra=_rules(
+            ("self.matches('^[0-2](\\\\.[0-9]{1,4})?$')", 'must be a decimal from 0 to 2 as text, such as "0.5"')
         ),
     ),
 ]
@@ -475,6 +487,62 @@ class RoutingService(WireType):
     ] = None
 
 
+class ParameterChange(WireType):
+    """How a request differs on one retry. Absent fields stay as the client sent them."""
+
+    temperature: Annotated[Share | None, Field(description="Sampling temperature, a decimal from 0 to 2.")] = None
+    max_tokens_factor: Annotated[
+        Share | None, Field(description="What max_tokens is multiplied with, where the client gave one.")
+    ] = None
+    new_seed: Annotated[bool, Field(description="Replace a seed by another.")] = False
+
+
+class Retries(WireType):
+    """Level 1 of the fallback: another engine, then the next tier, within the client's request."""
+
+    limit: Annotated[int, Field(ge=0, le=3, description="Most retries of one request.")] = 3
+    deadline_seconds: Annotated[
+        int, Field(ge=1, le=86_400, description="From the request's end to the end of its last attempt's start.")
+    ] = 600
+    budget_percent: Annotated[
+        int,
+        Field(ge=0, le=100, description="Retries may be at most this share of the requests in flight (3 always may)."),
+    ] = 50
+    changes: Annotated[
+        tuple[ParameterChange, ...],
+        Field(
+            max_length=3,
+            description="What changes on the first, second and third retry after an answer of bad quality.",
+        ),
+    ] = (
+        ParameterChange(temperature="0.2"),
+        ParameterChange(temperature="0", max_tokens_factor="0.5"),
+        ParameterChange(temperature="0", max_tokens_factor="0.5", new_seed=True),
+    )
+    change_on_every_failure: Annotated[
+        bool, Field(description="Change parameters after transport failures too, which are resent unchanged otherwise.")
+    ] = False
+    check_quality: Annotated[
+        bool,
+        Field(
+            description=(
+                "Retry answers that are not streamed and are empty, or no JSON where JSON was asked for, or call a"
+                " tool that was not offered or with arguments that are no JSON."
+            )
+        ),
+    ] = True
+
+
+class ApiKeys(WireType):
+    """Keys that clients must send as bearer tokens."""
+
+    secret_name: Annotated[ObjectName, Field(description="Secret whose entries are client names and their keys.")]
+    reserved: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=253)], ...],
+        Field(max_length=64, description="Clients that may use the reserved share of the capacity."),
+    ] = ()
+
+
 class Routing(WireType):
     """How requests find their tier."""
 
@@ -490,6 +558,34 @@ class Routing(WireType):
             ),
         ),
     ] = "0.7"
+    scorer_weights: Annotated[
+        dict[str, Share] | None,
+        Field(
+            max_length=16,
+            description="Weights of the complexity score by feature, decimals from 0 to 1; our own if absent.",
+            json_schema_extra=_KEYS,
+        ),
+    ] = None
+    trust_headers: Annotated[
+        bool,
+        Field(
+            description=(
+                "Obey the headers x-llm-tier and x-llm-priority of every client: for routers behind a gateway that"
+                " sets or removes them. Otherwise they are ignored."
+            )
+        ),
+    ] = False
+    retries: Annotated[Retries, Field(description="Retries within a request.")] = Retries()
+    reserved_percent: Annotated[
+        int, Field(ge=0, le=90, description="Share of the capacity kept for reserved clients.")
+    ] = 0
+    body_limit_mib: Annotated[
+        int, Field(alias="bodyLimitMiB", ge=1, le=256, description="Largest request body in MiB; larger ones get 413.")
+    ] = 16
+    api_keys: Annotated[ApiKeys | None, Field(description="Keys of clients; none are asked for if absent.")] = None
+    tls_secret: Annotated[
+        ObjectName | None, Field(description="kubernetes.io/tls Secret; the routers speak HTTPS if it is set.")
+    ] = None
     replicas: Annotated[int, Field(ge=1, le=64, description="Router pods.")] = 2
     image: Annotated[
         str | None,
