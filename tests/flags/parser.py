@@ -48,6 +48,13 @@ def _parser(release: str) -> Parser:
     return parser
 
 
+def _object(text: str) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise argparse.ArgumentTypeError("not an object")
+    return found
+
+
 def _spellings(flag: Flag) -> list[str]:
     # BooleanOptionalAction makes the --no- forms itself.
     return [s for s in (flag.name, *flag.aliases) if flag.kind != "optional-bool" or not s.startswith("--no-")]
@@ -58,7 +65,7 @@ def _options(flag: Flag) -> dict[str, Any]:
         return {"action": "store_true"}
     if flag.kind == "optional-bool":
         return {"action": argparse.BooleanOptionalAction}
-    read = READERS[flag.kind]
+    read = _object if flag.name == "--cuda-graph-config" else READERS[flag.kind]
     options: dict[str, Any] = {"type": read, "nargs": flag.nargs}
     if flag.choices is not None:
         options["choices"] = [read(choice) for choice in flag.choices]

@@ -20,6 +20,7 @@ from heterollm_controllers.flags.typed import human_int
         ("--context-length", "1.5Ki", "--context-length takes a whole number such as 32768, 32k or 32Ki, not '1.5Ki'"),
         ("--mem-fraction-static", "70%", "--mem-fraction-static takes a number, not '70%'"),
         ("--extra-metric-labels", "{a: 1}", "--extra-metric-labels takes JSON, not '{a: 1}'"),
+        ("--cuda-graph-config", "[1]", "--cuda-graph-config takes a JSON object, not '[1]'"),
         ("--log-requests-level", "9", "--log-requests-level does not know '9': choose one of 0, 1, 2, 3"),
         ("--attention-backend", "flashatten", "--attention-backend does not know 'flashatten': did you mean "),
         ("--attention-backend", "zzz", "--attention-backend does not know 'zzz': choose one of aiter, "),

@@ -17,6 +17,8 @@ _REFERENCE = re.compile(r"\$\([^()]+\)")
 _SUFFIXED = re.compile(r"(\d+(?:\.\d+)?)(Ki|Mi|Gi|Ti|k|M|G|T)", re.ASCII)
 _DECIMAL = MappingProxyType({"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12})
 _BINARY = MappingProxyType({"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40})
+_OBJECTS = frozenset({"--cuda-graph-config"})
+"""JSON that SGLang's parser itself takes only as an object; of other flags it looks later, and at what is inside."""
 _LISTED = 8
 """Choices named in a message; a longer list is answered with the nearest ones."""
 
@@ -70,6 +72,8 @@ def wrong_value(flag: Flag, value: str) -> str | None:
         as_read = read(value)
     except (ValueError, RecursionError):
         return f"takes {expected}, not '{value}'"
+    if flag.name in _OBJECTS and not isinstance(as_read, dict):
+        return f"takes a JSON object, not '{value}'"
     if flag.choices is not None and str(as_read) not in flag.choices:
         return f"does not know '{value}': {_offer(flag.choices, value)}"
     return None
