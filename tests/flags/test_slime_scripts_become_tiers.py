@@ -191,11 +191,11 @@ def test_an_accelerator_that_nobody_named_is_said_to_be_assumed() -> None:
 @pytest.mark.parametrize(
     ("checkpoint", "model", "remark"),
     [
-        ("/root/Qwen3-4B", "Qwen/Qwen3-4B", "model.id is Qwen/Qwen3-4B, from the hub"),
-        ("/root/qwen3-4b/", "Qwen/Qwen3-4B", "model.id is Qwen/Qwen3-4B, from the hub"),
+        ("/ckpt/Qwen3-4B", "Qwen/Qwen3-4B", "model.id is Qwen/Qwen3-4B, from the hub"),
+        ("/ckpt/qwen3-4b/", "Qwen/Qwen3-4B", "model.id is Qwen/Qwen3-4B, from the hub"),
         ("$DIR/Qwen3-4B", "Qwen/Qwen3-4B", "model.id is Qwen/Qwen3-4B, from the hub"),
-        ("/root/Twice", "Twice", "set model.id to the hub's id, or model.source to a volume"),
-        ("/root/Mine", "Mine", "set model.id to the hub's id, or model.source to a volume"),
+        ("/ckpt/Twice", "Twice", "set model.id to the hub's id, or model.source to a volume"),
+        ("/ckpt/Mine", "Mine", "set model.id to the hub's id, or model.source to a volume"),
         ("org/Mine", "org/Mine", "model.id, taken for an id of the hub"),
     ],
 )
@@ -284,7 +284,7 @@ def test_a_wrong_name_is_refused() -> None:
 
 WORDS = st.sampled_from(
     [
-        *("--hf-checkpoint", "org/m", "/root/m", "--rollout-num-gpus-per-engine", "--rollout-num-gpus", "4", "0", "-1"),
+        *("--hf-checkpoint", "org/m", "/ckpt/m", "--rollout-num-gpus-per-engine", "--rollout-num-gpus", "4", "0", "-1"),
         *("--colocate", "--num-gpus-per-node", "--sglang-ep-size", "--sglang-enable-ep-moe", "--sglang-dp-size"),
         *("--sglang-enable-dp-attention", "--sglang-mem-fraction-static", "0.5", "0", "--sglang-context-length", "32k"),
         *("--sglang-pp-size", "$X", "${A[@]}", "$(date)", "'a b'", '""', "--made-up", "--sglang-made-up", "--lr"),

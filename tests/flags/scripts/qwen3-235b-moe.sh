@@ -9,7 +9,7 @@ NODES_PER_ENGINE=${NODES_PER_ENGINE:-4}
 GPUS_PER_NODE=8
 ENGINES=2
 
-cat > /tmp/hosts <<HOSTS
+cat > hosts.txt <<HOSTS
 first    # isn't a comment of the script
 second
 HOSTS
