@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from heterollm_controllers.routing.files import envoy_files
-from heterollm_controllers.routing.policy import AUTO, Endpoint, RoutingPolicy, TierRoute
+from heterollm_controllers.routing.policy import AUTO, Change, Endpoint, Retries, RoutingPolicy, TierRoute
 
-__all__ = ["AUTO", "Endpoint", "RoutingPolicy", "TierRoute", "envoy_files"]
+__all__ = ["AUTO", "Change", "Endpoint", "Retries", "RoutingPolicy", "TierRoute", "envoy_files"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["AUTO", "Endpoint", "RoutingPolicy", "TierRoute"]
+__all__ = ["AUTO", "Change", "Endpoint", "Retries", "RoutingPolicy", "TierRoute"]
 
 AUTO = "auto"
 """Value of a request's `model` that asks the router to choose; no tier may have this name."""
@@ -30,7 +30,41 @@ class TierRoute:
     """Name under which the engines serve their model; clients may use it as `model`."""
     endpoints: tuple[Endpoint, ...]
     max_requests: int = 4096
-    """Requests in flight (number) from one router to this tier; more are answered 429."""
+    """Requests in flight (number) that the tier's engines can hold together; more are answered 429. Each router takes
+    its share."""
+    diverted_percent: int = 0
+    """Share of this tier's conversations that the last tier answers instead: 100 while the tier is escalated, else what
+    a migration has reached. A conversation stays on its side."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """How a request differs on one retry; None leaves a parameter as the client sent it."""
+
+    temperature: float | None = None
+    max_tokens_factor: float | None = None
+    new_seed: bool = False
+
+
+@dataclass(frozen=True)
+class Retries:
+    """Level 1 of the fallback.
+
+    Attributes:
+        limit: most retries of one request.
+        deadline: seconds after which no further attempt is started.
+        budget_percent: most retries in flight, as a share of the requests in flight; 3 always may be.
+        changes: what differs on the first, second, third retry after an answer of bad quality.
+        change_on_every_failure: whether the changes apply after transport failures too.
+        check_quality: whether answers are checked at all.
+    """
+
+    limit: int = 3
+    deadline: float = 600.0
+    budget_percent: int = 50
+    changes: tuple[Change, ...] = ()
+    change_on_every_failure: bool = False
+    check_quality: bool = True
 
 
 @dataclass(frozen=True)
@@ -45,3 +79,20 @@ class RoutingPolicy:
     attempt_idle_limit: float = 600.0
     """Seconds without a byte after which an attempt is given up and retried. An answer that is not streamed has no byte
     before its end, so this must exceed the longest of them."""
+    retries: Retries = Retries()
+    scorer_weights: tuple[tuple[str, float], ...] = ()
+    """Weight of each feature of the score; the scorer's own for those not named."""
+    trust_headers: bool = False
+    """Whether clients' x-llm-tier and x-llm-priority are obeyed; otherwise they are removed."""
+    routers: int = 1
+    """Routers that share the tiers' capacity."""
+    reserved_percent: int = 0
+    """Share of each tier's capacity that only reserved clients may use."""
+    reserved_clients: tuple[str, ...] = ()
+    """Names of the API keys that may."""
+    api_keys: bool = False
+    """Whether clients must send one of the keys that the router finds in its mounted Secret."""
+    tls: bool = False
+    """Whether the listener speaks HTTPS with the certificate that the router finds in its mounted Secret."""
+    body_limit: int = 16 << 20
+    """Largest request body in bytes."""
