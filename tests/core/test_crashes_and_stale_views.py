@@ -39,14 +39,15 @@ def fresh(tiers: list[dict[str, Any]]) -> dict[str, Any]:
     return shape(settled(*tiers))
 
 
-_TWO = [api_tier(replicas={"min": 2}), api_tier("large", engine={"gpus": 16})]
+_GANG = {"gpus": 16, "placementSeconds": 10}
+_TWO = [api_tier(replicas={"min": 2}), api_tier("large", engine=_GANG)]
 _CHANGES: dict[str, list[dict[str, Any]]] = {
     "create": _TWO,
     "roll out": [api_tier(replicas={"min": 2}, engine={"image": "new"}), _TWO[1]],
     "scale in": [api_tier(replicas={"min": 1}), _TWO[1]],
     "scale out": [api_tier(replicas={"min": 3}), _TWO[1]],
     "remove a tier": [_TWO[0]],
-    "roll the gang": [_TWO[0], api_tier("large", engine={"gpus": 16, "image": "new"})],
+    "roll the gang": [_TWO[0], api_tier("large", engine={**_GANG, "image": "new"})],
 }
 
 
@@ -151,6 +152,12 @@ class Chaos(RuleBasedStateMachine):
             self.world.controllers.crash(data.draw(st.sampled_from(pods)))
             self._remember()
 
+    @rule(pods=st.integers(0, 8))
+    def nodes_are_taken_or_given(self, pods: int) -> None:
+        """Pods keep the nodes they have; only so many have one before another gets one."""
+        server = self.world.server
+        self.world.controllers.fits = lambda _: sum("nodeName" in pod["spec"] for pod in server.of_kind("Pod")) < pods
+
     # --- the operator
 
     @rule(image=st.sampled_from(["heterollm/engine:1", "heterollm/engine:2"]))
@@ -198,6 +205,7 @@ class Chaos(RuleBasedStateMachine):
             return
         last = self.tiers[0]["replicas"]["min"]
         tiers = [api_tier(replicas={"min": last}, engine={"image": "final"}), *self.tiers[1:]]
+        self.world.controllers.fits = lambda _: True
         self.world.upgrade_operator(Config())
         self.world.annotate(names.UPDATE, "final")
         self.world.change(*tiers)
