@@ -1,4 +1,4 @@
-"""The launches that the oracle is asked about: models, GPUs and flags, valid and invalid, generated deterministically."""
+"""The launches that the oracle is asked about: models, GPUs and flags, valid and invalid."""
 
 from __future__ import annotations
 
@@ -65,8 +65,9 @@ def launches() -> list[Case]:
 
 
 def layouts() -> list[Case]:
-    """Every launch whose weights and cache are measured."""
-    return []
+    """Every launch whose weights and cache are measured, sorted."""
+    found = [case for group in _MEASURED for case in group()]
+    return sorted({case.key: case for case in found}.values(), key=lambda case: case.key)
 
 
 def _every_model() -> Iterator[Case]:
@@ -171,6 +172,59 @@ def _graphs() -> Iterator[Case]:
     yield Case(QWEN_4B, "H100", parallel(2, disable_cuda_graph=True))
     yield Case(QWEN_4B, "H100", parallel(2, max_running_requests=100, cuda_graph_max_bs_decode=160))
 
+
+def _every_layout() -> Iterator[Case]:
+    for model in CONFIGS:
+        for tp in (1, 2, 4, 8):
+            yield Case(model, "H200" if model in (QWEN_235B, QWEN_235B_FP8, DEEPSEEK) else "H100", parallel(tp))
+    for model in (QWEN_235B, QWEN_235B_FP8, DEEPSEEK, GPT_OSS, LLAMA_70B):
+        for tp in (16, 32):
+            yield Case(model, "H100", parallel(tp))
+    yield Case(QWEN_4B, "A100-80GB", parallel(2, mem_fraction_static=0.7))
+    yield Case(QWEN_4B, "L4", parallel(1))
+    yield Case(LLAMA_8B, "L4", parallel(1))
+    yield Case(LLAMA_8B, "L4", parallel(1, kv_cache_dtype="fp8_e4m3"))
+    yield Case(QWEN_4B, "H100", parallel(3))
+    yield Case(QWEN_4B, "H100", parallel(64))
+    yield Case(LLAMA_8B, "H100", parallel(1, context_length=8192))
+    yield Case(QWEN_4B, "H100", parallel(2, max_total_tokens=100000))
+    yield Case(QWEN_4B, "H100", parallel(2, max_running_requests=50))
+    yield Case(QWEN_4B, "B200", parallel(2))
+
+
+def _attention_layouts() -> Iterator[Case]:
+    for model in (QWEN_4B, QWEN_30B, QWEN_235B_FP8, DEEPSEEK, GPT_OSS, MIXTRAL, LLAMA_8B, GEMMA):
+        gpu = "B200" if model in (QWEN_235B_FP8, DEEPSEEK) else "H100"
+        for ways in (2, 4, 8):
+            yield Case(model, gpu, parallel(8, attn_dp_size=ways, ep_size=8))
+            yield Case(model, gpu, parallel(8, attn_dp_size=ways))
+    for ways in (4, 8):
+        yield Case(QWEN_235B, "A100-80GB", parallel(32, attn_dp_size=ways, mem_fraction_static=0.5))
+        yield Case(QWEN_235B, "H100", parallel(32, attn_dp_size=ways, ep_size=8, mem_fraction_static=0.5))
+    yield Case(QWEN_235B, "H100", parallel(8, mem_fraction_static=0.5))
+    yield Case(QWEN_235B_FP8, "H100", parallel(8, ep_size=2, mem_fraction_static=0.5))
+    yield Case(DEEPSEEK, "H200", parallel(8, attn_dp_size=8, enable_dp_lm_head=True, mem_fraction_static=0.9))
+    yield Case(QWEN_30B, "H100", parallel(8, attn_dp_size=8, enable_dp_lm_head=True))
+    yield Case(QWEN_30B, "H100", parallel(8, attn_dp_size=2, max_running_requests=100))
+
+
+def _expert_layouts() -> Iterator[Case]:
+    for model in MIXTURES:
+        gpu = "H200" if model in (QWEN_235B, DEEPSEEK) else "H100"
+        for ways in (2, 4, 8, 3, 16):
+            yield Case(model, gpu, parallel(8, ep_size=ways))
+    for model in (QWEN_30B, QWEN_235B_FP8, DEEPSEEK):
+        yield Case(model, "H200", parallel(8, moe_a2a_backend="deepep"))
+        yield Case(model, "H200", parallel(8, moe_a2a_backend="deepep", attn_dp_size=8))
+        yield Case(model, "H200", parallel(32, moe_dense_tp_size=1))
+        yield Case(model, "H200", parallel(32, ep_size=4, attn_dp_size=8, moe_dense_tp_size=1))
+    yield Case(QWEN_4B, "H100", parallel(8, moe_a2a_backend="deepep"))
+    for model in (QWEN_4B, QWEN_30B, LLAMA_70B, GEMMA):
+        yield Case(model, "H100", parallel(2, pp_size=2))
+        yield Case(model, "H100", parallel(4, pp_size=3, nnodes=2, dist_init_addr="leader:5000"))
+
+
+_MEASURED = (_every_layout, _attention_layouts, _expert_layouts)
 
 _GROUPS = (
     _every_model,

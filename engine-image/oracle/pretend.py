@@ -18,7 +18,7 @@ import sys
 import types
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 KERNEL_PACKAGES = frozenset(
     {
@@ -59,7 +59,13 @@ GPUS = {
 
 
 class _Anything(type):
-    """The type of a class that has every attribute: another such class."""
+    """The type of a class that has every attribute, and gives another such class for each and for being called.
+
+    Called with a function it gives that function back, as it may be a decorator.
+    """
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        return args[0] if args and callable(args[0]) else _Anything(cls.__name__, (), {})
 
     def __getattr__(cls, name: str) -> Any:
         if name.startswith("__"):
@@ -72,7 +78,7 @@ class _Anything(type):
 class _Shell(types.ModuleType):
     """A module in which every name is a class without content."""
 
-    __path__: list[str] = []
+    __path__: ClassVar[list[str]] = []
     __version__ = "999.0"
 
     def __getattr__(self, name: str) -> Any:
@@ -81,6 +87,15 @@ class _Shell(types.ModuleType):
         made = _Anything(name, (), {})
         setattr(self, name, made)
         return made
+
+
+class _Queue:
+    """In place of a CUDA stream or event, which a model makes when it is built and uses when it runs."""
+
+    cuda_stream = 0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take whatever is given."""
 
 
 class _Shells(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -120,6 +135,7 @@ def pretend(gpu: Gpu) -> None:
         "set_device": None,
         "synchronize": None,
         "empty_cache": None,
+        "current_stream": _Queue(),
         "get_device_properties": types.SimpleNamespace(
             name=f"NVIDIA {gpu.name}",
             total_memory=total,
@@ -131,6 +147,7 @@ def pretend(gpu: Gpu) -> None:
     }
     for name, answer in answers.items():
         setattr(torch.cuda, name, lambda *args, _answer=answer, **kwargs: _answer)
+    torch.cuda.Stream = torch.cuda.Event = _Queue
     real = subprocess.run
 
     def run(command: Any, *args: Any, **kwargs: Any) -> Any:
@@ -160,3 +177,21 @@ def _declare(gpu: Gpu) -> None:
         device_sm=major * 10 + minor,
         device_capability=gpu.capability,
     ).install()
+
+
+def nowhere() -> Any:
+    """A context in which a tensor that is explicitly asked for on the GPU is made without memory."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    def moved(value: Any) -> Any:
+        return "meta" if isinstance(value, torch.device | str) and str(value).startswith("cuda") else value
+
+    class Nowhere(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if func is torch.Tensor.cuda:
+                return args[0].to("meta")
+            places = args if func is not torch.Tensor.to else tuple(map(moved, args))
+            return func(*places, **{name: moved(value) for name, value in (kwargs or {}).items()})
+
+    return Nowhere()

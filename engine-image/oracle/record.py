@@ -1,7 +1,7 @@
 """Record what the real SGLang answers, or check that it still answers so: record.py resolver|memory|flags [--check].
 
-Needs no package. Finds (or first installs) a Python with SGLang through environment.sh, asks it in one process per
-pretended GPU, and writes the recorded file, or shows what differs from it and exits with 1.
+Needs no package. Finds (or first installs) a Python with SGLang through environment.sh, asks it in processes of one
+pretended GPU each, and writes the recorded file, or shows what differs from it and exits with 1.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ ROOT = HERE.parent.parent
 RELEASE = "0.5.23"
 CATALOGUED = ("0.5.23", "0.5.19")
 RECORDED = ROOT / "tests/sizing/data"
+SHARE = 50
+"""Cases of one process: few enough to keep every core busy to the end, many enough to be worth its start."""
+
 CATALOGUES = ROOT / "controllers/heterollm_controllers/flags/data"
 
 
@@ -46,18 +49,19 @@ def run(release: str, script: str, *arguments: str, given: str = "") -> str:
 
 
 def asked(script: str, cases: list[Case]) -> list[dict[str, Any]]:
-    """Each case with its answer, in the order given."""
+    """Each case with its answer, sorted."""
     by_gpu: dict[str, list[Case]] = collections.defaultdict(list)
     for case in cases:
         by_gpu[case.gpu].append(case)
+    shares = [group[first : first + SHARE] for group in by_gpu.values() for first in range(0, len(group), SHARE)]
 
-    def ask(gpu: str) -> list[dict[str, Any]]:
-        answers = json.loads(run(RELEASE, script, gpu, given=json.dumps([asdict(case) for case in by_gpu[gpu]])))
-        return [asdict(case) | answer for case, answer in zip(by_gpu[gpu], answers, strict=True)]
+    def ask(share: list[Case]) -> list[dict[str, Any]]:
+        answers = json.loads(run(RELEASE, script, share[0].gpu, given=json.dumps([asdict(case) for case in share])))
+        return [asdict(case) | answer for case, answer in zip(share, answers, strict=True)]
 
     python(RELEASE)  # installs it before two threads would
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        found = [answer for answers in pool.map(ask, sorted(by_gpu)) for answer in answers]
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        found = [answer for answers in pool.map(ask, shares) for answer in answers]
     return sorted(found, key=lambda answer: Case(answer["model"], answer["gpu"], answer["flags"]).key)
 
 
@@ -67,7 +71,7 @@ def document(script: str, cases: list[Case]) -> str:
     usual = _usual([answer["resolved"] for answer in answers if "resolved" in answer])
     for answer in answers:
         if "resolved" in answer:
-            answer["resolved"] = {k: v for k, v in answer["resolved"].items() if v != usual[k]}
+            answer["resolved"] = {k: v for k, v in answer["resolved"].items() if k not in usual or v != usual[k]}
     used = {case.model for case in cases}
     gpus = {name: {"memory_mib": GPUS[name].memory_mib} for name in sorted({case.gpu for case in cases})}
     head = {"release": RELEASE, "gpus": gpus, "usual": usual}
@@ -79,12 +83,13 @@ def document(script: str, cases: list[Case]) -> str:
 
 
 def _usual(resolved: list[dict[str, Any]]) -> dict[str, Any]:
-    """The most frequent value of every name ; the file leaves it out."""
+    """The values that at least a third of the cases share; the file leaves them out there."""
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for values in resolved:
         for name, value in values.items():
             counts[name][json.dumps(value)] += 1
-    return {name: json.loads(count.most_common(1)[0][0]) for name, count in sorted(counts.items())}
+    most = {name: count.most_common(1)[0] for name, count in sorted(counts.items())}
+    return {name: json.loads(value) for name, (value, times) in most.items() if times * 3 >= len(resolved)}
 
 
 def _compact(value: Any) -> str:

@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,24 +51,31 @@ def write_models(folder: Path) -> None:
         (folder / model / "config.json").write_text(json.dumps(config))
 
 
-def resolve(case: Case, folder: Path) -> dict[str, Any]:
-    """What the resolver says of one launch.
+def resolved(case: Case, folder: Path) -> Any:
+    """The server arguments of one launch, resolved and checked.
 
     Raises:
         Exception: whatever the resolver raises, which is its refusal.
     """
-    from sglang.srt.arg_groups.overrides import model_config_of
     from sglang.srt.server_args import prepare_server_args
 
     launch = ["--model-path", str(folder / case.model), "--device", "cuda", *arguments(case.flags)]
     server = prepare_server_args(launch)
     server.resolve_once()
     server.check_server_args()
-    resolved = server.resolved_dict()
-    graphs = resolved["cuda_graph_config"]
+    return server
+
+
+def resolve(case: Case, folder: Path) -> dict[str, Any]:
+    """The resolved values of one launch that sizing needs."""
+    from sglang.srt.arg_groups.overrides import model_config_of
+
+    server = resolved(case, folder)
+    values = server.resolved_dict()
+    graphs = values["cuda_graph_config"]
     decode, prefill = graphs["decode"], graphs["prefill"]
     model = model_config_of(server)
-    return {name: resolved[field] for name, field in FIELDS.items()} | {
+    return {name: values[field] for name, field in FIELDS.items()} | {
         "context_length": model.context_len,
         "kv_heads": model.get_total_num_kv_heads(),
         "decode_graph": decode["backend"],
@@ -78,30 +86,35 @@ def resolve(case: Case, folder: Path) -> dict[str, Any]:
     }
 
 
-def answer(case: Case, folder: Path) -> dict[str, Any]:
+Work = Callable[[Case, Path], dict[str, Any]]
+
+
+def answer(work: Work, case: Case, folder: Path) -> dict[str, Any]:
     """The verdict: the resolved values, or the first line of the refusal."""
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return {"verdict": "ok", "resolved": resolve(case, folder)}
+            return {"verdict": "ok", "resolved": work(case, folder)}
     except SystemExit:
         # argparse ends the process after its usage text; the last line says why.
         return {"verdict": "error", "error": said.getvalue().strip().splitlines()[-1]}
     except Exception as failure:
         if os.environ.get("ORACLE_TRACE"):
             traceback.print_exc()
-        first = (str(failure).strip().splitlines() or [""])[0]
+        # A bare assertion says nothing, but its source line does.
+        bare = traceback.extract_tb(failure.__traceback__)[-1].line or ""
+        first = (str(failure).strip() or bare).splitlines()[0]
         return {"verdict": "error", "error": f"{type(failure).__name__}: {first}".replace(f"{folder}/", "")}
 
 
-def apart(case: Case, folder: Path) -> dict[str, Any]:
+def apart(work: Work, case: Case, folder: Path) -> dict[str, Any]:
     """The answer, worked out in a child process."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
         os.close(reader)
         with os.fdopen(writer, "w") as stream:
-            json.dump(answer(case, folder), stream)
+            json.dump(answer(work, case, folder), stream)
         os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as stream:
@@ -121,7 +134,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_models(folder)
-        json.dump([apart(case, folder) for case in cases], sys.stdout)
+        json.dump([apart(resolve, case, folder) for case in cases], sys.stdout)
 
 
 if __name__ == "__main__":
