@@ -134,18 +134,19 @@ def _pod(item: Mapping[str, Any], rank: int) -> Pod:
     scheduled = conditions.get("PodScheduled", {})
     unschedulable = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
     containers = status.get("containerStatuses") or []
+    ready = conditions.get("Ready", {}).get("status") == "True"
     return Pod(
         name=metadata["name"],
         uid=metadata["uid"],
         rank=rank,
         address=status.get("podIP"),
-        ready=conditions.get("Ready", {}).get("status") == "True",
+        ready=ready,
         leaving="deletionTimestamp" in metadata,
         restarts=sum(container.get("restartCount", 0) for container in containers),
         revision=_revision(metadata),
         unschedulable=_reasons(scheduled.get("message", "no node fits")) if unschedulable else None,
         failed=status.get("phase") in ("Failed", "Succeeded"),
-        bound="nodeName" in (item.get("spec") or {}) or scheduled.get("status") == "True",
+        bound=ready or "nodeName" in (item.get("spec") or {}) or scheduled.get("status") == "True",
         created=parse(metadata["creationTimestamp"]) if "creationTimestamp" in metadata else None,
         grace=metadata.get("deletionGracePeriodSeconds"),
     )

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from heterollm_controllers import names
+
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
@@ -21,17 +23,18 @@ def add_parser(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "import-slime",
         help="turn a SLIME launch script into a tier spec",
-        description="Read a SLIME launch script, without running it, and print spec.tiers for engines like those of "
-        "its rollout. What was carried over, what was left out and why goes to stderr.",
+        description="Read a SLIME launch script, without running it, and print a cluster of one tier of engines "
+        "like those of its rollout. What was carried over, what was left out and why goes to stderr.",
     )
     parser.add_argument("script", metavar="SCRIPT", help="the launch script, a bash file; - reads stdin")
     parser.add_argument("--name", default="small", help="name of the tier (default: %(default)s)")
     parser.add_argument("--accelerator", help="kind of GPU, which a script does not say (default: A100-80GB)")
+    parser.add_argument("--cluster", default="imported", help="name of the cluster (default: %(default)s)")
     parser.add_argument("-o", "--output", choices=("yaml", "json"), default="yaml", help="default: %(default)s")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the tier; 2 if none can be made of the script."""
+    """Print a cluster of one tier; 2 if none can be made of the script."""
     from heterollm_controllers.flags.catalogue import DEFAULT_RELEASE
     from heterollm_controllers.flags.slime import UnreadableScript, read_script
     from heterollm_controllers.flags.slime_tier import to_tier
@@ -45,7 +48,13 @@ def run(options: argparse.Namespace) -> int:
         return _UNREADABLE
     for remark in imported.remarks:
         print(f"- {remark}", file=sys.stderr)
-    _print({"tiers": [imported.tier]}, options.output)
+    cluster = {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "metadata": {"name": options.cluster},
+        "spec": {"tiers": [imported.tier]},
+    }
+    _print(cluster, options.output)
     return 0
 
 
@@ -59,10 +68,10 @@ def _reason(error: Exception) -> str:
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
-def _print(spec: dict[str, object], output: str) -> None:
+def _print(cluster: dict[str, object], output: str) -> None:
     import yaml
 
     if output == "json":
-        print(json.dumps(spec, indent=2, ensure_ascii=False))
+        print(json.dumps(cluster, indent=2, ensure_ascii=False))
     else:
-        yaml.safe_dump(spec, sys.stdout, sort_keys=False, allow_unicode=True, width=120)
+        yaml.safe_dump(cluster, sys.stdout, sort_keys=False, allow_unicode=True, width=120)

@@ -35,9 +35,19 @@ IMPOSSIBLE = {
         ["9 GPUs do not divide over 2 nodes of 8 (9 / 2 = 4.50)", "make engine.gpus a multiple of 2"],
     ),
     "expert parallelism that does not divide": (
-        {"engine": {"gpus": 8, "expertParallel": 3}},
+        {"model": {"id": "Qwen/Qwen3-30B-A3B"}, "engine": {"gpus": 8, "expertParallel": 3}},
         "InvalidParallelism",
-        ["expertParallel 3 does not divide the tensor-parallel size 8 (8 / 3 = 2.67)", "choose a divisor of 8"],
+        ["EP 3 does not divide the tensor-parallel size 8 (8 / 3 = 2.67)", "choose a divisor of 8"],
+    ),
+    "model that does not fit": (
+        {"model": {"id": "Qwen/Qwen3-32B"}, "accelerator": {"type": "L4", "perNode": 8}, "engine": {"gpus": 1}},
+        "DoesNotFit",
+        ["weights take 61.", "GiB are there for weights and KV cache", "8 GPUs (TP 8) would do"],
+    ),
+    "flag that SGLang does not have": (
+        {"engine": {"gpus": 2, "args": ["--mem-fraction-statc", "0.9"]}},
+        "InvalidFlags",
+        ["SGLang 0.5.23 has no flag --mem-fraction-statc", "did you mean --mem-fraction-static"],
     ),
     "pod template that the server refuses": (
         {"podTemplate": UNMOUNTED},

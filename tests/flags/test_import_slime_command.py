@@ -26,7 +26,7 @@ def run(*arguments: str) -> int:
 def test_yaml_for_a_spec(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(SMALL) == 0
     output = capsys.readouterr()
-    tier = HeteroLLMClusterSpec.model_validate(yaml.safe_load(output.out)).tiers[0]
+    tier = HeteroLLMClusterSpec.model_validate(yaml.safe_load(output.out)["spec"]).tiers[0]
     assert (tier.name, tier.model.id, tier.accelerator.type) == ("small", "Qwen/Qwen3-4B", "A100-80GB")
     assert (tier.engine.gpus, tier.engine.mem_fraction_static, tier.replicas.min) == (2, "0.7", 4)
     assert "- --rollout-num-gpus-per-engine 2: engine.gpus\n" in output.err
@@ -34,14 +34,14 @@ def test_yaml_for_a_spec(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_json_with_a_name_and_an_accelerator(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(SMALL, "--name", "cheap", "--accelerator", "L40S", "-o", "json") == 0
-    tier = json.loads(capsys.readouterr().out)["tiers"][0]
+    tier = json.loads(capsys.readouterr().out)["spec"]["tiers"][0]
     assert (tier["name"], tier["accelerator"]) == ("cheap", {"type": "L40S"})
 
 
 def test_a_script_from_stdin(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("python3 train.py --hf-checkpoint org/m"))
     assert run("-") == 0
-    assert yaml.safe_load(capsys.readouterr().out)["tiers"][0]["model"] == {"id": "org/m"}
+    assert yaml.safe_load(capsys.readouterr().out)["spec"]["tiers"][0]["model"] == {"id": "org/m"}
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,12 @@ def test_unreadable(content: bytes | None, message: str, tmp_path: Path, capsys:
 def test_a_folder_is_no_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(str(tmp_path)) == 2
     assert capsys.readouterr().err == f"heterollm import-slime: {tmp_path}: Is a directory\n"
+
+
+def test_what_is_printed_can_be_sized(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run(SMALL) == 0
+    (tmp_path / "cluster.yaml").write_text(capsys.readouterr().out)
+    with pytest.raises(SystemExit) as ended:
+        main(["size", "-f", str(tmp_path / "cluster.yaml")])
+    assert ended.value.code == 0
+    assert "745,422 KV tokens" in capsys.readouterr().out

@@ -104,16 +104,23 @@ def release_of(tier: Tier, release: str) -> Catalogue:
         raise Impossible(Reason.INVALID_FLAGS, f"engine.sglangVersion: {error}") from None
 
 
-def arguments_of(tier: Tier, release: str) -> Arguments:
+def arguments_of(tier: Tier, release: str, tensor_parallel: int | None = None) -> Arguments:
     """The tier's SGLang flags, checked against its release and written as that release spells them.
+
+    Args:
+        tensor_parallel: the engine's, once it is known: some old flags stand for it.
 
     Raises:
         Impossible: a flag that the release does not know, or a value that it does not take.
     """
-    checked = check(tier.engine.args, release_of(tier, release).release, tp=tier.engine.gpus)
+    checked = _checked(tier.engine.args, release_of(tier, release).release, tensor_parallel)
     if checked.errors:
         raise Impossible(Reason.INVALID_FLAGS, f"engine.args: {'; '.join(checked.errors)}")
     return checked
+
+
+_checked = lru_cache(maxsize=4096)(check)
+"""An unchanged tier costs nothing."""
 
 
 def _not_sized(arguments: Arguments) -> str:
