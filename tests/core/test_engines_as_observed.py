@@ -82,7 +82,7 @@ def test_single_node_engine_serves_with_its_ready_pod() -> None:
         (stateful_set(), pod(metadata=LEAVING)),
         (stateful_set(**LEAVING), pod()),
         (stateful_set(nodes=2), pod()),
-        (stateful_set(nodes=2), pod(), pod("c-small-0-1", spec={})),
+        (stateful_set(nodes=2), pod(), pod("c-small-0-1", ready=False, spec={})),
         (stateful_set(nodes=2), pod(ready=False), pod("c-small-0-1")),
         (stateful_set(nodes=2), pod(), pod("c-small-0-1", metadata=LEAVING)),
     ],
@@ -146,9 +146,14 @@ def test_pod_says_whether_it_holds_a_node_since_when_and_how_long_it_takes_to_en
     times = {"creationTimestamp": "2026-01-01T10:00:00Z", "deletionGracePeriodSeconds": 315}
     [there] = only(stateful_set(), pod(metadata=times)).pods
     assert (there.bound, there.created, there.grace) == (True, datetime(2026, 1, 1, 10, tzinfo=UTC), 315)
-    assert not only(stateful_set(), pod(spec={})).pods[0].bound
+    assert not only(stateful_set(), pod(spec={}, ready=False)).pods[0].bound
     scheduled = {"type": "PodScheduled", "status": "True"}
     assert only(stateful_set(), pod(spec={}, conditions=[scheduled])).pods[0].bound
+
+
+def test_pod_that_is_ready_has_a_node_whatever_the_scheduler_said_last() -> None:
+    conditions = [refused("no nodes available"), {"type": "Ready", "status": "True"}]
+    assert only(stateful_set(), pod(spec={}, conditions=conditions)).serving
 
 
 def test_restarts_of_all_containers_count() -> None:
