@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
         return _UNREADABLE
     for remark in imported.remarks:
         print(f"- {remark}", file=sys.stderr)
-    cluster = {
+    cluster: dict[str, object] = {
         "apiVersion": names.API_VERSION,
         "kind": names.KIND,
         "metadata": {"name": options.cluster},
