@@ -65,7 +65,7 @@ def _outcome(number: int) -> Plan | str:
         split = Split(tensor, wishes.attention_dp or 1, expert, wishes.pipeline or 1, wishes.a2a, wishes.moe_dense)
         memory_mib = _ORACLE["gpus"][case["gpu"]]["memory_mib"]
         page = wishes.page_size or gpu.page_size
-        why = launch_refusal(model, wishes.context, wishes.chunked_prefill, page) or broken(model, split, nodes)
+        why = launch_refusal(model, wishes.context, wishes.chunked_prefill, page) or broken(model, gpu, split, nodes)
         if why:
             return why
         return plan_for(model, replace(gpu, memory_mib=memory_mib), wishes, split, nodes)

@@ -151,7 +151,7 @@ def test_values(config: Config, values: dict[str, Any]) -> None:
         (DEEPSEEK | {"n_shared_experts": 2, "first_k_dense_replace": 0}, Experts(256, 8, 2048, 4096, 32), 0),
         (DEEPSEEK | {"n_shared_experts": None, "moe_layer_freq": 2}, Experts(256, 8, 2048, 0, 14), 14336),
         (LLAMA4, Experts(128, 1, 8192, 8192, 24), 16384),
-        (GPT_OSS, Experts(32, 4, 2880, 0, 24), 0),
+        (GPT_OSS, Experts(32, 4, 2880, 0, 24, True), 0),
     ],
 )
 def test_experts(config: Config, experts: Experts, dense_width: int) -> None:

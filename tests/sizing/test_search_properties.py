@@ -42,7 +42,7 @@ def plans(model: Architecture, gpu: Gpu, wished: Wishes) -> tuple[Plan, ...]:
 def test_every_plan_is_valid_fits_and_keeps_to_the_wishes(model: Architecture, gpu: Gpu, wished: Wishes) -> None:
     for plan in plans(model, gpu, wished):
         used = plan.memory
-        assert broken(model, plan.split, plan.nodes) is None
+        assert broken(model, gpu, plan.split, plan.nodes) is None
         assert used.weights.total + used.kv_cache <= used.usable
         assert used.unused < used.cell * max(1, wished.page_size or 64)
         assert plan.kv_tokens == used.tokens * plan.split.attention_dp

@@ -25,7 +25,7 @@ class Gpu:
         per_node: GPUs of one usual node, one link domain.
         dollars_per_hour: default price.
         vendor: nvidia or amd.
-        page_size: tokens of a KV page when none is asked for; SGLang's attention on Blackwell GPUs takes 64.
+        blackwell: whether it is of NVIDIA's Blackwell generation, for which SGLang has kernels of its own.
     """
 
     name: str
@@ -38,7 +38,12 @@ class Gpu:
     per_node: int
     dollars_per_hour: float
     vendor: str = "nvidia"
-    page_size: int = 1
+    blackwell: bool = False
+
+    @property
+    def page_size(self) -> int:
+        """Tokens of a KV page when none is asked for (SGLang's defaults)."""
+        return 64 if self.blackwell else 1
 
 
 @lru_cache(maxsize=1)
@@ -59,7 +64,7 @@ def _gpu(name: str, values: dict[str, Any]) -> Gpu:
         per_node=values["perNode"],
         dollars_per_hour=values["dollarsPerHour"],
         vendor=values["vendor"],
-        page_size=values.get("pageSize", 1),
+        blackwell=values.get("blackwell", False),
     )
 
 

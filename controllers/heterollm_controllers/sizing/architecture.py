@@ -17,6 +17,7 @@ class Experts:
         intermediate: width of one routed expert.
         shared_intermediate: width of all shared experts of a layer together; 0 without any.
         layers: MoE layers; the model's other layers have a dense MLP of width `Architecture.intermediate`.
+        bias: whether experts have biases.
     """
 
     count: int
@@ -24,6 +25,7 @@ class Experts:
     intermediate: int
     shared_intermediate: int
     layers: int
+    bias: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Architecture:
         sliding_pool: whether SGLang keeps the KV of sliding layers in a smaller pool of their own.
         attention_dp: whether SGLang's implementation of this class supports attention data parallelism.
         experts, latent, quantization: None when the model has none.
+        pipeline: whether SGLang can spread the layers over pipeline stages.
         vision: parameters of the vision part, which SGLang loads beside the decoder; 0 without any.
         family, tokenizer, chat_template: names shared by models that can stand in for each other; empty when unknown.
     """
@@ -108,3 +111,4 @@ class Architecture:
     chat_template: str = ""
     sliding_pool: bool = False
     vision: int = 0
+    pipeline: bool = True

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from heterollm_controllers.sizing.accelerators import Gpu
 from heterollm_controllers.sizing.architecture import Architecture
 from heterollm_controllers.sizing.memory import GIB
-from heterollm_controllers.sizing.plan import Plan, Split
+from heterollm_controllers.sizing.plan import Plan
 from heterollm_controllers.sizing.rules import A2A_SPANS_ALL, broken
 from heterollm_controllers.sizing.wishes import Wishes
 
@@ -38,7 +39,7 @@ def reasons(
         "nodes": f"{plan.split.gpus} GPUs on nodes of {wishes.per_node}",
         "tensorParallel": f"all {plan.split.tensor} GPUs of the engine" + (" stage" if plan.split.pipeline > 1 else ""),
         "attentionDataParallel": _attention_dp(model, plan, plans),
-        "expertParallel": _expert(model, wishes, plan),
+        "expertParallel": _expert(model, gpu, wishes, plan),
         "pipelineParallel": "one stage: stages add latency and turn prefill graphs and overlap off",
         "memFractionStatic": _fraction(gpu, plan),
         "chunkedPrefillTokens": _chunk(gpu, plan),
@@ -98,7 +99,7 @@ def _attention_dp(model: Architecture, plan: Plan, plans: Sequence[Plan]) -> str
     )
 
 
-def _expert(model: Architecture, wishes: Wishes, plan: Plan) -> str:
+def _expert(model: Architecture, gpu: Gpu, wishes: Wishes, plan: Plan) -> str:
     if model.experts is None:
         return "the model has no experts"
     if wishes.a2a in A2A_SPANS_ALL:
@@ -106,8 +107,7 @@ def _expert(model: Architecture, wishes: Wishes, plan: Plan) -> str:
     if plan.split.expert == 1:
         return "experts are cut by tensor parallelism"
     split = plan.split
-    uncut = Split(split.tensor, split.attention_dp, 1, split.pipeline, split.a2a, split.moe_dense)
-    why = broken(model, uncut, plan.nodes)
+    why = broken(model, gpu, replace(split, expert=1), plan.nodes)
     return f"without it: {why}" if why else f"whole experts on each GPU: {model.experts.count} over {split.expert}"
 
 

@@ -26,6 +26,7 @@ class MoeKeys:
         shared_count: key of the number of shared experts, each as wide as a routed one; empty without.
         shared_width: key of the width of all shared experts together; empty without.
         one_shared: whether every MoE layer has exactly one shared expert, as wide as a routed one.
+        bias: whether experts have biases.
         dense_width: key of the width of dense layers.
         layers: from the config and the number of layers to the number of MoE layers.
     """
@@ -36,6 +37,7 @@ class MoeKeys:
     shared_count: str = ""
     shared_width: str = ""
     one_shared: bool = False
+    bias: bool = False
     dense_width: str = "intermediate_size"
 
 
@@ -57,6 +59,7 @@ class ModelClass:
         moe: None for dense models.
         factor_extends: whether a RoPE factor multiplies max_position_embeddings.
         in_text_config: whether the language model is described in text_config, beside a vision part.
+        pipeline: whether SGLang can spread its layers over pipeline stages.
     """
 
     model_type: str
@@ -72,6 +75,7 @@ class ModelClass:
     moe: MoeKeys | None = None
     factor_extends: bool = True
     in_text_config: bool = False
+    pipeline: bool = True
 
 
 def _no_window(_config: Values, _layers: int) -> tuple[int, int]:
@@ -168,6 +172,7 @@ _GEMMA3 = ModelClass(
     "gemma3_text",
     _named_or_one_full_in("sliding_window_pattern"),
     family="gemma3",
+    pipeline=False,
     tied=True,
     defaults={
         "num_attention_heads": 8,
@@ -205,6 +210,7 @@ _LLAMA4 = ModelClass(
         one_shared=True,
         dense_width="intermediate_size_mlp",
     ),
+    pipeline=False,
 )
 
 CLASSES: Mapping[str, ModelClass] = {
@@ -232,12 +238,18 @@ CLASSES: Mapping[str, ModelClass] = {
     "Qwen3VLForConditionalGeneration": replace(_QWEN3, model_type="qwen3_vl", in_text_config=True),
     "Qwen3VLMoeForConditionalGeneration": replace(_QWEN3_MOE, model_type="qwen3_vl_moe", in_text_config=True),
     "GemmaForCausalLM": ModelClass(
-        "gemma", _no_window, family="gemma", tied=True, defaults={"head_dim": 256, "num_key_value_heads": 16}
+        "gemma",
+        _no_window,
+        family="gemma",
+        tied=True,
+        defaults={"head_dim": 256, "num_key_value_heads": 16},
+        pipeline=False,
     ),
     "Gemma2ForCausalLM": ModelClass(
         "gemma2",
         _named_or_one_full_in(2),
         family="gemma2",
+        pipeline=False,
         tied=True,
         defaults={"head_dim": 256, "num_key_value_heads": 4, "sliding_window": 4096},
         bias=("attention_bias", False),
@@ -252,7 +264,7 @@ CLASSES: Mapping[str, ModelClass] = {
         defaults={"head_dim": 64, "num_key_value_heads": 8, "num_experts_per_tok": 4, "sliding_window": 128},
         bias=("attention_bias", True),
         sliding_pool=True,
-        moe=MoeKeys("num_local_experts", _all_moe, width="intermediate_size"),
+        moe=MoeKeys("num_local_experts", _all_moe, width="intermediate_size", bias=True),
     ),
     "Llama4ForCausalLM": _LLAMA4,
     # Only the class with the vision part is in SGLang's list of hybrid sliding-window models.

@@ -82,6 +82,7 @@ def _architecture(model_id: str, name: str, facts: ModelClass, config: Values, o
         quantization=quantization_of(outer) or quantization_of(config),
         vision=vision_parameters(outer) if facts.in_text_config else 0,
         family=facts.family,
+        pipeline=facts.pipeline,
     )
 
 
@@ -127,7 +128,7 @@ def _experts(config: Values, keys: MoeKeys, layers: int) -> Experts | None:
     if active > count:
         raise config.unreadable(f"num_experts_per_tok {active} is more than {keys.count} {count}")
     width = config.whole(keys.width)
-    return Experts(count, active, width, _shared_width(config, keys, width), moe_layers)
+    return Experts(count, active, width, _shared_width(config, keys, width), moe_layers, keys.bias)
 
 
 def _shared_width(config: Values, keys: MoeKeys, width: int) -> int:

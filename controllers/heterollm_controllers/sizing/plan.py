@@ -28,6 +28,7 @@ class Split:
         expert: expert-parallel ranks.
         pipeline: pipeline stages.
         a2a: expert all-to-all backend; none sums the experts' outputs by all-reduce.
+        dp_head: whether the output head shards like attention (--enable-dp-lm-head) and not over all GPUs.
         moe_dense: tensor-parallel size of the dense MLPs of a MoE model when it is not `tensor` (SGLang allows 1).
     """
 
@@ -37,6 +38,7 @@ class Split:
     pipeline: int = 1
     a2a: str = "none"
     moe_dense: int | None = None
+    dp_head: bool = False
 
     @property
     def gpus(self) -> int:

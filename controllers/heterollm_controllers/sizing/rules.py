@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
+from heterollm_controllers.sizing.accelerators import Gpu
 from heterollm_controllers.sizing.architecture import Architecture
 from heterollm_controllers.sizing.plan import Split
 
@@ -22,9 +23,9 @@ LONGER_CONTEXT = "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN"
 
 
 @lru_cache(maxsize=8192)
-def broken(model: Architecture, split: Split, nodes: int) -> str | None:
+def broken(model: Architecture, gpu: Gpu, split: Split, nodes: int) -> str | None:
     """The first reason why the model cannot run so; None when it can."""
-    return next((message for rule in _RULES for message in rule(model, split, nodes)), None)
+    return next((message for rule in _RULES for message in rule(model, gpu, split, nodes)), None)
 
 
 def launch_refusal(model: Architecture, context: int | None, chunk: int | None, page: int) -> str | None:
@@ -45,14 +46,16 @@ def launch_refusal(model: Architecture, context: int | None, chunk: int | None, 
     return None
 
 
-def _nodes(model: Architecture, split: Split, nodes: int) -> Iterator[str]:
+def _nodes(model: Architecture, gpu: Gpu, split: Split, nodes: int) -> Iterator[str]:
     if split.gpus % nodes:
         yield f"{split.gpus} GPUs do not divide over {nodes} nodes"
     if split.pipeline > model.layers:
         yield f"{split.pipeline} pipeline stages are more than the model's {model.layers} layers"
+    if split.pipeline > 1 and not model.pipeline:
+        yield f"SGLang's {model.name} has no pipeline parallelism; set it to 1"
 
 
-def _attention_dp(model: Architecture, split: Split, nodes: int) -> Iterator[str]:
+def _attention_dp(model: Architecture, gpu: Gpu, split: Split, nodes: int) -> Iterator[str]:
     if split.tensor % split.attention_dp:
         yield (
             f"attention DP {split.attention_dp} does not divide the tensor-parallel size {split.tensor}"
@@ -63,7 +66,7 @@ def _attention_dp(model: Architecture, split: Split, nodes: int) -> Iterator[str
         yield f"SGLang's {model.name} has no attention data parallelism; set it to 1"
 
 
-def _heads(model: Architecture, split: Split, nodes: int) -> Iterator[str]:
+def _heads(model: Architecture, gpu: Gpu, split: Split, nodes: int) -> Iterator[str]:
     tensor = split.attention_tensor
     if model.heads % tensor:
         yield (
@@ -74,7 +77,7 @@ def _heads(model: Architecture, split: Split, nodes: int) -> Iterator[str]:
         yield f"{model.kv_heads} KV heads and {tensor} GPUs of one attention replica do not divide each other"
 
 
-def _experts(model: Architecture, split: Split, nodes: int) -> Iterator[str]:
+def _experts(model: Architecture, gpu: Gpu, split: Split, nodes: int) -> Iterator[str]:
     experts = model.experts
     if experts is None:
         if split.expert > 1:
@@ -91,10 +94,12 @@ def _experts(model: Architecture, split: Split, nodes: int) -> Iterator[str]:
         yield f"{experts.count} experts do not divide over EP {split.expert}"
     if split.moe_tensor > experts.count:
         yield f"MoE tensor parallelism {split.moe_tensor} exceeds the model's {experts.count} experts"
-    yield from _width("expert", experts.intermediate, split.moe_tensor, model, f"raise EP above {split.expert}", True)
+    if not (gpu.blackwell and experts.intermediate % split.moe_tensor == 0):  # kernels there pad the blocks of experts
+        hint = f"raise EP above {split.expert}"
+        yield from _width("expert", experts.intermediate, split.moe_tensor, model, hint, True)
 
 
-def _mlp(model: Architecture, split: Split, nodes: int) -> Iterator[str]:
+def _mlp(model: Architecture, gpu: Gpu, split: Split, nodes: int) -> Iterator[str]:
     if split.moe_dense not in (None, 1, split.tensor):
         yield f"--moe-dense-tp-size must be 1 or the tensor-parallel size {split.tensor}, not {split.moe_dense}"
     if model.experts is None or model.experts.layers < model.layers:
@@ -126,7 +131,7 @@ def _width(part: str, width: int, tensor: int, model: Architecture, hint: str, e
         )
 
 
-def _attention_blocks(model: Architecture, split: Split, nodes: int) -> Iterator[str]:
+def _attention_blocks(model: Architecture, gpu: Gpu, split: Split, nodes: int) -> Iterator[str]:
     block = model.quantization.block if model.quantization else None
     if block is None or model.latent or split.attention_tensor == 1:
         return
@@ -138,7 +143,7 @@ def _attention_blocks(model: Architecture, split: Split, nodes: int) -> Iterator
         )
 
 
-_RULES: tuple[Callable[[Architecture, Split, int], Iterator[str]], ...] = (
+_RULES: tuple[Callable[[Architecture, Gpu, Split, int], Iterator[str]], ...] = (
     _nodes,
     _attention_dp,
     _heads,

@@ -58,7 +58,7 @@ def searched(model: Architecture, gpu: Gpu, wishes: Wishes) -> tuple[Plan, ...] 
     for gpus in _gpu_counts(wishes):
         nodes = wishes.nodes or -(-gpus // wishes.per_node)
         for split in _splits(model, wishes, gpus):
-            why = broken(model, split, nodes)
+            why = broken(model, gpu, split, nodes)
             if why:
                 refused.append((split, why))
             else:
@@ -93,7 +93,7 @@ def plan_for(model: Architecture, gpu: Gpu, wishes: Wishes, split: Split, nodes:
         free,
         gpu.memory_mib * MIB,
         fraction,
-        weights(model, split),
+        weights(model, gpu, split),
         cell,
         wishes.page_size or gpu.page_size,
         wishes.max_total_tokens,
@@ -131,7 +131,7 @@ def nearest(model: Architecture, gpu: Gpu, wishes: Wishes, gpus: int) -> Plan | 
     plans = [
         plan_for(model, gpu, free, split, nodes)
         for split in _splits(model, free, gpus)
-        if not broken(model, split, nodes)
+        if not broken(model, gpu, split, nodes)
     ]
     return max(plans, key=lambda plan: plan.memory.usable - plan.memory.weights.total, default=None)
 
@@ -158,7 +158,7 @@ def _splits(model: Architecture, wishes: Wishes, gpus: int) -> Iterator[Split]:
         experts = [tensor]
     for attention_dp in attention:
         for expert in experts:
-            yield Split(tensor, attention_dp, expert, pipeline, wishes.a2a, wishes.moe_dense)
+            yield Split(tensor, attention_dp, expert, pipeline, wishes.a2a, wishes.moe_dense, wishes.dp_head)
 
 
 def _least_tokens(wishes: Wishes) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 from math import ceil
 
+from heterollm_controllers.sizing.accelerators import Gpu
 from heterollm_controllers.sizing.architecture import Architecture, Experts, LatentAttention, Quantization
 from heterollm_controllers.sizing.plan import Split, Weights
 
@@ -21,7 +22,7 @@ _ROTARY_BYTES = 4
 
 
 @lru_cache(maxsize=4096)
-def weights(model: Architecture, split: Split) -> Weights:
+def weights(model: Architecture, gpu: Gpu, split: Split) -> Weights:
     """Bytes on the GPU that carries most: of a pipeline, the stage with the most layers and an embedding."""
     layers = ceil(model.layers / split.pipeline)
     experts = model.experts
@@ -32,7 +33,7 @@ def weights(model: Architecture, split: Split) -> Weights:
     return Weights(
         attention=int(layers * _attention(model, split) + norms),
         mlp=int(mlp),
-        experts=int(moe_layers * _experts(model, experts, split)) if experts else 0,
+        experts=int(moe_layers * _experts(model, gpu, experts, split)) if experts else 0,
         embeddings=int(_embeddings(model, split) + model.vision * model.bytes_per_weight / split.attention_tensor),
         buffers=int(_buffers(model, split, layers)),
     )
@@ -105,21 +106,26 @@ def _shared_and_router(model: Architecture, experts: Experts, split: Split) -> f
     return router + shared
 
 
-def _experts(model: Architecture, experts: Experts, split: Split) -> float:
+def _experts(model: Architecture, gpu: Gpu, experts: Experts, split: Split) -> float:
     width = experts.intermediate / split.moe_tensor
+    block = model.quantization.block if model.quantization else None
+    if block and gpu.blackwell:
+        width = ceil(width / block[0]) * block[0]
     one = _linear(model, 2 * width, model.hidden, expert=True) + _linear(model, model.hidden, width, expert=True)
+    if experts.bias:
+        # The output's bias is not cut: every GPU adds it once.
+        one += (2 * width + model.hidden) * model.bytes_per_weight
     return experts.count / split.expert * one
 
 
 def _embeddings(model: Architecture, split: Split) -> float:
+    """Embedding and head; a tied head is the embedding, and SGLang builds the head on every pipeline stage."""
     rows = ceil(model.vocabulary / _VOCABULARY_PAD) * _VOCABULARY_PAD
     table = rows * model.hidden * model.bytes_per_weight
     embedding = table / split.attention_tensor
-    if model.tied and split.attention_dp == 1 and split.pipeline == 1:
+    if model.tied:
         return embedding
-    head = table / split.tensor
-    # The first stage of a pipeline has the embedding, the last the head.
-    return embedding + head if split.pipeline == 1 else max(embedding, head)
+    return embedding + table / (split.attention_tensor if split.dp_head else split.tensor)
 
 
 def _buffers(model: Architecture, split: Split, layers: int) -> float:

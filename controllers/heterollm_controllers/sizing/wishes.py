@@ -40,6 +40,7 @@ class Wishes:
     pipeline: int | None = None
     a2a: str = "none"
     moe_dense: int | None = None
+    dp_head: bool = False
     memory_fraction: float | None = None
     chunked_prefill: int | None = None
     decode_batch: int | None = None
@@ -113,6 +114,7 @@ def wishes_of(engine: Engine, per_node: int, flags: Arguments) -> tuple[Wishes, 
         per_node=per_node,
         a2a=flags.text("--moe-a2a-backend") or "none",
         kv_dtype=flags.text("--kv-cache-dtype") or "auto",
+        dp_head=flags.values.get("--enable-dp-lm-head") is True,
         quantization=flags.text("--quantization"),
         workload=Workload(shape.input_tokens, shape.output_tokens) if shape else USUAL,
         **fields | {wish: value for wish, (_, value) in given.items() if value is not None},
