@@ -17,7 +17,6 @@ from heterollm_controllers.conditions import conditions, previous, transitions
 from heterollm_controllers.diff import differs, digest, stamped
 from heterollm_controllers.engines import Engine, engines_of
 from heterollm_controllers.gang import KILL_GRACE_SECONDS, look_at_gang
-from heterollm_controllers.launch import HTTP_PORT
 from heterollm_controllers.outcome import NOT_OURS, Config, Delete, Event, Manifest, Observed, Outcome
 from heterollm_controllers.placement import Candidate, Placement, as_placed, look_at_placements
 from heterollm_controllers.publish import Publication, publish
@@ -32,7 +31,8 @@ from heterollm_controllers.render import (
 )
 from heterollm_controllers.revisions import Chosen, choose, keep
 from heterollm_controllers.rollout import next_step
-from heterollm_controllers.routing import Endpoint, RoutingPolicy, TierRoute, envoy_files
+from heterollm_controllers.routed import routing_policy
+from heterollm_controllers.routing import envoy_files
 from heterollm_controllers.sizing import ConfigMaps, Impossible
 from heterollm_controllers.status import TierView, Wait, journal, tier_status, verdicts
 from heterollm_controllers.status_v1alpha1 import (
@@ -259,9 +259,7 @@ class _Look:
 
     def _publication(self, views: Sequence[TierView]) -> Publication:
         """The routing policy, and its version."""
-        by_name = {view.chosen.tier.name: view for view in views}
-        routes = tuple(_route(tier, by_name.get(tier.name)) for tier in self.spec.tiers)
-        policy = RoutingPolicy(self.cluster.name, routes, float(self.spec.routing.complexity_threshold))
+        policy = routing_policy(self.cluster.name, self.spec, views)
         live = self._live("ConfigMap", names.policy_name(self.cluster.name)) or {}
         return publish(partial(envoy_files, policy), live.get("data") or {}, self.status.get("routing") or {})
 
@@ -398,16 +396,6 @@ class _Look:
 
 def _owned_by(child: Mapping[str, Any], uid: str) -> bool:
     return any(owner["uid"] == uid for owner in child["metadata"].get("ownerReferences") or [])
-
-
-def _route(tier: Tier, view: TierView | None) -> TierRoute:
-    """Where a tier's requests go: the leaders of its engines that serve."""
-    leaders = [engine.leader for engine in view.serving] if view is not None else []
-    model = view.chosen.tier.model.id if view is not None else tier.model.id
-    endpoints = tuple(
-        Endpoint(leader.name, leader.address, HTTP_PORT) for leader in leaders if leader is not None and leader.address
-    )
-    return TierRoute(tier.name, model, endpoints)
 
 
 def _differences(chosen: Chosen) -> str:

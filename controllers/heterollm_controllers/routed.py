@@ -1,0 +1,81 @@
+"""The routing policy of a cluster: what its spec asks for, over the engines that serve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from heterollm_controllers.launch import HTTP_PORT
+from heterollm_controllers.routing import Change, Endpoint, Retries, RoutingPolicy, TierRoute
+from heterollm_controllers.status import TierView
+from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec, Routing, Tier
+from heterollm_controllers.v1alpha1 import Retries as RetriesSpec
+
+__all__ = ["routing_policy"]
+
+UNSIZED_ENGINE = 4096
+"""Requests in flight to an engine of which sizing knows nothing."""
+_WAITING = 2
+"""In flight may be twice what an engine runs at once: as many wait in its queue."""
+
+
+def routing_policy(cluster: str, spec: HeteroLLMClusterSpec, views: Sequence[TierView]) -> RoutingPolicy:
+    """What the routers of a cluster are told."""
+    by_name = {view.chosen.tier.name: view for view in views}
+    wanted = spec.routing
+    return RoutingPolicy(
+        cluster=cluster,
+        tiers=tuple(_tier_route(tier, by_name.get(tier.name)) for tier in spec.tiers),
+        complexity_threshold=float(wanted.complexity_threshold),
+        retries=_retries(wanted.retries),
+        scorer_weights=tuple(sorted((name, float(weight)) for name, weight in (wanted.scorer_weights or {}).items())),
+        trust_headers=wanted.trust_headers,
+        routers=wanted.replicas,
+        reserved_percent=wanted.reserved_percent,
+        reserved_clients=tuple(sorted(_reserved(wanted))),
+        api_keys=wanted.api_keys is not None,
+        tls=wanted.tls_secret is not None,
+        body_limit=wanted.body_limit_mib << 20,
+    )
+
+
+def _tier_route(tier: Tier, view: TierView | None) -> TierRoute:
+    """Where a tier's requests go: the leaders of its engines that serve."""
+    leaders = [engine.leader for engine in view.serving] if view is not None else []
+    model = view.chosen.tier.model.id if view is not None else tier.model.id
+    endpoints = tuple(
+        Endpoint(leader.name, leader.address, HTTP_PORT) for leader in leaders if leader is not None and leader.address
+    )
+    return TierRoute(tier.name, model, endpoints, max_requests=_capacity(tier, view))
+
+
+def _capacity(tier: Tier, view: TierView | None) -> int:
+    """Requests in flight that the tier may hold with all the engines it may grow to.
+
+    Not of the engines that serve at the moment: that would change Envoy's clusters with each of them, and a changed
+    cluster forgets which engines failed.
+    """
+    speed = view.chosen.sizing.performance if view is not None else None
+    each = _WAITING * speed.concurrent_requests if speed is not None else UNSIZED_ENGINE
+    return max(1, each) * max(1, tier.replicas.max or tier.replicas.min)
+
+
+def _retries(wanted: RetriesSpec) -> Retries:
+    return Retries(
+        limit=wanted.limit,
+        deadline=float(wanted.deadline_seconds),
+        budget_percent=wanted.budget_percent,
+        changes=tuple(
+            Change(_number(change.temperature), _number(change.max_tokens_factor), change.new_seed)
+            for change in wanted.changes
+        ),
+        change_on_every_failure=wanted.change_on_every_failure,
+        check_quality=wanted.check_quality,
+    )
+
+
+def _number(text: str | None) -> float | None:
+    return None if text is None else float(text)
+
+
+def _reserved(wanted: Routing) -> tuple[str, ...]:
+    return wanted.api_keys.reserved if wanted.api_keys is not None else ()
