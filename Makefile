@@ -9,7 +9,7 @@ export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo demo-down ask test lint types unit tools generate lock e2e-sglang soak bench-reconcile \
-	bench-engine-sim bench-sizing clean
+	bench-engine-sim bench-sizing flags oracle gpu-check clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -52,6 +52,15 @@ soak: venv tools ## Ten minutes of a steady cluster with forced looks: not one w
 
 bench-reconcile: venv tools ## 200 clusters applied at once, beside a plain server-side-apply loop
 	@$(PY) -m e2e.bench.reconcile
+
+flags: venv ## Regenerate the flag catalogues from the SGLang releases themselves (about 7 GB of disk)
+	@$(PY) engine-image/oracle/record.py flags
+
+oracle: venv ## Run SGLang's own resolver and model classes again and compare with the records
+	@$(PY) engine-image/oracle/record.py flags resolver memory --check
+
+gpu-check: venv ## On an NVIDIA GPU with SGLang installed: one real server against its predicted KV tokens
+	$(PY) -m pytest e2e/gpu -v -rs
 
 bench-sizing: venv ## Milliseconds to size a tier, anew and again, and 1,000 unchanged clusters
 	@$(PY) -m e2e.bench.sizing

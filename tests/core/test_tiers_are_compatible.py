@@ -16,8 +16,8 @@ UNKNOWN = api_tier("large")
 
 
 def condition(world: World, kind: str) -> dict[str, Any]:
-    [found] = [item for item in world.status["conditions"] if item["type"] == kind]
-    return found
+    found: list[dict[str, Any]] = [item for item in world.status["conditions"] if item["type"] == kind]
+    return found[0]
 
 
 def looked_at(*tiers: dict[str, Any], **more: Any) -> World:
