@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from heterollm_controllers.routing.envelope import Json, config_source, typed
 from heterollm_controllers.routing.places import (
+    ERROR_HEADER,
     HASH_HEADER,
     LUA,
     POLICY,
@@ -147,7 +148,7 @@ def _upstream_filters() -> list[Json]:
             "name": "strip",
             "typed_config": typed(
                 "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
-                mutations={"request_mutations": internal},
+                mutations={"request_mutations": internal, "response_mutations": [{"remove": ERROR_HEADER}]},
             ),
         },
         {

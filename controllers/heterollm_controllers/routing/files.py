@@ -24,7 +24,7 @@ def envoy_files(policy: RoutingPolicy, version: int) -> dict[str, str]:
     clusters += [attempts(tiers[index:]) for index in range(len(tiers))]
     assignments = {
         endpoints_file(tier.name): discovery_response(
-            "envoy.config.endpoint.v3.ClusterLoadAssignment", version, [load_assignment(tier)]
+            "envoy.config.endpoint.v3.ClusterLoadAssignment", version, [load_assignment(policy.cluster, tier)]
         )
         for tier in tiers
     }

@@ -1,9 +1,11 @@
-"""The one listener: limits, the Lua filter, and every error in OpenAI's form."""
+"""The one listener: limits, filters, and what is counted."""
 
 from __future__ import annotations
 
 from heterollm_controllers.routing.envelope import Json, config_source, typed
-from heterollm_controllers.routing.places import LISTENER_PORT, LUA, METADATA, POLICY, ROUTES
+from heterollm_controllers.routing.errors import error_mappers
+from heterollm_controllers.routing.metrics import attempt_log, request_log
+from heterollm_controllers.routing.places import LISTENER_PORT, LUA, POLICY, ROUTES, UNFORGEABLE
 from heterollm_controllers.routing.routes import CHOOSE_FILTER
 
 __all__ = ["listener"]
@@ -38,7 +40,9 @@ def _connection_manager() -> Json:
         codec_type="AUTO",
         rds={"route_config_name": ROUTES, "config_source": config_source(f"{POLICY}/rds.json")},
         http_filters=[_choose_filter(), _router_filter()],
-        local_reply_config={"mappers": _error_mappers()},
+        local_reply_config={"mappers": error_mappers()},
+        early_header_mutation_extensions=[_unforgeable()],
+        access_log=request_log(),
         # The client is the peer, and nobody is internal: the x-envoy-* headers of clients change nothing.
         use_remote_address=True,
         normalize_path=True,
@@ -49,6 +53,15 @@ def _connection_manager() -> Json:
         request_headers_timeout="15s",
         request_timeout="300s",
     )
+
+
+def _unforgeable() -> Json:
+    """Removes what only the router may say, before anything reads it."""
+    name = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
+    return {
+        "name": "unforgeable",
+        "typed_config": typed(name, mutations=[{"remove": header} for header in UNFORGEABLE]),
+    }
 
 
 def _choose_filter() -> Json:
@@ -64,61 +77,4 @@ def _choose_filter() -> Json:
 
 def _router_filter() -> Json:
     router = "envoy.extensions.filters.http.router.v3.Router"
-    return {"name": "router", "typed_config": typed(router, suppress_envoy_headers=True)}
-
-
-def _error_mappers() -> list[Json]:
-    """First match wins. What the router answers with a status below 400 is left alone."""
-    chosen_code = {
-        "filter": METADATA,
-        "path": [{"key": "error"}],
-        "value": {"present_match": True},
-    }
-    return [
-        _mapper(
-            {"metadata_filter": {"matcher": chosen_code, "match_if_key_not_found": False}},
-            "invalid_request_error",
-            f"%DYNAMIC_METADATA({METADATA}:error)%",
-        ),
-        {
-            **_mapper(
-                {"response_flag_filter": {"flags": ["UO"]}},
-                "rate_limit_error",
-                "overloaded",
-                "All engines that may answer are busy. Please retry later.",
-            ),
-            "status_code": 429,
-            "headers_to_add": [
-                {
-                    "header": {"key": "retry-after", "value": "1"},
-                    "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-                }
-            ],
-        },
-        _mapper(
-            _status("EQ", 413),
-            "invalid_request_error",
-            "request_too_large",
-            f"The request body is larger than {_BODY_LIMIT} bytes.",
-        ),
-        _mapper(_status("EQ", 404), "invalid_request_error", "not_found"),
-        _mapper(
-            {"response_flag_filter": {"flags": ["UH", "NC"]}},
-            "server_error",
-            "no_engine",
-            "No engine can answer at the moment.",
-        ),
-        _mapper(_status("GE", 500), "server_error", "router_error"),
-        _mapper(_status("GE", 400), "invalid_request_error", "bad_request"),
-    ]
-
-
-def _mapper(condition: Json, kind: str, code: str, message: str = "%LOCAL_REPLY_BODY%") -> Json:
-    error = {"message": message, "type": kind, "param": None, "code": code}
-    return {"filter": condition, "body_format_override": {"json_format": {"error": error}}}
-
-
-def _status(op: str, status: int) -> Json:
-    # Envoy asks for a key under which the number could be changed at run time; nothing sets it.
-    value = {"default_value": status, "runtime_key": "unused"}
-    return {"status_code_filter": {"comparison": {"op": op, "value": value}}}
+    return {"name": "router", "typed_config": typed(router, suppress_envoy_headers=True, upstream_log=attempt_log())}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 __all__ = [
+    "CLIENT_HEADER",
+    "ERROR_HEADER",
     "HASH_HEADER",
     "LISTENER_PORT",
     "LUA",
@@ -26,6 +28,10 @@ METADATA = "llm"
 """Namespace of our metadata on requests and endpoints."""
 TIER_HEADER = "x-llm-tier"
 HASH_HEADER = "x-llm-prefix"
+CLIENT_HEADER = "x-llm-client"
+"""Request header: name of the API key that was sent; only the router can set it."""
+ERROR_HEADER = "x-llm-error"
+"""Response header: the error's code, on what the router itself refuses."""
 
 
 def tier_cluster(tier: str) -> str:

@@ -42,11 +42,17 @@ def route_configuration(policy: RoutingPolicy, version: int) -> Json:
             {
                 "name": policy.cluster,
                 "domains": ["*"],
+                "metadata": {"filter_metadata": {METADATA: _known(policy)}},
                 "typed_per_filter_config": {CHOOSE_FILTER: typed(_LUA_ROUTE, filter_context=_told(policy))},
                 "routes": [*_chat_routes(policy), *_model_routes(policy), *_other_routes()],
             }
         ],
     }
+
+
+def _known(policy: RoutingPolicy) -> Json:
+    """What metrics and error messages say of the policy."""
+    return {"cluster": policy.cluster, "body_limit": str(policy.body_limit)}
 
 
 def _told(policy: RoutingPolicy) -> Json:

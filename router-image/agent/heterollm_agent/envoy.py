@@ -42,8 +42,11 @@ class Envoy:
         return {name: value.strip('"') for name, _, value in pairs}
 
     def prometheus(self) -> bytes:
-        """Everything Envoy counts, without what has never been counted."""
-        return self._ask("GET", "/stats/prometheus?usedonly")
+        """Everything Envoy counts, without what has never been counted.
+
+        Envoy puts its own name before every figure, also before those that the policy has it count for us.
+        """
+        return self._ask("GET", "/stats/prometheus?usedonly").replace(b"envoy_heterollm_", b"heterollm_")
 
     def has_policy(self) -> bool:
         """Whether it serves by some accepted policy."""

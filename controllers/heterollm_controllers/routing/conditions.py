@@ -1,0 +1,36 @@
+"""Conditions on a finished request, for what is counted and for the form of errors."""
+
+from __future__ import annotations
+
+from heterollm_controllers.routing.envelope import Json
+from heterollm_controllers.routing.places import METADATA
+
+__all__ = ["all_of", "flagged", "noted", "status", "with_header"]
+
+
+def status(op: str, number: int) -> Json:
+    """The answer's status; `op` is EQ, NE, GE or LE."""
+    # Envoy asks for a key under which the number could be changed at run time; nothing sets it.
+    value = {"default_value": number, "runtime_key": "unused"}
+    return {"status_code_filter": {"comparison": {"op": op, "value": value}}}
+
+
+def flagged(*flags: str) -> Json:
+    """Any of Envoy's response flags."""
+    return {"response_flag_filter": {"flags": list(flags)}}
+
+
+def noted(key: str) -> Json:
+    """A filter has noted something under this key."""
+    matcher = {"filter": METADATA, "path": [{"key": key}], "value": {"present_match": True}}
+    return {"metadata_filter": {"matcher": matcher, "match_if_key_not_found": False}}
+
+
+def with_header(name: str, **match: object) -> Json:
+    """A request header that matches."""
+    return {"header_filter": {"header": {"name": name, **match}}}
+
+
+def all_of(*conditions: Json) -> Json:
+    """All of these."""
+    return {"and_filter": {"filters": list(conditions)}}

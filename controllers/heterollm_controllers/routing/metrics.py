@@ -1,0 +1,94 @@
+"""What Envoy counts for us: figures by cluster, tier and decision, with labels that no client can widen.
+
+Every label is one of: names in the policy, words of the Lua filters and of the error mappers, names of API keys,
+numbers of HTTP. What a request never had (a refused one has no tier) is an empty label. The agent serves these figures
+without the `envoy_` that Envoy puts before them.
+"""
+
+from __future__ import annotations
+
+from heterollm_controllers.routing.conditions import all_of, flagged, noted, status, with_header
+from heterollm_controllers.routing.envelope import Json, typed
+from heterollm_controllers.routing.places import CLIENT_HEADER, ERROR_HEADER, METADATA
+
+__all__ = ["attempt_log", "request_log"]
+
+_PREFIX = "heterollm_router"
+
+_HOST_CLUSTER = f"%METADATA(VIRTUAL_HOST:{METADATA}:cluster)%"
+_TIER = f"%UPSTREAM_METADATA({METADATA}:tier)%"
+_CODE = "%RESPONSE_CODE%"
+
+_ASKED = with_header(":path", string_match={"contains": "completions"})
+
+_FAILURES = {
+    "connect": ["UF"],
+    "reset": ["UC", "UR", "LR"],
+    "timeout": ["UT", "SI"],
+    "overload": ["UO"],
+}
+"""Why an attempt failed, in Envoy's flags."""
+
+
+def request_log() -> list[Json]:
+    """Loggers of the listener: they see each request once, at its end."""
+    place = {"heterollm_cluster": _HOST_CLUSTER, "heterollm_tier": _TIER}
+    told = {**place, "decision": f"%DYNAMIC_METADATA({METADATA}:decision)%"}
+    requests = _counter("requests_total", **told, code=_CODE, attempts="%UPSTREAM_REQUEST_ATTEMPT_COUNT%")
+    latencies = [
+        _histogram("request_milliseconds", "%DURATION%", "Milliseconds", **told),
+        # To the first byte of the answer, which for streamed ones is the first token.
+        _histogram("first_byte_milliseconds", "%RESPONSE_DURATION%", "Milliseconds", **told),
+        # From the last byte of the request to the first towards the engine that answered.
+        _stage("routing", "DS_RX_END:US_TX_BEG", place),
+        _stage("engine", "US_TX_END:US_RX_BEG", place),
+        # From the engine's last byte to the last one given to the client's connection.
+        _stage("return", "US_RX_END:DS_TX_END", place),
+    ]
+    rejected = _counter("rejected_total", heterollm_cluster=_HOST_CLUSTER, reason=f"%RESP({ERROR_HEADER})%", code=_CODE)
+    clients = _counter(
+        "client_requests_total", heterollm_cluster=_HOST_CLUSTER, client=f"%REQ({CLIENT_HEADER})%", code=_CODE
+    )
+    score = f"%DYNAMIC_METADATA({METADATA}:score)%"
+    return [
+        _log(_ASKED, counters=[requests]),
+        _log(all_of(_ASKED, status("GE", 200), status("LE", 399)), histograms=latencies),
+        _log(noted("score"), histograms=[_histogram("score", score, "Percent", heterollm_cluster=_HOST_CLUSTER)]),
+        _log(status("GE", 400), counters=[rejected]),
+        _log(with_header(CLIENT_HEADER, present_match=True), counters=[clients]),
+    ]
+
+
+def attempt_log() -> list[Json]:
+    """Loggers of the router: they see each attempt; only failed ones are counted, as all others are requests."""
+    place = {"heterollm_cluster": f"%UPSTREAM_METADATA({METADATA}:cluster)%", "heterollm_tier": _TIER}
+
+    def failed(reason: str) -> Json:
+        return _counter("failed_attempts_total", **place, reason=reason)
+
+    unanswered = [_log(flagged(*flags), counters=[failed(reason)]) for reason, flags in _FAILURES.items()]
+    return [*unanswered, _log(status("GE", 500), counters=[failed("error")])]
+
+
+def _log(condition: Json, **figures: list[Json]) -> Json:
+    return {
+        "name": "envoy.access_loggers.stats",
+        "filter": condition,
+        "typed_config": typed("envoy.extensions.access_loggers.stats.v3.Config", stat_prefix=_PREFIX, **figures),
+    }
+
+
+def _counter(name: str, **labels: str) -> Json:
+    return {"stat": _stat(name, labels), "value_fixed": 1}
+
+
+def _stage(name: str, span: str, place: dict[str, str]) -> Json:
+    return _histogram("stage_microseconds", f"%COMMON_DURATION({span}:us)%", "Microseconds", **place, stage=name)
+
+
+def _histogram(name: str, value: str, unit: str, **labels: str) -> Json:
+    return {"stat": _stat(name, labels), "unit": unit, "value_format": value}
+
+
+def _stat(name: str, labels: dict[str, str]) -> Json:
+    return {"name": name, "tags": [{"name": key, "value_format": value} for key, value in labels.items()]}
