@@ -57,13 +57,14 @@ def type_of(action: argparse.Action) -> str:
         return "optional-bool"
     if isinstance(action, SWITCHES) or action.nargs == 0:
         return "bool"
-    if action.type in (int, float, str):
-        return action.type.__name__
-    if action.type is None:
+    read: Any = action.type
+    if read in (int, float, str):
+        return str(read.__name__)
+    if read is None:
         return "str"
-    if action.type.__name__ == "human_readable_int":
+    if read.__name__ == "human_readable_int":
         return "human-int"
-    name: str = action.type.__name__
+    name: str = read.__name__
     return "json" if name == "loads" or name.startswith("json_") or name == "parse_cuda_graph_config_arg" else "str"
 
 

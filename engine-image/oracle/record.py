@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import collections
 import difflib
+import functools
 import json
 import os
 import shlex
@@ -100,7 +101,7 @@ def files(what: str) -> dict[Path, Callable[[], str]]:
     """The files of one kind and how each is made."""
     if what == "flags":
         return {
-            CATALOGUES / f"sglang-{release}.json": lambda release=release: run(release, "flags.py", release)
+            CATALOGUES / f"sglang-{release}.json": functools.partial(run, release, "flags.py", release)
             for release in CATALOGUED
         }
     if what == "resolver":
