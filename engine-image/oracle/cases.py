@@ -20,6 +20,10 @@ MIXTRAL = "mistralai/Mixtral-8x7B-Instruct-v0.1"
 DEEPSEEK = "deepseek-ai/DeepSeek-V3"
 GPT_OSS = "openai/gpt-oss-120b"
 GEMMA = "google/gemma-2-9b-it"
+GEMMA_VISION = "google/gemma-3-12b-it"
+KIMI = "moonshotai/Kimi-K2-Instruct"
+MINIMAX = "MiniMaxAI/MiniMax-M2"
+HUGE = (QWEN_235B, QWEN_235B_FP8, DEEPSEEK, KIMI, MINIMAX)
 MIXTURES = (QWEN_30B, QWEN_235B, QWEN_235B_FP8, MIXTRAL, DEEPSEEK, GPT_OSS)
 
 GPUS_PER_NODE = 8
@@ -157,6 +161,11 @@ def _memory() -> Iterator[Case]:
         yield Case(model, "H100", parallel(tp, kv_cache_dtype="int3"))
 
 
+def _vision() -> Iterator[Case]:
+    for gpu in ("L40S", "H100", "B200"):
+        yield Case(GEMMA_VISION, gpu, parallel(2, enable_multimodal=True))
+
+
 def _graphs() -> Iterator[Case]:
     off = "disabled"
     for model, tp in ((QWEN_4B, 1), (QWEN_4B, 4), (DEEPSEEK, 8), (GPT_OSS, 2)):
@@ -176,7 +185,7 @@ def _graphs() -> Iterator[Case]:
 def _every_layout() -> Iterator[Case]:
     for model in CONFIGS:
         for tp in (1, 2, 4, 8):
-            yield Case(model, "H200" if model in (QWEN_235B, QWEN_235B_FP8, DEEPSEEK) else "H100", parallel(tp))
+            yield Case(model, "H200" if model in HUGE else "H100", parallel(tp))
     for model in (QWEN_235B, QWEN_235B_FP8, DEEPSEEK, GPT_OSS, LLAMA_70B):
         for tp in (16, 32):
             yield Case(model, "H100", parallel(tp))
@@ -218,6 +227,12 @@ def _expert_layouts() -> Iterator[Case]:
         yield Case(model, "H200", parallel(8, moe_a2a_backend="deepep", attn_dp_size=8))
         yield Case(model, "H200", parallel(32, moe_dense_tp_size=1))
         yield Case(model, "H200", parallel(32, ep_size=4, attn_dp_size=8, moe_dense_tp_size=1))
+    for ways in (4, 32):
+        wide = parallel(32, moe_a2a_backend="deepep", attn_dp_size=ways, moe_dense_tp_size=1)
+        yield Case(DEEPSEEK, "H100", wide)
+        yield Case(QWEN_235B_FP8, "H100", wide)
+    yield Case(DEEPSEEK, "H100", parallel(16, ep_size=16))
+    yield Case(DEEPSEEK, "H100", parallel(32, ep_size=2, moe_dense_tp_size=1))
     yield Case(QWEN_4B, "H100", parallel(8, moe_a2a_backend="deepep"))
     for model in (QWEN_4B, QWEN_30B, LLAMA_70B, GEMMA):
         yield Case(model, "H100", parallel(2, pp_size=2))
@@ -234,5 +249,6 @@ _GROUPS = (
     _all_to_all,
     _pipelines_and_nodes,
     _memory,
+    _vision,
     _graphs,
 )

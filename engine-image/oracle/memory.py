@@ -4,7 +4,7 @@ The model of one rank is constructed on torch's `meta` device, where a tensor ha
 the parallel layout that SGLang derives from the launch. Its tensors are added up; SGLang's own KV-cache configurator
 then says how many tokens fit into what they leave free. Replaced, beside what pretend.py replaces:
 
-- the process groups: only their widths and places are read;
+- the process groups: only their widths and places are read, and no other rank answers;
 - the probe of free memory: it answers with the GPU's memory less CONTEXT_MIB, and less the bytes counted;
 - the kernel that unpacks block-quantised weights when an MLA model is loaded: only the shape of its result is needed.
 
@@ -114,6 +114,7 @@ def _tensors(model: Any) -> Iterator[tuple[str, Any]]:
 
 def _place(server: Any, rank: int) -> None:
     """Tell SGLang that this process is that rank, as its launcher and its schedulers do."""
+    import torch
     from sglang.srt.layers.dp_attention import initialize_dp_attention_flags
     from sglang.srt.layers.moe import initialize_moe_config
     from sglang.srt.layers.quantization.fp4_utils import initialize_fp4_gemm_config
@@ -123,6 +124,7 @@ def _place(server: Any, rank: int) -> None:
 
     parallel = get_parallel()
     parallel.clear_stamp()
+    _stand_alone(rank, server.tp_size * server.pp_size)
     publish(server, role="scheduler", ranks=SpawnRanks(world_rank=rank, gpu_id=0))
     for name in ("tp", "attn_tp", "attn_cp", "moe_ep", "moe_tp", "pp"):
         width, place = getattr(parallel, f"{name}_size"), getattr(parallel, f"{name}_rank")
@@ -132,16 +134,26 @@ def _place(server: Any, rank: int) -> None:
             ranks=list(range(width)),
             is_first_rank=place == 0,
             is_last_rank=place == width - 1,
-            cpu_group=None,
-            device_group=None,
+            cpu_group=torch.distributed.group.WORLD,
+            device_group=torch.distributed.group.WORLD,
         )
         parallel.override_permanently(**{f"{name}_group": group})
-    parallel.override_permanently(world_group=SimpleNamespace(cpu_group=None))
+    parallel.override_permanently(world_group=SimpleNamespace(cpu_group=torch.distributed.group.WORLD))
     initialize_dp_attention_flags(server)
     initialize_moe_config()
     initialize_fp8_gemm_config()
     initialize_fp4_gemm_config()
     initialize_bf16_gemm_config()
+
+
+def _stand_alone(rank: int, ranks: int) -> None:
+    """A process group of so many ranks in which no other answers: torch's own, for tests."""
+    import torch
+    from torch.testing._internal.distributed.fake_pg import FakeStore
+
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+    torch.distributed.init_process_group("fake", rank=rank, world_size=ranks, store=FakeStore())
 
 
 def _runner(server: Any, model: Any, config: Any) -> Any:
@@ -179,14 +191,11 @@ def _runner(server: Any, model: Any, config: Any) -> Any:
 
 def _cache(runner: Any, weights: int, gpu: Gpu) -> dict[str, Any]:
     """What SGLang's KV-cache configurator makes of the memory that the weights leave."""
-    import torch
     from sglang.srt.mem_cache import kv_cache_configurator
     from sglang.srt.model_executor.pool_configurator import create_memory_pool_configurator
 
     before = (gpu.memory_mib - CONTEXT_MIB) * 2**20
     kv_cache_configurator.get_available_gpu_memory = lambda *args, **kwargs: (before - weights) / 2**30
-    # The least of all pipeline stages is agreed on at run time; here every stage is asked and recorded for itself.
-    torch.distributed.all_reduce = lambda *args, **kwargs: None
     pools = create_memory_pool_configurator(runner.kv_cache_configurator)
     cell = getattr(pools, "_cell_size", None)
     found: dict[str, Any] = {"cell_bytes": cell, "kv_dtype": str(runner.kv_cache_dtype).removeprefix("torch.")}
