@@ -43,6 +43,7 @@ class Accounts:
     def __init__(self, buckets: Buckets) -> None:
         self.modes = {streaming: PerMode(buckets) for streaming in BY_STREAMING.values()}
         self.aborted = 0
+        self.cached_tokens = 0
         self.queue_time = Histogram(QUEUE_BUCKETS)
         self.inter_token_latency = Histogram(buckets.inter_token_latency)
         self.prompt_length = Histogram(LENGTH_BUCKETS)
@@ -51,6 +52,7 @@ class Accounts:
     def admitted(self, job: Job, streaming: bool) -> None:
         """A job got its slot; its first token's moment is known from here on."""
         self.queue_time.observe(job.admitted - job.arrived)
+        self.cached_tokens += job.cached_tokens
         self.modes[streaming].time_to_first_token.observe(job.first_token_at - job.arrived)
 
     def finished(self, job: Job, tokens: int, now: float, streaming: bool) -> None:

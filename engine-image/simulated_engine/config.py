@@ -21,6 +21,7 @@ Simulation options (all others are SGLang's; those without a meaning here are ac
   --sim-tpot-ms MS           time per output token
   --sim-rps N                requests started per second at most, 0 for no limit
   --sim-output-tokens N      mean answer length when the request leaves it open (default 32)
+  --sim-prefix-cache-tokens N  prompt tokens whose beginnings are kept, 0 (default) for no prefix cache
   --sim-time-scale F         multiplies every time, divides the rate (default 1)
   --sim-startup-seconds S    from joined ranks to ready, times the time scale (default 1)
   --sim-seed N               seed of every draw (default 0; SGLang's --random-seed is used when this is absent)
@@ -91,6 +92,9 @@ class Config:
     context_length: int
     max_queued_requests: int | None
     output_tokens: int
+    prefix_cache_tokens: int
+    cache_report: bool
+    """Whether answers say how many prompt tokens were cached."""
     time_scale: float
     startup_seconds: float
     seed: int
@@ -126,6 +130,8 @@ def from_words(words: Sequence[str]) -> Config:
         context_length=options.integer("context_length", 40_960, minimum=1),
         max_queued_requests=_optional(options, "max_queued_requests"),
         output_tokens=options.integer("sim_output_tokens", 32, minimum=1),
+        prefix_cache_tokens=options.integer("sim_prefix_cache_tokens", 0),
+        cache_report=options.has("enable_cache_report"),
         time_scale=scale,
         startup_seconds=options.number("sim_startup_seconds", 1.0) * scale,
         seed=options.integer("sim_seed", options.integer("random_seed", 0)),

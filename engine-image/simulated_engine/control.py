@@ -150,8 +150,9 @@ class Control:
         )
 
     async def flush_cache(self, _: web.Request) -> web.Response:
-        """GET or POST /flush_cache: works on an idle engine only, and there is nothing to flush."""
+        """GET or POST /flush_cache: works on an idle engine only."""
         if self._engine.scheduler.idle:
+            self._engine.prefix_cache.clear()
             return web.Response(text="Cache flushed.\n")
         return web.Response(text="Requests are waiting or running.\n", status=HTTPStatus.BAD_REQUEST)
 

@@ -13,6 +13,8 @@ from .accounts import Accounts
 from .config import Config
 from .errors import ApiError
 from .faults import Fault, FaultPlan
+from .performance import first_token_share
+from .prefix_cache import PrefixCache
 from .scheduler import Job, QueueFull, Scheduler
 from .turns import Draft, Request, Turn, Writer
 
@@ -35,6 +37,7 @@ class Engine:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.scheduler = Scheduler(config.profile, config.max_queued_requests)
+        self.prefix_cache = PrefixCache(config.prefix_cache_tokens)
         self.accounts = Accounts(config.buckets)
         self.faults = config.faults or FaultPlan()
         self.state = State.STARTING
@@ -139,12 +142,15 @@ class Engine:
         factor = self.faults.latency_factor
         empty = fault is Fault.EMPTY
         tokens = [] if empty else draft.tokens
+        cached = min(self.prefix_cache.read(request.prompt), request.prompt_tokens)
         job = Job(
             rid=request.rid,
             prompt_tokens=request.prompt_tokens,
             output_tokens=len(tokens),
-            first_token_delay=draft.first_token_delay * factor,
+            first_token_delay=draft.first_token_delay * factor * first_token_share(cached, request.prompt_tokens),
             seconds_per_token=self.config.profile.seconds_per_token * factor,
             arrived=now,
+            cached_tokens=cached,
         )
-        return Turn(job, tokens, "stop" if empty else draft.finish_reason, self.scheduler)
+        told = cached if self.config.cache_report else None
+        return Turn(job, tokens, "stop" if empty else draft.finish_reason, self.scheduler, told)

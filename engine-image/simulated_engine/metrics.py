@@ -60,10 +60,10 @@ class _EngineCollector(Collector):
         yield aborted
         cached = CounterMetricFamily(
             "sglang:cached_tokens",
-            "Prompt tokens taken from the cache; the simulation has none.",
+            "Prompt tokens taken from the cache.",
             labels=[*labels, "cache_source"],
         )
-        cached.add_metric([*labels.values(), "device"], 0)
+        cached.add_metric([*labels.values(), "device"], accounts.cached_tokens)
         yield cached
 
     def _histograms(self) -> Iterator[Metric]:

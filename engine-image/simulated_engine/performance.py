@@ -11,7 +11,7 @@ import math
 import random
 from dataclasses import dataclass
 
-__all__ = ["PROFILES", "LatencyModel", "Profile"]
+__all__ = ["PROFILES", "LatencyModel", "Profile", "first_token_share"]
 
 Z99 = 2.3263478740408408
 """The 99th percentile of the standard normal distribution."""
@@ -36,6 +36,15 @@ PROFILES = {
     "instant": Profile(0.0, 0.0, 0.0, 0.0, 1024, 1_000_000),
 }
 """``small`` and ``large`` are R9's reference tiers; ``instant`` answers at once, for tests of everything else."""
+
+
+ALWAYS_NEEDED = 0.1
+"""Share of the time to first token that no cache saves: tokenizing, scheduling, one step of the model."""
+
+
+def first_token_share(cached: int, prompt: int) -> float:
+    """Share of the time to first token that is left when so many of the prompt's tokens are cached."""
+    return 1 - (1 - ALWAYS_NEEDED) * cached / max(1, prompt)
 
 
 class LatencyModel:

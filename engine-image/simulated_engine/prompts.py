@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -33,6 +34,11 @@ class Ask:
     """Whether the answer is a list even for one prompt (/generate)."""
 
 
+class _Prompt(NamedTuple):
+    tokens: int
+    text: str = ""
+
+
 async def read_json(http: web.Request, strict_type: bool) -> Mapping[str, object]:
     """The body as a JSON object; the OpenAI endpoints insist on its content type."""
     if strict_type and http.content_type != "application/json":
@@ -53,9 +59,10 @@ def chat(body: Mapping[str, object]) -> Ask:
         raise ApiError(400, "messages: field required, a list of messages", "Bad Request")
     if not messages:
         raise ApiError(400, "Messages cannot be empty.")
-    prompt_tokens = sum(_message_tokens(message) for message in messages)
+    texts = [_message_text(message) for message in messages]
+    tokens = sum(TOKENS_PER_MESSAGE + count_tokens(text) for text in texts)
     limit = _limit(body, "max_completion_tokens", _limit(body, "max_tokens", None))
-    return _ask(body, [prompt_tokens], limit)
+    return _ask(body, [_Prompt(tokens, "\n".join(texts))], limit)
 
 
 def completion(body: Mapping[str, object]) -> Ask:
@@ -81,7 +88,7 @@ def generate(body: Mapping[str, object]) -> Ask:
     return Ask(ask.model, ask.requests, ask.stream, batched=batched)
 
 
-def _ask(body: Mapping[str, object], prompts: list[int], limit: int | None) -> Ask:
+def _ask(body: Mapping[str, object], prompts: list[_Prompt], limit: int | None) -> Ask:
     copies = _limit(body, "n", 1) or 1
     stream = body.get("stream") is True
     if not prompts or len(prompts) * copies > MAX_CHOICES:
@@ -90,10 +97,9 @@ def _ask(body: Mapping[str, object], prompts: list[int], limit: int | None) -> A
         raise ApiError(400, "The simulated engine streams one choice per request.")
     exact = body.get("ignore_eos") is True and limit is not None
     rid = body.get("rid")
+    named = {"rid": rid} if isinstance(rid, str) else {}
     requests = [
-        Request(tokens, limit, exact, rid) if isinstance(rid, str) else Request(tokens, limit, exact)
-        for tokens in prompts
-        for _ in range(copies)
+        Request(prompt.tokens, limit, exact, prompt=prompt.text, **named) for prompt in prompts for _ in range(copies)
     ]
     options = body.get("stream_options")
     usage = isinstance(options, dict) and options.get("include_usage") is True
@@ -109,21 +115,21 @@ def _limit(body: Mapping[str, object], name: str, default: int | None) -> int | 
     return value
 
 
-def _message_tokens(message: object) -> int:
+def _message_text(message: object) -> str:
     if not isinstance(message, dict) or not isinstance(message.get("role"), str):
         raise ApiError(400, "messages: every message is an object with a role", "Bad Request")
     content = message.get("content")
     if isinstance(content, list):
         content = "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-    return TOKENS_PER_MESSAGE + count_tokens(str(content or ""))
+    return str(content or "")
 
 
-def _prompts(value: object) -> tuple[list[int], bool]:
-    """Token counts of the prompts, and whether they came as a list of prompts."""
+def _prompts(value: object) -> tuple[list[_Prompt], bool]:
+    """The prompts, and whether they came as a list of prompts."""
     if isinstance(value, str):
-        return [max(1, count_tokens(value))], False
+        return [_Prompt(max(1, count_tokens(value)), value)], False
     if isinstance(value, list):
         if value and all(isinstance(item, int) for item in value):
-            return [len(value)], False
-        return [tokens for item in value for tokens in _prompts(item)[0]], True
+            return [_Prompt(len(value))], False
+        return [prompt for item in value for prompt in _prompts(item)[0]], True
     raise ApiError(400, "A prompt is a text or a list of token ids.")

@@ -20,11 +20,12 @@ def usage(turns: list[Turn]) -> Json:
     """Token counts over all choices."""
     prompt = sum(turn.job.prompt_tokens for turn in turns)
     generated = sum(turn.sent for turn in turns)
+    cached = [turn.cached_tokens for turn in turns if turn.cached_tokens is not None]
     return {
         "prompt_tokens": prompt,
         "total_tokens": prompt + generated,
         "completion_tokens": generated,
-        "prompt_tokens_details": None,
+        "prompt_tokens_details": {"cached_tokens": sum(cached)} if cached else None,
         "reasoning_tokens": 0,
     }
 
@@ -196,7 +197,7 @@ class GenerateFormat(Format):
                 "num_retractions": 0,
                 "reasoning_tokens": 0,
                 "completion_tokens": turn.sent,
-                "cached_tokens": 0,
+                "cached_tokens": turn.job.cached_tokens,
                 "simulated": SIMULATION_NOTE,
                 "tier": self._identity.tier,
                 "engine": self._identity.engine,

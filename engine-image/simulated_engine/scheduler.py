@@ -39,9 +39,16 @@ class Job:
     """Seconds from admission to the first token."""
     seconds_per_token: float
     arrived: float
+    cached_tokens: int = 0
+    """Tokens of the prompt's beginning that need not be read."""
     admitted: float = 0.0
     aborted: bool = False
     wakeup: asyncio.Future[None] | None = field(default=None, repr=False)
+
+    @property
+    def unread_share(self) -> float:
+        """Share of the prompt that the engine has to read."""
+        return 1 - self.cached_tokens / max(1, self.prompt_tokens)
 
     @property
     def first_token_at(self) -> float:
@@ -215,8 +222,10 @@ class Scheduler:
             if self._next_start > now:
                 self._pump_at(self._next_start)
                 return
-            self._next_start = max(self._next_start, now - BURST_SECONDS) + self._interval
-            self._start(self._queue.popleft(), now)
+            job = self._queue.popleft()
+            # What bounds the rate is reading prompts.
+            self._next_start = max(self._next_start, now - BURST_SECONDS) + self._interval * job.unread_share
+            self._start(job, now)
 
     def _start(self, job: Job, now: float) -> None:
         job.admitted = now

@@ -29,6 +29,8 @@ class Request:
     exact_length: bool = False
     """Produce exactly ``max_tokens`` tokens (SGLang's ignore_eos)."""
     rid: str = field(default_factory=_new_id)
+    prompt: str = ""
+    """The prompt's text, as far as it is text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,8 @@ class Turn:
     tokens: list[str]
     finish_reason: str
     scheduler: Scheduler
+    cached_tokens: int | None = None
+    """Tokens of the prompt that were cached; None when that is not told."""
     sent: int = 0
     """Tokens handed out."""
 
