@@ -18,7 +18,7 @@ import sys
 import types
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 KERNEL_PACKAGES = frozenset(
     {
@@ -78,7 +78,6 @@ class _Anything(type):
 class _Shell(types.ModuleType):
     """A module in which every name is a class without content."""
 
-    __path__: ClassVar[list[str]] = []
     __version__ = "999.0"
 
     def __getattr__(self, name: str) -> Any:
@@ -187,7 +186,7 @@ def nowhere() -> Any:
     def moved(value: Any) -> Any:
         return "meta" if isinstance(value, torch.device | str) and str(value).startswith("cuda") else value
 
-    class Nowhere(TorchFunctionMode):
+    class Nowhere(TorchFunctionMode):  # type: ignore[misc]
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             if func is torch.Tensor.cuda:
                 return args[0].to("meta")
