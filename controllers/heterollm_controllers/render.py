@@ -115,6 +115,7 @@ def cluster_objects(cluster: Cluster, spec: HeteroLLMClusterSpec, config: Config
         network_policies=spec.security.network_policies,
         http_port=HTTP_PORT,
     )
+    keys = spec.routing.api_keys
     router = _render(
         "router.yaml.j2",
         cluster=cluster.name,
@@ -126,6 +127,10 @@ def cluster_objects(cluster: Cluster, spec: HeteroLLMClusterSpec, config: Config
         image=spec.routing.image or config.router_image,
         routing=spec.routing,
         resources=_resources(spec.routing.resources),
+        tls_secret=spec.routing.tls_secret,
+        client_keys=keys.secret_name if keys else None,
+        # Where clients have keys of their own, the routers show the engines theirs; else clients send it themselves.
+        engine_key=spec.security.api_key_secret if keys else None,
     )
     return [cluster.owned(manifest) for manifest in [*shared, *router]]
 

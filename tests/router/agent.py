@@ -8,9 +8,9 @@ import re
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 import aiohttp
 
@@ -25,11 +25,19 @@ _PORT = re.compile(r"health and metrics on port (\d+)")
 class Agent:
     """One agent for the length of an `async with`; its process ends with it."""
 
-    def __init__(self, policy_dir: Path, *, api_port: int = 1, admin: str = "http://127.0.0.1:1") -> None:
+    def __init__(
+        self,
+        policy_dir: Path,
+        *,
+        api_port: int = 1,
+        admin: str = "http://127.0.0.1:1",
+        env: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._temporary = tempfile.TemporaryDirectory()
         root = Path(self._temporary.name)
         self.seed, self.token = root / "seed", root / "token"
         self.seed.mkdir()
+        (root / "keys").mkdir()
         self.token.write_text("first\n")
         self._env = os.environ | {
             "PYTHONPATH": str(_SOURCE),
@@ -41,6 +49,8 @@ class Agent:
             "KUBE_TOKEN_FILE": str(self.token),
             "ENVOY_ADMIN": admin,
             "AGENT_PORT": "0",
+            "KEYS_DIR": str(root / "keys"),
+            **env,
         }
         self.url = ""
         self._process: asyncio.subprocess.Process | None = None

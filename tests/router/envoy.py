@@ -17,14 +17,18 @@ import aiohttp
 from heterollm_agent.apply import apply
 from heterollm_agent.directory import PolicyDirectory
 from heterollm_agent.envoy import Envoy as Admin
+from heterollm_agent.keys import CLIENTS_FILE, ENGINE_FILE, client_filter, engine_filter
 from heterollm_agent.policy import Policy, parse
 from heterollm_controllers.routing import Endpoint, RoutingPolicy, TierRoute, envoy_files
 from tests.router.engine import Engine
 from tests.router.patience import eventually
 
-__all__ = ["BINARY", "Change", "Envoy", "chat", "fast", "policy", "relocate", "tier"]
+__all__ = ["BINARY", "UNGUARDED", "Change", "Envoy", "chat", "fast", "policy", "relocate", "tier"]
 
 _ROUTER = Path(__file__).parents[2] / "router-image"
+
+UNGUARDED = {CLIENTS_FILE: client_filter(None), ENGINE_FILE: engine_filter(None)}
+"""The files of keys where there are none."""
 
 Change = Callable[[dict[str, Any]], None]
 """Edits one cluster in place."""
@@ -47,7 +51,7 @@ def tier(name: str, *engines: Engine, **more: int) -> TierRoute:
     return TierRoute(name, f"model/{name}", endpoints, **more)
 
 
-def policy(*tiers: TierRoute, **more: float) -> RoutingPolicy:
+def policy(*tiers: TierRoute, **more: Any) -> RoutingPolicy:
     """A policy for these tiers, cheapest first."""
     return RoutingPolicy("demo", tiers, **more)
 
@@ -62,21 +66,28 @@ def fast(cluster: dict[str, Any]) -> None:
 
 def relocate(text: str, directory: Path) -> str:
     """The same configuration with the paths and ports of a test."""
-    text = text.replace('"/policy/', f'"{directory}/policy/').replace("/etc/heterollm/lua", str(_ROUTER / "lua"))
+    for place in ("policy", "keys", "tls"):
+        text = text.replace(f'"/{place}/', f'"{directory}/{place}/').replace(f'"/{place}"', f'"{directory}/{place}"')
+    text = text.replace("/etc/heterollm/lua", str(_ROUTER / "lua")).replace("/etc/heterollm", str(directory))
     return text.replace('"0.0.0.0"', '"127.0.0.1"').replace('"port_value":8080', '"port_value":0')
 
 
 class Envoy:
     """One Envoy for the length of an `async with`; its process ends with it."""
 
-    def __init__(self, first: RoutingPolicy, change: Change = fast) -> None:
+    def __init__(self, first: RoutingPolicy, change: Change = fast, *, tls: bool = False) -> None:
         self._first = first
+        self._tls = tls
         self._change = change
         self._version = 0
         self._temporary = tempfile.TemporaryDirectory()
         self.directory = Path(self._temporary.name)
         self.policy_dir = self.directory / "policy"
-        self.policy_dir.mkdir()
+        self.keys_dir = self.directory / "keys"
+        self.tls_dir = self.directory / "tls"
+        """Where the certificate belongs, before the start, if there is one."""
+        for directory in (self.policy_dir, self.keys_dir, self.tls_dir):
+            directory.mkdir()
         self._process: asyncio.subprocess.Process | None = None
         self.admin: Admin | None = None
         self.admin_url = "http://127.0.0.1:1"
@@ -88,7 +99,11 @@ class Envoy:
         # Histograms are added up at every flush; a test has no five seconds.
         bootstrap = bootstrap.replace('"stats_flush_interval": "5s"', '"stats_flush_interval": "0.1s"')
         (self.directory / "envoy.json").write_text(relocate(bootstrap, self.directory), encoding="utf-8")
-        self._write(parse(self.data(self._first), None), Admin(urlsplit("http://127.0.0.1:1")))
+        certificate = (_ROUTER / "certificate.json").read_text(encoding="utf-8")
+        (self.directory / "certificate.json").write_text(relocate(certificate, self.directory), encoding="utf-8")
+        for name, text in UNGUARDED.items():
+            (self.keys_dir / name).write_text(text, encoding="utf-8")
+        self._write(parse(self.data(self._first), None, tls=self._tls), Admin(urlsplit("http://127.0.0.1:1")))
         await self.start()
         return self
 
@@ -104,7 +119,8 @@ class Envoy:
         where.unlink(missing_ok=True)
         self._process = await asyncio.create_subprocess_exec(
             BINARY, "-c", str(self.directory / "envoy.json"), "--admin-address-path", str(where),
-            "--concurrency", "1", "--disable-hot-restart", "--drain-strategy", "immediate", "--log-level", "error", "--component-log-level", "misc:critical",
+            "--concurrency", "1", "--disable-hot-restart", "--drain-strategy", "immediate",
+            "--log-level", "error", "--component-log-level", "misc:critical",
             stderr=(self.directory / "envoy.log").open("wb"),
         )  # fmt: skip
         await self.until(lambda: where.exists() and bool(where.read_text()))
@@ -126,7 +142,7 @@ class Envoy:
 
     async def publish(self, changed: RoutingPolicy) -> None:
         """Bring a changed policy into force, as the agent does."""
-        fresh = parse(self.data(changed), None)
+        fresh = parse(self.data(changed), None, tls=self._tls)
         assert self.admin is not None
         await asyncio.to_thread(self._write, fresh, self.admin)
 
@@ -183,7 +199,8 @@ class Envoy:
         async with aiohttp.ClientSession() as session:
             answer = await session.get(f"{self.admin_url}/listeners", params={"format": "json"})
             found = (await answer.json())["listener_statuses"][0]["local_address"]["socket_address"]
-        self.url = f"http://{found['address']}:{found['port_value']}"
+        scheme = "https" if self._tls else "http"
+        self.url = f"{scheme}://{found['address']}:{found['port_value']}"
 
 
 def chat(text: str = "hello", model: str = "auto", **more: object) -> dict[str, object]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from heterollm_agent.policy import parse
 from heterollm_controllers.routing import Endpoint, RoutingPolicy, TierRoute, envoy_files
-from tests.router.envoy import BINARY, relocate
+from tests.router.envoy import BINARY, UNGUARDED, relocate
 
 endpoints = st.builds(
     Endpoint,
@@ -62,18 +62,28 @@ def test_equal_policies_give_equal_files_whatever_the_order_of_engines(policy: R
 @given(policies, st.integers(1, 2**53))
 def test_every_file_is_ascii_json_of_its_version_and_the_agent_takes_them(policy: RoutingPolicy, version: int) -> None:
     files = envoy_files(policy, version)
-    assert files.keys() == {"cds.json", "lds.json", "rds.json", *(f"eds-{t.name}.json" for t in policy.tiers)}
+    assert files.keys() == {
+        "cds.json",
+        "lds.json",
+        "lds-tls.json",
+        "rds.json",
+        *(f"eds-{t.name}.json" for t in policy.tiers),
+    }
     for text in files.values():
         assert text.isascii()
         assert json.loads(text)["version_info"] == str(version)
-    assert parse(files | {"version": str(version)}, None).files == files
+    listener = {False: files["lds.json"], True: files.pop("lds-tls.json")}
+    for tls, text in listener.items():
+        taken = parse(envoy_files(policy, version) | {"version": str(version)}, None, tls=tls)
+        assert taken.files == files | {"lds.json": text}
 
 
 @FEW
 @given(policies, policies)
 def test_the_listener_never_changes(one: RoutingPolicy, other: RoutingPolicy) -> None:
     """Because a changed listener ends long streams."""
-    assert resources(envoy_files(one, 1), "lds.json") == resources(envoy_files(other, 2), "lds.json")
+    for name in ("lds.json", "lds-tls.json"):
+        assert resources(envoy_files(one, 1), name) == resources(envoy_files(other, 2), name)
 
 
 @FEW
@@ -119,9 +129,10 @@ def test_envoy_would_refuse_a_wrong_one(tmp_path: Path) -> None:
 def _validate(directory: Path, policy: RoutingPolicy) -> None:
     """Dynamic files are read only by a running Envoy, so their resources are put into a static configuration."""
     files = {name: relocate(text, directory) for name, text in envoy_files(policy, 1).items()}
-    (directory / "policy").mkdir()
-    for name, text in files.items():
-        (directory / "policy" / name).write_text(text)
+    for place, texts in (("policy", files), ("keys", UNGUARDED)):
+        (directory / place).mkdir()
+        for name, text in texts.items():
+            (directory / place / name).write_text(text)
     (listener,) = resources(files, "lds.json")
     manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
     del manager["rds"]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from heterollm_controllers.routing.conditions import flagged, noted, status
 from heterollm_controllers.routing.envelope import Json
 from heterollm_controllers.routing.places import ERROR_HEADER, METADATA
 
 __all__ = ["error_mappers"]
 
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _BUSY = "All engines that may answer are busy. Please retry later."
 _CHOSEN = f"%DYNAMIC_METADATA({METADATA}:error)%"
 _LIMIT = f"%METADATA(VIRTUAL_HOST:{METADATA}:body_limit)%"
@@ -17,14 +21,15 @@ def error_mappers() -> list[Json]:
     """First match wins. What the router answers with a status below 400 is left alone."""
     return [
         _mapper(noted("error"), "invalid_request_error", _CHOSEN),
-        _later(_mapper(flagged("UO"), "rate_limit_error", "overloaded", _BUSY), 429),
-        _later(_mapper(flagged("OM"), "server_error", "router_overloaded", "The router has too much to do."), 503),
+        _later(flagged("UO"), 429, "rate_limit_error", "overloaded", _BUSY),
+        _later(flagged("OM"), 503, "server_error", "router_overloaded", "The router has too much to do."),
         _mapper(
             status("EQ", 413),
             "invalid_request_error",
             "request_too_large",
             f"The request body is larger than {_LIMIT} bytes.",
         ),
+        _unauthenticated(),
         _mapper(status("EQ", 404), "invalid_request_error", "not_found"),
         _mapper(status("EQ", 408), "invalid_request_error", "request_timeout", "The request came in too slowly."),
         _mapper(flagged("UH", "NC"), "server_error", "no_engine", "No engine can answer at the moment."),
@@ -33,20 +38,26 @@ def error_mappers() -> list[Json]:
     ]
 
 
-def _mapper(condition: Json, kind: str, code: str, message: str = "%LOCAL_REPLY_BODY%") -> Json:
+def _unauthenticated() -> Json:
+    kind, code = "invalid_request_error", "invalid_api_key"
+    asked = {"www-authenticate": "Bearer"}
+    return _mapper(status("EQ", 401), kind, code, "The API key is missing or wrong.", asked)
+
+
+def _later(condition: Json, answer: int, kind: str, code: str, message: str) -> Json:
+    """Answered so that the client comes back in a second."""
+    return {**_mapper(condition, kind, code, message, {"retry-after": "1"}), "status_code": answer}
+
+
+def _mapper(
+    condition: Json, kind: str, code: str, message: str = "%LOCAL_REPLY_BODY%", headers: Mapping[str, str] = _NO_HEADERS
+) -> Json:
     error = {"message": message, "type": kind, "param": None, "code": code}
     return {
         "filter": condition,
         "body_format_override": {"json_format": {"error": error}},
-        "headers_to_add": [_header(ERROR_HEADER, code)],
+        "headers_to_add": [_header(name, value) for name, value in {ERROR_HEADER: code, **headers}.items()],
     }
-
-
-def _later(mapper: Json, status: int) -> Json:
-    """The same with a status that asks the client to come back in a second."""
-    headers = mapper["headers_to_add"]
-    assert isinstance(headers, list)
-    return {**mapper, "status_code": status, "headers_to_add": [*headers, _header("retry-after", "1")]}
 
 
 def _header(name: str, value: str) -> Json:

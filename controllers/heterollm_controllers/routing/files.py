@@ -12,6 +12,8 @@ from heterollm_controllers.routing.routes import route_configuration
 
 __all__ = ["envoy_files"]
 
+_LISTENER = "envoy.config.listener.v3.Listener"
+
 
 def envoy_files(policy: RoutingPolicy, version: int) -> dict[str, str]:
     """Envoy's resource files, name -> JSON text.
@@ -30,7 +32,9 @@ def envoy_files(policy: RoutingPolicy, version: int) -> dict[str, str]:
     }
     return assignments | {
         "cds.json": discovery_response("envoy.config.cluster.v3.Cluster", version, clusters),
-        "lds.json": discovery_response("envoy.config.listener.v3.Listener", version, [listener()]),
+        "lds.json": discovery_response(_LISTENER, version, [listener(tls=False)]),
+        # For routers that have a certificate: the agent of each takes one of the two.
+        "lds-tls.json": discovery_response(_LISTENER, version, [listener(tls=True)]),
         "rds.json": discovery_response(
             "envoy.config.route.v3.RouteConfiguration", version, [route_configuration(policy, version)]
         ),

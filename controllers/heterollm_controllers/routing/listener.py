@@ -5,7 +5,16 @@ from __future__ import annotations
 from heterollm_controllers.routing.envelope import Json, config_source, typed
 from heterollm_controllers.routing.errors import error_mappers
 from heterollm_controllers.routing.metrics import attempt_log, request_log
-from heterollm_controllers.routing.places import LISTENER_PORT, LUA, POLICY, ROUTES, UNFORGEABLE
+from heterollm_controllers.routing.places import (
+    CERTIFICATE,
+    KEYS,
+    KEYS_FILTER,
+    LISTENER_PORT,
+    LUA,
+    POLICY,
+    ROUTES,
+    UNFORGEABLE,
+)
 from heterollm_controllers.routing.routes import CHOOSE_FILTER
 
 __all__ = ["listener"]
@@ -14,8 +23,9 @@ _BODY_LIMIT = 16 << 20
 """Largest request body (bytes): what is buffered for choosing and for sending again."""
 
 
-def listener() -> Json:
-    """Independent of the policy: see `envoy_files`."""
+def listener(*, tls: bool) -> Json:
+    """Independent of the policy: see `envoy_files`. Whether it speaks TLS is the pod's to choose."""
+    secured: Json = {"transport_socket": _transport_socket()} if tls else {}
     return {
         "name": "main",
         "address": {"socket_address": {"address": "0.0.0.0", "port_value": LISTENER_PORT}},
@@ -27,9 +37,28 @@ def listener() -> Json:
                         "name": "envoy.filters.network.http_connection_manager",
                         "typed_config": _connection_manager(),
                     }
-                ]
+                ],
+                **secured,
             }
         ],
+    }
+
+
+def _transport_socket() -> Json:
+    certificate = {
+        "name": "certificate",
+        "sds_config": {"path_config_source": {"path": CERTIFICATE}, "resource_api_version": "V3"},
+    }
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": typed(
+            "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            common_tls_context={
+                "alpn_protocols": ["h2", "http/1.1"],
+                "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+                "tls_certificate_sds_secret_configs": [certificate],
+            },
+        ),
     }
 
 
@@ -39,7 +68,7 @@ def _connection_manager() -> Json:
         stat_prefix="router",
         codec_type="AUTO",
         rds={"route_config_name": ROUTES, "config_source": config_source(f"{POLICY}/rds.json")},
-        http_filters=[_choose_filter(), _router_filter()],
+        http_filters=[_key_filter(KEYS_FILTER), _key_filter("engine-key"), _choose_filter(), _router_filter()],
         local_reply_config={"mappers": error_mappers()},
         early_header_mutation_extensions=[_unforgeable()],
         access_log=request_log(),
@@ -61,6 +90,18 @@ def _unforgeable() -> Json:
     return {
         "name": "unforgeable",
         "typed_config": typed(name, mutations=[{"remove": header} for header in UNFORGEABLE]),
+    }
+
+
+def _key_filter(name: str) -> Json:
+    """A filter that the agent writes, with keys that must not travel through the policy. Nothing is served without."""
+    kinds = ("api_key_auth.v3.ApiKeyAuth", "header_mutation.v3.HeaderMutation")
+    return {
+        "name": name,
+        "config_discovery": {
+            "config_source": config_source(f"{KEYS}/{name}.json"),
+            "type_urls": [f"type.googleapis.com/envoy.extensions.filters.http.{kind}" for kind in kinds],
+        },
     }
 
 

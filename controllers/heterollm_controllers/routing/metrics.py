@@ -19,7 +19,7 @@ _HOST_CLUSTER = f"%METADATA(VIRTUAL_HOST:{METADATA}:cluster)%"
 _TIER = f"%UPSTREAM_METADATA({METADATA}:tier)%"
 _CODE = "%RESPONSE_CODE%"
 
-_ASKED = with_header(":path", string_match={"contains": "completions"})
+_ASKED = with_header(":path", string_match={"safe_regex": {"regex": "/v1/(chat/completions|completions|responses).*"}})
 
 _FAILURES = {
     "connect": ["UF"],

@@ -3,35 +3,66 @@
 from __future__ import annotations
 
 __all__ = [
+    "ATTEMPT_FILTER",
+    "CERTIFICATE",
     "CLIENT_HEADER",
     "ERROR_HEADER",
     "HASH_HEADER",
+    "KEYS",
+    "KEYS_FILTER",
     "LISTENER_PORT",
     "LUA",
     "METADATA",
+    "OUR_HEADERS",
     "POLICY",
+    "QUALITY_HEADER",
     "ROUTES",
     "TIER_HEADER",
+    "UNFORGEABLE",
     "attempts_cluster",
+    "diverted_cluster",
     "endpoints_file",
     "tier_cluster",
 ]
 
 POLICY = "/policy"
 """Directory the agent writes and Envoy watches."""
+KEYS = "/keys"
+"""Directory of the filters that hold API keys: the agent writes it, from mounted Secrets."""
+CERTIFICATE = "/etc/heterollm/certificate.json"
+"""File in the router image that says where the certificate is mounted."""
 LUA = "/etc/heterollm/lua"
 """Directory of the Lua files in the router image."""
 LISTENER_PORT = 8080
+KEYS_FILTER = "keys"
+"""Name of the listener's filter that asks for API keys."""
 ROUTES = "routes"
 """Name of the one route configuration; part of Envoy's statistic names, which the agent reads."""
 METADATA = "llm"
 """Namespace of our metadata on requests and endpoints."""
+OUR_HEADERS = "x-llm-"
+"""How the names of our headers begin."""
 TIER_HEADER = "x-llm-tier"
 HASH_HEADER = "x-llm-prefix"
 CLIENT_HEADER = "x-llm-client"
 """Request header: name of the API key that was sent; only the router can set it."""
 ERROR_HEADER = "x-llm-error"
 """Response header: the error's code, on what the router itself refuses."""
+
+QUALITY_HEADER = "x-llm-quality"
+"""Response header: what is wrong with an answer."""
+UNFORGEABLE = (
+    CLIENT_HEADER,
+    ERROR_HEADER,
+    HASH_HEADER,
+    QUALITY_HEADER,
+    "x-llm-attempts",
+    "x-llm-policy-version",
+    "x-llm-score",
+)
+"""Headers that no client may send. What one may say of tier and priority depends on the policy: see choose.lua."""
+ATTEMPT_FILTER = "attempt"
+"""Name of the clusters' Lua filter, under which routes give it its data."""
 
 
 def tier_cluster(tier: str) -> str:
@@ -42,6 +73,11 @@ def tier_cluster(tier: str) -> str:
 def attempts_cluster(tier: str) -> str:
     """Envoy cluster that says which tier serves which attempt of a request for `tier`."""
     return f"route_{tier}"
+
+
+def diverted_cluster(tier: str) -> str:
+    """Envoy cluster of the requests for `tier` that the last tier shall answer."""
+    return f"diverted_{tier}"
 
 
 def endpoints_file(tier: str) -> str:

@@ -8,6 +8,7 @@ from heterollm_controllers.routing.clusters import ATTEMPTS
 from heterollm_controllers.routing.envelope import Json, typed
 from heterollm_controllers.routing.places import (
     HASH_HEADER,
+    KEYS_FILTER,
     METADATA,
     ROUTES,
     TIER_HEADER,
@@ -123,10 +124,18 @@ def _model(name: str) -> Json:
 
 def _other_routes() -> list[Json]:
     return [
-        _answer({"path": "/healthz"}, 200, "ok\n"),
+        _open(_answer({"path": "/healthz"}, 200, "ok\n")),
         _answer({"prefix": "/v1/models/"}, 404, "The model does not exist. GET /v1/models lists what exists."),
         _answer({"prefix": "/"}, 404, "Unknown path or method for this path."),
     ]
+
+
+def _open(route: Json) -> Json:
+    """Without an API key."""
+    filters = route["typed_per_filter_config"]
+    assert isinstance(filters, dict)
+    ungated = {KEYS_FILTER: typed("envoy.config.route.v3.FilterConfig", disabled=True)}
+    return {**route, "typed_per_filter_config": {**filters, **ungated}}
 
 
 def _answer(match: Json, status: int, text: str) -> Json:

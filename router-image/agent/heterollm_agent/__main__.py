@@ -13,6 +13,7 @@ from heterollm_agent.directory import PolicyDirectory
 from heterollm_agent.envoy import Envoy, EnvoyAway
 from heterollm_agent.follow import Follower
 from heterollm_agent.keeper import Keeper
+from heterollm_agent.mounted import Secrets
 from heterollm_agent.pages import Pages
 from heterollm_agent.server import serve
 from heterollm_agent.settings import Settings
@@ -30,7 +31,10 @@ def main() -> None:
     envoy, directory = Envoy(settings.admin), PolicyDirectory(settings.policy_dir)
     keeper = Keeper(directory, lambda policy: apply(policy, directory, envoy))
     follower, draining = Follower(settings, keeper), threading.Event()
-    pages = Pages(envoy, keeper, follower, draining)
+    # Before the policy: Envoy starts as soon as that is there.
+    secrets = Secrets(settings)
+    pages = Pages(envoy, keeper, follower, secrets, draining)
+    secrets.start()
     follower.start()
     server = serve(settings.port, {"/healthz": pages.healthz, "/readyz": pages.readyz, "/metrics": pages.metrics})
     _log.info("health and metrics on port %d", server.server_port)

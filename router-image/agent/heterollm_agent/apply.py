@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from heterollm_agent.directory import Applied, PolicyDirectory
-from heterollm_agent.envoy import Envoy, EnvoyAway, rejected, version_of
+from heterollm_agent.envoy import Envoy, EnvoyAway, policy_rejections, version_of
 from heterollm_agent.handover import write_endpoints
 from heterollm_agent.policy import Policy
 
@@ -72,7 +72,7 @@ def _with_old_clusters(fresh: str, old: str | None) -> str:
 
 def _refusals(envoy: Envoy) -> int:
     try:
-        return sum(rejected(envoy.stats()).values())
+        return policy_rejections(envoy.stats())
     except EnvoyAway:
         return 0
 
@@ -86,7 +86,7 @@ def _settled(envoy: Envoy, kind: str, version: int, refusals: int) -> None:
             stats = envoy.stats()
         except EnvoyAway:
             return
-        if sum(rejected(stats).values()) > refusals:
+        if policy_rejections(stats) > refusals:
             raise Refused(f"Envoy refused version {version}")
         taken = version_of(stats, kind) == str(version)
         if taken and stats.get("cluster_manager.warming_clusters", "0") == "0":

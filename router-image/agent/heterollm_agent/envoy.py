@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from urllib.parse import SplitResult, quote
 
-__all__ = ["Envoy", "EnvoyAway", "rejected", "version_of"]
+__all__ = ["Envoy", "EnvoyAway", "policy_rejections", "rejected", "version_of"]
 
 _TIMEOUT = 2.0
 """Seconds; the admin interface is on the same loopback."""
@@ -16,13 +16,18 @@ _WATCHED = (
     r"^(cluster_manager\.(cds\.(version_text|update_rejected|update_failure)|warming_clusters)"
     r"|listener_manager\.lds\.(version_text|update_rejected|update_failure)"
     r"|http\.router\.(rds\.routes\.(version_text|update_rejected|update_failure)|downstream_rq_active)"
-    r"|cluster\.tier_[a-z0-9]+\.(update_rejected|update_failure))$"
+    r"|cluster\.tier_[a-z0-9]+\.(update_rejected|update_failure)"
+    r"|extension_config_discovery\.http_filter\.[a-z-]+\.(update_rejected|update_failure)"
+    r"|sds\.certificate\.(key_rotation_failed|update_rejected|update_failure))$"
 )
 _VERSIONS = {
     "cds": "cluster_manager.cds.version_text",
     "lds": "listener_manager.lds.version_text",
     "rds": "http.router.rds.routes.version_text",
 }
+
+_FROM_SECRETS = {"keys": 0, "certificate": 0}
+"""What is counted of updates that are not the policy's."""
 
 
 class EnvoyAway(OSError):
@@ -95,12 +100,27 @@ def version_of(stats: Mapping[str, str], kind: str) -> str:
     return stats.get(_VERSIONS[kind], "")
 
 
+def policy_rejections(stats: Mapping[str, str]) -> int:
+    """Updates of the policy that were refused since Envoy's start (number)."""
+    return sum(count for kind, count in rejected(stats).items() if kind not in _FROM_SECRETS)
+
+
 def rejected(stats: Mapping[str, str]) -> dict[str, int]:
-    """Updates refused since Envoy's start, by kind of resource."""
-    counts = {"cds": 0, "lds": 0, "rds": 0, "eds": 0}
+    """Updates refused since Envoy's start, by kind of resource: the policy's, and what comes from mounted Secrets."""
+    counts = {"cds": 0, "lds": 0, "rds": 0, "eds": 0, **_FROM_SECRETS}
     for name, value in stats.items():
         # A failure is a file that is no resource at all; a rejected one has a wrong resource.
-        if name.endswith((".update_rejected", ".update_failure")):
-            kind = name.split(".")[-2]
-            counts[kind if kind in ("cds", "lds") else "rds" if ".rds." in name else "eds"] += int(value)
+        if name.endswith((".update_rejected", ".update_failure", ".key_rotation_failed")):
+            counts[_kind(name)] += int(value)
     return counts
+
+
+def _kind(name: str) -> str:
+    kind = name.split(".")[-2]
+    if kind in ("cds", "lds"):
+        return kind
+    if name.startswith("extension_config_discovery."):
+        return "keys"
+    if name.startswith("sds."):
+        return "certificate"
+    return "rds" if ".rds." in name else "eds"

@@ -39,7 +39,7 @@ class Follower(threading.Thread):
     def run(self) -> None:
         pause = _FIRST_PAUSE
         while True:
-            self._keeper.show_seed(partial(read_seed, self._settings.seed_dir))
+            self._keeper.show_seed(partial(read_seed, self._settings.seed_dir, tls=self._settings.tls))
             heard = self._heard
             try:
                 self._follow()
@@ -53,4 +53,4 @@ class Follower(threading.Thread):
         for configmap in watch(self._settings):
             self._heard = time.monotonic()
             if configmap is not None:
-                self._keeper.show_live(partial(policy_of, configmap))
+                self._keeper.show_live(partial(policy_of, configmap, tls=self._settings.tls))

@@ -7,6 +7,7 @@ import threading
 from heterollm_agent.envoy import Envoy, EnvoyAway, rejected, version_of
 from heterollm_agent.follow import Follower
 from heterollm_agent.keeper import Keeper
+from heterollm_agent.mounted import Secrets
 from heterollm_agent.server import Answer
 
 __all__ = ["Pages"]
@@ -15,15 +16,19 @@ __all__ = ["Pages"]
 class Pages:
     """The pages of one agent."""
 
-    def __init__(self, envoy: Envoy, keeper: Keeper, follower: Follower, draining: threading.Event) -> None:
+    def __init__(
+        self, envoy: Envoy, keeper: Keeper, follower: Follower, secrets: Secrets, draining: threading.Event
+    ) -> None:
         self._envoy = envoy
         self._keeper = keeper
         self._follower = follower
+        self._secrets = secrets
         self._draining = draining
 
     def healthz(self) -> Answer:
         """Whether this process still follows; whether the API server answers is none of its health."""
-        return (200, b"ok\n") if self._follower.is_alive() else (500, b"the follower has died\n")
+        dead = [thread.name for thread in (self._follower, self._secrets) if not thread.is_alive()]
+        return (500, f"died: {', '.join(dead)}\n".encode()) if dead else (200, b"ok\n")
 
     def readyz(self) -> Answer:
         """Whether this pod shall get requests."""
@@ -52,6 +57,12 @@ class Pages:
             "# HELP heterollm_router_envoy_rejects_total Updates refused by Envoy since its start.",
             "# TYPE heterollm_router_envoy_rejects_total counter",
             *(_sample("envoy_rejects_total", count, resource=kind) for kind, count in rejected(stats).items()),
+            "# HELP heterollm_router_client_keys API keys of clients that are in force.",
+            "# TYPE heterollm_router_client_keys gauge",
+            _sample("client_keys", self._secrets.clients),
+            "# HELP heterollm_router_secret_failures_total Times that a mounted Secret could not be read.",
+            "# TYPE heterollm_router_secret_failures_total counter",
+            _sample("secret_failures_total", self._secrets.failures),
             "# HELP heterollm_router_envoy_up Whether Envoy's admin interface answers.",
             "# TYPE heterollm_router_envoy_up gauge",
             _sample("envoy_up", int(bool(stats))),

@@ -10,7 +10,9 @@ from pathlib import Path
 
 __all__ = ["Malformed", "Policy", "parse", "read_seed"]
 
-_NEEDED = frozenset({"cds.json", "rds.json", "lds.json"})
+_NEEDED = ("cds.json", "rds.json")
+_LISTENER = {False: "lds.json", True: "lds-tls.json"}
+"""File of the listener, by whether it speaks TLS. Envoy reads either as lds.json."""
 _ENDPOINTS = re.compile(r"eds-[a-z][a-z0-9]*\.json")
 
 
@@ -29,29 +31,33 @@ class Policy:
     """Envoy's resource files, name -> JSON text."""
 
 
-def parse(data: Mapping[str, str], uid: str | None) -> Policy:
-    """The policy in a ConfigMap's `data`."""
+def parse(data: Mapping[str, str], uid: str | None, *, tls: bool = False) -> Policy:
+    """The policy in a ConfigMap's `data`, with the listener that fits this pod.
+
+    The pod decides that and not the policy, which reaches every pod at once, also those without the certificate.
+    """
     try:
         version = int(data["version"])
     except (KeyError, ValueError) as error:
         raise Malformed(f"no whole number under 'version': {error}") from error
-    files = {name: text for name, text in data.items() if name in _NEEDED or _ENDPOINTS.fullmatch(name)}
-    missing = _NEEDED - files.keys()
+    missing = {*_NEEDED, _LISTENER[tls]} - data.keys()
     if missing:
         raise Malformed(f"missing: {', '.join(sorted(missing))}")
+    files = {name: text for name, text in data.items() if name in _NEEDED or _ENDPOINTS.fullmatch(name)}
+    files["lds.json"] = data[_LISTENER[tls]]
     for name, text in files.items():
         _check(name, text)
     return Policy(version, uid, files)
 
 
-def read_seed(directory: Path) -> Policy | None:
+def read_seed(directory: Path, *, tls: bool = False) -> Policy | None:
     """The policy in the mounted ConfigMap; None when there is none yet."""
     try:
         names = [path for path in directory.iterdir() if path.is_file()]
         data = {path.name: path.read_text(encoding="utf-8") for path in names}
     except OSError:
         return None
-    return parse(data, None) if data else None
+    return parse(data, None, tls=tls) if data else None
 
 
 def _check(name: str, text: str) -> None:

@@ -27,6 +27,14 @@ class Settings:
     """Written here, read by Envoy."""
     seed_dir: Path
     """The same ConfigMap, mounted: what is used while the API server has not been reached."""
+    keys_dir: Path
+    """Written here, read by Envoy: the filters that hold API keys. In the pod it is memory, never a disk."""
+    client_keys: Path | None
+    """Mounted Secret: a file for every client, named like the client. None: no keys are asked for."""
+    engine_key: Path | None
+    """File of a mounted Secret: the key that the engines ask for."""
+    tls: bool
+    """Whether Envoy speaks HTTPS, with the mounted certificate."""
     port: int
     """Port of health and metrics; 0 takes a free one."""
     admin: SplitResult
@@ -46,6 +54,14 @@ class Settings:
             ca_file=Path(env.get("KUBE_CA_FILE", _ACCOUNT / "ca.crt")),
             policy_dir=Path(env.get("POLICY_DIR", "/policy")),
             seed_dir=Path(env.get("SEED_DIR", "/seed")),
+            keys_dir=Path(env.get("KEYS_DIR", "/keys")),
+            client_keys=_path(env, "CLIENT_KEYS"),
+            engine_key=_path(env, "ENGINE_KEY"),
+            tls=env.get("TLS") == "true",
             port=int(env.get("AGENT_PORT", "8081")),
             admin=urlsplit(env.get("ENVOY_ADMIN", "http://127.0.0.1:9901")),
         )
+
+
+def _path(env: Mapping[str, str], name: str) -> Path | None:
+    return Path(env[name]) if name in env else None

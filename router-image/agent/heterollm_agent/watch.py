@@ -51,11 +51,11 @@ def watch(settings: Settings) -> Iterator[dict[str, object] | None]:
         connection.close()
 
 
-def policy_of(configmap: dict[str, object]) -> Policy:
+def policy_of(configmap: dict[str, object], *, tls: bool = False) -> Policy:
     """The policy a watched ConfigMap holds."""
     data, metadata = configmap.get("data"), configmap.get("metadata")
     uid = metadata.get("uid") if isinstance(metadata, dict) else None
-    return parse(data if isinstance(data, dict) else {}, uid)
+    return parse(data if isinstance(data, dict) else {}, uid, tls=tls)
 
 
 def _configmap(event: dict[str, object], name: str) -> dict[str, object] | None:
