@@ -3,14 +3,56 @@
 
 local read = require("request").read
 local score = require("score").of
+local asked = require("asked").of
+local lower_retries = require("retries").lower
 local bit = require("bit")
 
-local TIER, PREFIX = "x-llm-tier", "x-llm-prefix"
--- What the response headers and the shape of errors are made from.
+local TIER, PRIORITY, PREFIX, HINT = "x-llm-tier", "x-llm-priority", "x-llm-prefix", "x-llm-hint"
+-- What response headers, metrics and the shape of errors are made from.
 local METADATA = "llm"
 
+-- The policy as read last. Reading it costs as much as scoring, and it changes rarely.
+local known = {}
+
+local function policy_of(handle)
+  local told = handle:filterContext()
+  local digest = told:get("digest")
+  if known.digest ~= digest then
+    known = {
+      digest = digest,
+      trust = told:get("trust"),
+      threshold = told:get("threshold"),
+      retries = told:get("retries"),
+      first = told:get("first"),
+      last = told:get("last"),
+      tiers = told:get("tiers"),
+      models = told:get("models"),
+      help = told:get("help"),
+      scorer = told:get("scorer"),
+    }
+  end
+  return known
+end
+
+-- What the client says of tiers, if it may; gone from the headers before anything can fail.
+local function take_wishes(handle)
+  local headers = handle:headers()
+  local tier, priority, hint = headers:get(TIER), headers:get(PRIORITY), headers:get(HINT)
+  if tier then headers:remove(TIER) end
+  if priority then headers:remove(PRIORITY) end
+  if hint then headers:remove(HINT) end
+  local policy = policy_of(handle)
+  if not policy.trust then return policy, nil, hint end
+  if priority then headers:replace(PRIORITY, priority) end
+  return policy, tier, hint
+end
+
+local function note(handle, key, value)
+  handle:streamInfo():dynamicMetadata():set(METADATA, key, value)
+end
+
 local function refuse(handle, status, code, message)
-  handle:streamInfo():dynamicMetadata():set(METADATA, "error", code)
+  note(handle, "error", code)
   handle:respond({ [":status"] = status }, message)
 end
 
@@ -26,35 +68,43 @@ local function hash(text)
 end
 
 local function by_score(handle, policy, seen)
-  local points = score(seen)
-  handle:streamInfo():dynamicMetadata():set(METADATA, "score", string.format("%.3f", points))
-  return points > tonumber(policy:get("threshold")) and policy:get("last") or policy:get("first")
+  local points = score(seen, policy.scorer)
+  note(handle, "score", string.format("%.3f", points))
+  return points > policy.threshold and policy.last or policy.first
 end
 
--- The tier's name, or nil and what is wrong: status, code, message.
-local function choose(handle, policy, seen)
-  local asked = handle:headers():get(TIER)
-  if asked then
-    local tier = policy:get("tiers")[asked]
-    if tier then return tier end
-    return nil, "404", "model_not_found", "No such tier. " .. policy:get("help")
+-- The tier's name and what decided; or nil and what is wrong: status, code, message.
+local function choose(handle, policy, wish, hint, seen)
+  if wish then
+    if policy.tiers[wish] then return wish, "header" end
+    return nil, "404", "model_not_found", "No such tier. " .. policy.help
   end
   if not seen.model then
-    return nil, "400", "missing_model", "The field `model` is missing. " .. policy:get("help")
+    return nil, "400", "missing_model", "The field `model` is missing. " .. policy.help
   end
-  if seen.model == "auto" then return by_score(handle, policy, seen) end
-  local tier = policy:get("models")[seen.model]
-  if tier then return tier end
-  return nil, "404", "model_not_found", "The model does not exist. " .. policy:get("help")
+  if seen.model == "auto" then
+    if hint == "plan" then return policy.last, "hint" end
+    if hint == "act" then return policy.first, "hint" end
+    return by_score(handle, policy, seen), "score"
+  end
+  local tier = policy.models[seen.model]
+  if tier then return tier, "model" end
+  return nil, "404", "model_not_found", "The model does not exist. " .. policy.help
 end
 
 function envoy_on_request(handle)
+  local policy, wish, hint = take_wishes(handle)
   local body = handle:body()
-  local seen = body and read(body:getBytes(0, body:length()))
+  local text = body and body:getBytes(0, body:length())
+  local seen = text and read(text)
   if not seen then return refuse(handle, "400", "invalid_json", "The request body is not a JSON object.") end
-  local tier, status, code, message = choose(handle, handle:filterContext(), seen)
-  if not tier then return refuse(handle, status, code, message) end
+  local tier, how, code, message = choose(handle, policy, wish, hint, seen)
+  if not tier then return refuse(handle, how, code, message) end
+  note(handle, "decision", how)
+  local wants = asked(text)
+  if wants then note(handle, "asked", wants) end
   local headers = handle:headers()
+  lower_retries(headers, policy.retries)
   headers:replace(TIER, tier)
   headers:replace(PREFIX, hash(seen.prefix))
   handle:clearRouteCache()

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 from heterollm_controllers.routing.envelope import Json, config_source, typed
 from heterollm_controllers.routing.places import (
-    ERROR_HEADER,
+    ATTEMPT_FILTER,
     HASH_HEADER,
     LUA,
+    OUR_HEADERS,
     POLICY,
     TIER_HEADER,
     attempts_cluster,
+    diverted_cluster,
     endpoints_file,
     tier_cluster,
 )
@@ -25,8 +27,11 @@ ATTEMPTS = 4
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
-def tier_engines(tier: TierRoute, *, last: bool) -> Json:
-    """The engines of one tier. `last`: no tier follows, so some engines are kept even if all look bad."""
+def tier_engines(tier: TierRoute, routers: int, *, last: bool) -> Json:
+    """The engines of one tier, of which each of the routers may use its share.
+
+    `last`: no tier follows, so some engines are kept even if all look bad.
+    """
     return {
         "name": tier_cluster(tier.name),
         "type": "EDS",
@@ -49,7 +54,7 @@ def tier_engines(tier: TierRoute, *, last: bool) -> Json:
         },
         "health_checks": [_ready_check()],
         "outlier_detection": _outlier_detection(last),
-        "circuit_breakers": _limits(tier.max_requests),
+        "circuit_breakers": _limits(max(1, tier.max_requests // routers)),
         "typed_extension_protocol_options": {
             _HTTP_OPTIONS: typed(
                 _HTTP_OPTIONS,
@@ -62,16 +67,26 @@ def tier_engines(tier: TierRoute, *, last: bool) -> Json:
 
 
 def attempts(tiers: Sequence[TierRoute]) -> Json:
-    """The tier that serves each attempt of a request for `tiers[0]`: two tries, then the next tier.
-
-    A tier without a usable engine is passed over within the same attempt.
-    """
+    """The tier that serves each attempt of a request for `tiers[0]`: two tries, then the next tier."""
     wanted, *others = tiers
     order = [wanted] * 2 + others[:1] * 2 if others else [wanted] * ATTEMPTS
     # Further tiers are reached only when those before them have no usable engine.
-    order += others[1:]
+    return _in_turn(attempts_cluster(wanted.name), order + others[1:])
+
+
+def diverted(tiers: Sequence[TierRoute]) -> Json:
+    """The tier that serves each attempt of a request for `tiers[0]` that the last tier shall answer.
+
+    The others follow: such a request was moved for the sake of the cluster, and its client asked for less.
+    """
+    wanted, *between, last = tiers
+    return _in_turn(diverted_cluster(wanted.name), [last] * 2 + [wanted] * 2 + between)
+
+
+def _in_turn(name: str, order: Sequence[TierRoute]) -> Json:
+    """Attempt n goes to the n-th tier; one without a usable engine is passed over within the same attempt."""
     return {
-        "name": attempts_cluster(wanted.name),
+        "name": name,
         "lb_policy": "CLUSTER_PROVIDED",
         "cluster_type": {
             "name": "envoy.clusters.composite",
@@ -80,8 +95,9 @@ def attempts(tiers: Sequence[TierRoute]) -> Json:
                 clusters=[{"name": tier_cluster(tier.name)} for tier in order],
             ),
         },
-        # Retries are counted here, the rest at the tier.
-        "circuit_breakers": _limits(wanted.max_requests),
+        # Retries are counted here, the rest at the tiers, which bound all of it. When an engine dies, all it had is
+        # tried again at once, and adds nothing to what had been admitted.
+        "circuit_breakers": _limits(max(tier.max_requests for tier in order)),
         "typed_extension_protocol_options": {
             _HTTP_OPTIONS: typed(
                 _HTTP_OPTIONS,
@@ -125,7 +141,7 @@ def _outlier_detection(last: bool) -> Json:
 
 
 def _limits(requests: int) -> Json:
-    """At most this many requests in flight; all of them may be retries, as when an engine dies.
+    """At most this many requests in flight.
 
     Twice the connections: with none to spare, a request too many would wait in the router instead of being refused.
     """
@@ -142,20 +158,23 @@ def _limits(requests: int) -> Json:
 
 
 def _upstream_filters() -> list[Json]:
-    internal = [{"remove": TIER_HEADER}, {"remove": HASH_HEADER}]
+    internal = [{"remove": name} for name in (TIER_HEADER, HASH_HEADER, "x-envoy-attempt-count")]
+    # Engines say nothing in our name; what the attempt filter says comes later.
+    forged = {"remove_on_match": {"key_matcher": {"prefix": OUR_HEADERS}}}
     return [
+        {
+            "name": ATTEMPT_FILTER,
+            "typed_config": typed(
+                "envoy.extensions.filters.http.lua.v3.Lua",
+                default_source_code={"filename": f"{LUA}/attempt.lua"},
+                package_paths=[f"{LUA}/?.lua"],
+            ),
+        },
         {
             "name": "strip",
             "typed_config": typed(
                 "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
-                mutations={"request_mutations": internal, "response_mutations": [{"remove": ERROR_HEADER}]},
-            ),
-        },
-        {
-            "name": "overload",
-            "typed_config": typed(
-                "envoy.extensions.filters.http.lua.v3.Lua",
-                default_source_code={"filename": f"{LUA}/overload.lua"},
+                mutations={"request_mutations": internal, "response_mutations": [forged]},
             ),
         },
         {

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
-from heterollm_controllers.routing.clusters import ATTEMPTS
 from heterollm_controllers.routing.envelope import Json, typed
 from heterollm_controllers.routing.places import (
-    HASH_HEADER,
+    ATTEMPT_FILTER,
     KEYS_FILTER,
     METADATA,
     ROUTES,
-    TIER_HEADER,
-    attempts_cluster,
 )
-from heterollm_controllers.routing.policy import AUTO, RoutingPolicy, TierRoute
+from heterollm_controllers.routing.policy import AUTO, RoutingPolicy
+from heterollm_controllers.routing.retries import attempt_context
+from heterollm_controllers.routing.scorer import told_to_lua
+from heterollm_controllers.routing.tier_routes import PATHS, POST, tier_routes
 
 __all__ = ["CHOOSE_FILTER", "route_configuration"]
 
 CHOOSE_FILTER = "choose"
 """Name of the listener's Lua filter, under which routes give it its data."""
 
-_PATHS: Json = {"safe_regex": {"regex": "/v1/(chat/)?completions"}}
-_POST: Json = {"name": ":method", "string_match": {"exact": "POST"}}
 _LUA_ROUTE = "envoy.extensions.filters.http.lua.v3.LuaPerRoute"
 _BODY_LIMIT = 1 << 20
 """Largest answer (bytes) the router gives by itself; the list of models is a few kilobytes."""
@@ -39,12 +38,18 @@ def route_configuration(policy: RoutingPolicy, version: int) -> Json:
             _overwrite("x-llm-score", f"%DYNAMIC_METADATA({METADATA}:score)%"),
             _overwrite("x-llm-attempts", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
         ],
+        # What the attempt filter says to Envoy.
+        "response_headers_to_remove": ["x-envoy-ratelimited"],
         "virtual_hosts": [
             {
                 "name": policy.cluster,
                 "domains": ["*"],
                 "metadata": {"filter_metadata": {METADATA: _known(policy)}},
-                "typed_per_filter_config": {CHOOSE_FILTER: typed(_LUA_ROUTE, filter_context=_told(policy))},
+                "include_request_attempt_count": True,
+                "typed_per_filter_config": {
+                    CHOOSE_FILTER: typed(_LUA_ROUTE, filter_context=_told(policy)),
+                    ATTEMPT_FILTER: typed(_LUA_ROUTE, filter_context=attempt_context(policy.retries)),
+                },
                 "routes": [*_chat_routes(policy), *_model_routes(policy), *_other_routes()],
             }
         ],
@@ -57,19 +62,24 @@ def _known(policy: RoutingPolicy) -> Json:
 
 
 def _told(policy: RoutingPolicy) -> Json:
-    """What the Lua filter knows of the policy."""
+    """What the choose filter knows of the policy."""
     models: dict[str, str] = {}
     for tier in policy.tiers:
         models.setdefault(tier.model_id, tier.name)
     names = {tier.name: tier.name for tier in policy.tiers}
-    return {
-        "threshold": repr(policy.complexity_threshold),
+    told: Json = {
+        "trust": policy.trust_headers,
+        "threshold": policy.complexity_threshold,
+        "retries": policy.retries.limit,
         "first": policy.tiers[0].name,
         "last": policy.tiers[-1].name,
         "tiers": names,
         "models": {**models, **names},
         "help": f"Available: {', '.join(_model_names(policy))}.",
+        "scorer": told_to_lua(policy.scorer_weights),
     }
+    # By this the filter sees that it must read the rest again.
+    return {**told, "digest": hashlib.sha256(_json(told).encode()).hexdigest()}
 
 
 def _model_names(policy: RoutingPolicy) -> list[str]:
@@ -79,36 +89,10 @@ def _model_names(policy: RoutingPolicy) -> list[str]:
 
 
 def _chat_routes(policy: RoutingPolicy) -> list[Json]:
-    undecided = _answer({**_PATHS, "headers": [_POST]}, 500, "The router could not choose a tier for this request.")
+    undecided = _answer({**PATHS, "headers": [POST]}, 500, "The router could not choose a tier for this request.")
     # This one alone keeps the filter on: it is what a request matches before the filter has named its tier.
     del undecided["typed_per_filter_config"]
-    return [*(_tier_route(tier, policy.attempt_idle_limit) for tier in policy.tiers), undecided]
-
-
-def _tier_route(tier: TierRoute, idle_limit: float) -> Json:
-    named = {"name": TIER_HEADER, "string_match": {"exact": tier.name}}
-    return {
-        "match": {**_PATHS, "headers": [_POST, named]},
-        "route": {
-            "cluster": attempts_cluster(tier.name),
-            # An answer takes as long as it takes.
-            "timeout": "0s",
-            "hash_policy": [{"header": {"header_name": HASH_HEADER}}],
-            "retry_policy": {
-                "retry_on": "5xx,reset,connect-failure,refused-stream",
-                "num_retries": ATTEMPTS - 1,
-                "per_try_idle_timeout": f"{idle_limit:.3f}s",
-                "retry_host_predicate": [
-                    {
-                        "name": "envoy.retry_host_predicates.previous_hosts",
-                        "typed_config": typed("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
-                    }
-                ],
-                # Draws until another engine than the failed ones comes up; of two, each draw hits it half the time.
-                "host_selection_retry_max_attempts": 16,
-            },
-        },
-    }
+    return [*tier_routes(policy), undecided]
 
 
 def _model_routes(policy: RoutingPolicy) -> list[Json]:

@@ -1,0 +1,56 @@
+"""The route of each tier: which requests it takes, and which share of them the last tier answers."""
+
+from __future__ import annotations
+
+from heterollm_controllers.routing.envelope import Json
+from heterollm_controllers.routing.places import (
+    HASH_HEADER,
+    TIER_HEADER,
+    attempts_cluster,
+    diverted_cluster,
+)
+from heterollm_controllers.routing.policy import RoutingPolicy, TierRoute
+from heterollm_controllers.routing.retries import retry_policy
+
+__all__ = ["PATHS", "POST", "tier_routes"]
+
+PATHS: Json = {"safe_regex": {"regex": "/v1/(chat/completions|completions|responses)"}}
+POST: Json = {"name": ":method", "string_match": {"exact": "POST"}}
+
+
+def tier_routes(policy: RoutingPolicy) -> list[Json]:
+    """One route for each tier, chosen by the name that the choose filter has put into the tier's header."""
+    retries = retry_policy(policy)
+    return [_tier_route(tier, retries, last=tier is policy.tiers[-1]) for tier in policy.tiers]
+
+
+def _tier_route(tier: TierRoute, retries: Json, *, last: bool) -> Json:
+    named = {"name": TIER_HEADER, "string_match": {"exact": tier.name}}
+    return {
+        "match": {**PATHS, "headers": [POST, named]},
+        "route": {
+            **_target(tier, last=last),
+            # An answer takes as long as it takes.
+            "timeout": "0s",
+            "hash_policy": [{"header": {"header_name": HASH_HEADER}}],
+            "retry_policy": retries,
+        },
+    }
+
+
+def _target(tier: TierRoute, *, last: bool) -> Json:
+    diverted = 0 if last else tier.diverted_percent
+    if diverted == 0:
+        return {"cluster": attempts_cluster(tier.name)}
+    if diverted == 100:
+        return {"cluster": diverted_cluster(tier.name)}
+    return {
+        "weighted_clusters": {
+            "clusters": [
+                {"name": attempts_cluster(tier.name), "weight": 100 - diverted},
+                {"name": diverted_cluster(tier.name), "weight": diverted},
+            ],
+            # By the conversation's beginning, so that it stays on its side and keeps its cache.
+            "use_hash_policy": True,
+        }
+    }

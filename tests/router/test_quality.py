@@ -1,0 +1,310 @@
+"""Answers that are of no use are asked for again, with other parameters, and passed on if nothing better comes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import NamedTuple
+
+import aiohttp
+import pytest
+from aiohttp import web
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from heterollm_controllers.routing import Change, Retries
+from tests.router.engine import Answer, Engine, error, ok
+from tests.router.envoy import Envoy, chat, policy, tier
+
+JSON_MODE: dict[str, object] = {"response_format": {"type": "json_object"}}
+SCHEMA: dict[str, object] = {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {}}}}
+TOOLS: dict[str, object] = {
+    "tools": [{"type": "function", "function": {"name": "look up", "parameters": {"type": "object"}}}]
+}
+FUNCTIONS: dict[str, object] = {"functions": [{"name": "look up"}]}
+CHANGES = (
+    Change(temperature=0.2),
+    Change(temperature=0.0, max_tokens_factor=0.5),
+    Change(temperature=0.0, max_tokens_factor=0.25, new_seed=True),
+)
+
+
+def says(content: object, **message: object) -> Answer:
+    """Answers with this message."""
+    return _choices([{"index": 0, "message": {"role": "assistant", "content": content, **message}}])
+
+
+def calls(name: str, arguments: object) -> Answer:
+    """Answers with a call of a tool."""
+    return says(None, tool_calls=[{"id": "1", "type": "function", "function": {"name": name, "arguments": arguments}}])
+
+
+def _choices(choices: object, **more: object) -> Answer:
+    async def answer(engine: Engine, request: web.Request) -> web.StreamResponse:
+        return web.json_response({"object": "chat.completion", "choices": choices, **more})
+
+    return answer
+
+
+def in_turn(*answers: Answer) -> Answer:
+    """One answer after the other, the last for ever."""
+    left = list(answers)
+
+    async def answer(engine: Engine, request: web.Request) -> web.StreamResponse:
+        return await (left.pop(0) if len(left) > 1 else left[0])(engine, request)
+
+    return answer
+
+
+class Router(NamedTuple):
+    """A running router with one engine in the only tier, so that every attempt arrives there."""
+
+    client: aiohttp.ClientSession
+    engine: Engine
+    envoy: Envoy
+
+    async def post(self, request: dict[str, object] | None = None, **headers: str) -> aiohttp.ClientResponse:
+        """Send a chat request."""
+        return await self.client.post("/v1/chat/completions", json=chat() | (request or {}), headers=headers)
+
+
+@asynccontextmanager
+async def routed(answer: Answer, retries: Retries | None = None) -> AsyncIterator[Router]:
+    """A router whose engine answers like this."""
+    retries = retries or Retries(changes=CHANGES)
+    async with (
+        Engine("s0", answer) as engine,
+        Envoy(policy(tier("small", engine), retries=retries)) as envoy,
+        envoy.session() as client,
+    ):
+        yield Router(client, engine, envoy)
+
+
+BAD: Sequence[tuple[str, dict[str, object], Answer]] = [
+    ("empty", {}, says("")),
+    ("empty", {}, says(None)),
+    ("empty", {}, says(" \n\t")),
+    ("empty", {}, says([])),
+    ("empty", {}, says(None, tool_calls=[])),
+    ("empty", {}, _choices([])),
+    ("empty", {}, _choices([{"index": 0, "text": ""}])),
+    ("empty", {}, _choices([{"message": {"content": "first"}}, {"message": {"content": ""}}])),
+    ("invalid_json", JSON_MODE, says("Sure! Here it is.")),
+    ("invalid_json", JSON_MODE, says('```json\n{"a": 1}\n```')),
+    ("invalid_json", JSON_MODE, says('{"a": 1')),
+    ("invalid_json", JSON_MODE, says("[1]")),
+    ("invalid_json", SCHEMA, says("yes")),
+    ("wrong_tool_call", {}, calls("look up", "{}")),
+    ("wrong_tool_call", TOOLS, calls("look down", "{}")),
+    ("wrong_tool_call", TOOLS, calls("look up", "{'a': 1}")),
+    ("wrong_tool_call", TOOLS, calls("look up", "")),
+    ("wrong_tool_call", TOOLS, calls("look up", {"a": 1})),
+    ("wrong_tool_call", TOOLS, says(None, tool_calls=[None])),
+    ("wrong_tool_call", FUNCTIONS, says(None, function_call={"name": "look down", "arguments": "{}"})),
+]
+GOOD: Sequence[tuple[dict[str, object], Answer]] = [
+    ({}, says("0")),
+    ({}, says('"\\')),
+    ({}, says([{"type": "text", "text": "parts"}])),
+    ({}, says(None, refusal="I will not.")),
+    ({}, says(None, audio={"id": "a"})),
+    ({}, says('{"not": "asked for"')),
+    ({}, _choices([{"index": 0, "text": "\n"}])),
+    ({}, _choices(None, output=[{"type": "message"}])),
+    (JSON_MODE, says(' {"a": "\\"é\\u00e9\\n"}\n')),
+    (JSON_MODE | TOOLS, calls("look up", "{}")),
+    (SCHEMA, says("[1, 2]")),
+    (SCHEMA, says("7")),
+    ({"response_format": {"type": "text"}}, says("{")),
+    (TOOLS, says("no tool needed")),
+    (TOOLS, calls("look up", '{"city": "Z\\u00fcrich", "deep": {"er": [1]}}')),
+    (FUNCTIONS, says(None, function_call={"name": "look up", "arguments": "{}"})),
+]
+
+
+async def test_bad_answers_are_asked_for_again_and_good_ones_are_not() -> None:
+    async with routed(ok) as router:
+        for reason, request, bad in BAD:
+            router.engine.answer = in_turn(bad, _good_for(request))
+            answer = await router.post(request)
+            assert (answer.headers["x-llm-attempts"], answer.headers.get("x-llm-quality")) == ("2", None), (
+                reason,
+                request,
+            )
+            router.engine.answer = bad
+            answer = await router.post(request, **{"x-llm-retries": "0"})
+            assert (answer.status, answer.headers.get("x-llm-quality")) == (200, reason), request
+        for request, good in GOOD:
+            router.engine.answer = good
+            answer = await router.post(request)
+            assert (answer.headers["x-llm-attempts"], answer.headers.get("x-llm-quality")) == ("1", None), request
+
+
+def _good_for(request: dict[str, object]) -> Answer:
+    return calls("look up", "{}") if {"tools", "functions"} & request.keys() else says('{"a": 1}')
+
+
+async def test_what_stays_bad_is_passed_on_as_it_is() -> None:
+    async with routed(says("", reasoning_content="hm")) as router:
+        answer = await router.post()
+        assert (answer.status, answer.headers["x-llm-quality"], answer.headers["x-llm-attempts"]) == (200, "empty", "4")
+        assert (await answer.json())["choices"][0]["message"]["reasoning_content"] == "hm"
+        assert "x-envoy-ratelimited" not in answer.headers
+
+
+async def test_each_retry_sends_the_declared_changes_and_nothing_else() -> None:
+    async with routed(says("")) as router:
+        body = chat('{"temperature": 9, \\', temperature=0.9, max_tokens=101, seed=12345678901, stop=["\u2028", "}"])
+        await router.client.post("/v1/chat/completions", json=body)
+        first, second, third, fourth = router.engine.requests
+        assert first == body
+        assert second == body | {"temperature": 0.2}
+        assert third == body | {"temperature": 0, "max_tokens": 50}
+        seed = fourth["seed"]
+        assert fourth == body | {"temperature": 0, "max_tokens": 25, "seed": seed}
+        assert isinstance(seed, int)
+        assert seed != body["seed"]
+        for headers, sent in zip(router.engine.headers, router.engine.requests, strict=True):
+            assert int(headers["content-length"]) >= len(json.dumps(sent, separators=(",", ":")))
+
+
+async def test_only_what_the_client_sent_is_scaled_and_reseeded() -> None:
+    async with routed(says("")) as router:
+        for body in (chat(), {"model": "small"}, chat(max_tokens=None, seed="x"), chat(max_completion_tokens=1)):
+            router.engine.requests.clear()
+            await router.client.post("/v1/chat/completions", json=body)
+            assert router.engine.requests == [body, *(body | {"temperature": t} for t in (0.2, 0, 0))]
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+FIELDS = st.sampled_from(["temperature", "max_tokens", "max_completion_tokens", "seed", 'a"}', "messages", "\\"])
+
+
+async def test_any_request_keeps_all_else() -> None:
+    """Against the same changes made by a JSON library."""
+    change = Change(temperature=0.5, max_tokens_factor=0.5)
+    async with routed(in_turn(says("")), Retries(limit=1, changes=(change,))) as router:
+        bodies: list[tuple[dict[str, object], bool, int | None]] = []
+
+        @settings(max_examples=80, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @given(st.dictionaries(FIELDS, JSON_VALUES, max_size=5), st.booleans(), st.sampled_from([None, 1]))
+        def collect(body: dict[str, object], ascii_only: bool, indent: int | None) -> None:
+            bodies.append((body, ascii_only, indent))
+
+        collect()
+        for body, ascii_only, indent in bodies:
+            # Half a character is no text.
+            text = json.dumps(body | {"model": "small"}, ensure_ascii=ascii_only, indent=indent)
+            sent = text.encode(errors="replace")
+            router.engine.requests.clear()
+            await router.client.post("/v1/completions", data=sent)
+            first, second = router.engine.requests
+            assert first == json.loads(sent)
+            assert second == _changed(first), sent
+
+
+def _changed(body: dict[str, object]) -> dict[str, object]:
+    changed = body | {"temperature": 0.5}
+    for name in ("max_tokens", "max_completion_tokens"):
+        value = body.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            changed[name] = max(1, int(f"{float(value) * 0.5 // 1:.0f}"))
+    return changed
+
+
+async def test_transport_failures_and_errors_are_resent_unchanged() -> None:
+    async with routed(error) as router:
+        await router.post({"temperature": 1})
+        assert [sent["temperature"] for sent in router.engine.requests] == [1, 1, 1, 1]
+
+
+async def test_a_failure_after_a_bad_answer_is_resent_with_what_was_sent() -> None:
+    async with routed(in_turn(error, says(""), error, says("good"))) as router:
+        answer = await router.post({"temperature": 1})
+        assert answer.headers["x-llm-attempts"] == "4"
+        assert [sent["temperature"] for sent in router.engine.requests] == [1, 1, 0.2, 0.2]
+
+
+async def test_the_changes_apply_to_every_failure_where_the_policy_says_so() -> None:
+    async with routed(error, Retries(changes=CHANGES, change_on_every_failure=True)) as router:
+        await router.post({"temperature": 1})
+        assert [sent["temperature"] for sent in router.engine.requests] == [1, 0.2, 0, 0]
+
+
+async def test_the_last_change_serves_for_further_retries() -> None:
+    async with routed(says(""), Retries(changes=CHANGES[:1])) as router:
+        await router.post({"temperature": 1})
+        assert [sent["temperature"] for sent in router.engine.requests] == [1, 0.2, 0.2, 0.2]
+
+
+async def test_bad_answers_eject_no_engine() -> None:
+    """Else one client whose requests cannot be answered well would take the engines from all."""
+    async with routed(says("")) as router:
+        for _ in range(5):
+            await router.post()
+        ejections = await router.envoy.stats("ejections_(active|enforced_total)$")
+        assert ejections
+        assert set(ejections.values()) == {0}
+
+
+async def test_another_engine_then_the_next_tier_are_asked() -> None:
+    async with AsyncExitStack() as stack:
+        a, b, large = [await stack.enter_async_context(Engine(name, says(""))) for name in ("a", "b", "l")]
+        large.answer = in_turn(says(""), ok)
+        envoy = await stack.enter_async_context(Envoy(policy(tier("small", a, b), tier("large", large))))
+        client = await stack.enter_async_context(envoy.session())
+        answer = await client.post("/v1/chat/completions", json=chat())
+        assert (answer.headers["x-llm-tier"], answer.headers["x-llm-attempts"]) == ("large", "4")
+        assert [len(engine.requests) for engine in (a, b, large)] == [1, 1, 2]
+
+
+async def test_a_policy_without_checks_passes_everything() -> None:
+    async with routed(says(""), Retries(check_quality=False)) as router:
+        answer = await router.post()
+        assert (answer.headers["x-llm-attempts"], answer.headers.get("x-llm-quality")) == ("1", None)
+
+
+async def test_changed_changes_are_live() -> None:
+    async with routed(says("")) as router:
+        await router.envoy.publish(policy(tier("small", router.engine), retries=Retries(1, changes=(Change(1.5),))))
+        await router.post()
+        assert [sent.get("temperature") for sent in router.engine.requests] == [None, 1.5]
+
+
+@pytest.mark.parametrize("size", [2 << 20, 1 << 10])
+async def test_answers_of_unknown_or_great_length_are_passed_on_unchecked(size: int) -> None:
+    async def answer(engine: Engine, request: web.Request) -> web.StreamResponse:
+        body = json.dumps({"choices": [], "padding": "x" * size}).encode()
+        if size > 1 << 20:
+            return web.Response(body=body, content_type="application/json")
+        response = web.StreamResponse(headers={"content-type": "application/json"})
+        await response.prepare(request)
+        await response.write(body)
+        return response
+
+    async with routed(answer) as router:
+        got = await router.post()
+        assert (got.status, got.headers["x-llm-attempts"]) == (200, "1")
+        assert len(await got.read()) > size
+
+
+async def test_an_engine_that_dies_within_its_answer_is_not_passed_on() -> None:
+    """What is checked is held back until it is complete."""
+
+    async def dies(engine: Engine, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-type": "application/json", "content-length": "1000"})
+        await response.prepare(request)
+        await response.write(b'{"choices"')
+        assert request.transport is not None
+        request.transport.abort()
+        return response
+
+    async with routed(in_turn(dies, ok)) as router:
+        answer = await router.post()
+        assert (answer.status, answer.headers["x-llm-attempts"]) == (200, "2")
+        assert (await answer.json())["model"] == "s0"
