@@ -14,7 +14,7 @@ from e2e.bench.router.parts import PARTS, ResourceFiles
 from heterollm_agent.keys import CLIENTS_FILE, ENGINE_FILE, client_filter, engine_filter
 from heterollm_agent.policy import parse
 from heterollm_controllers.routing import Change, Endpoint, Retries, RoutingPolicy, TierRoute, envoy_files
-from tests.router.envoy import BINARY, UNGUARDED, relocate
+from tests.router.envoy import BINARY, relocate
 
 __all__ = ["DEFAULT", "SIDES", "Command", "Place", "Side"]
 
@@ -111,8 +111,6 @@ def _ours(without: str | None = None) -> Callable[[Place], Command]:
             place.write(f"policy/{name}", _relocated(json.dumps(resources, separators=(",", ":")), place))
         place.write(f"keys/{CLIENTS_FILE}", client_filter({"bench": KEY}))
         place.write(f"keys/{ENGINE_FILE}", engine_filter("engine"))
-        for name, text in UNGUARDED.items():
-            place.write(f"keys/{name}", text)
         # The administration port is not asked for anything.
         bootstrap = _BOOTSTRAP.read_text(encoding="utf-8").replace("9901", "0")
         return _envoy(place.write("envoy.json", relocate(bootstrap, place.directory)))
