@@ -42,7 +42,7 @@ class Case:
     @property
     def key(self) -> str:
         """Names the case and sorts the recorded file."""
-        return " ".join([self.model, self.gpu, *arguments(self.flags)])
+        return " ".join([self.model, self.gpu, *arguments(dict(sorted(self.flags.items())))])
 
 
 def arguments(flags: Flags) -> list[str]:
