@@ -83,6 +83,7 @@ class GpuMemory(WireType):
     mlp_gib: Annotated[Figure, Field(alias="mlpGiB", description="Weights of dense MLPs, shared experts, routers.")]
     experts_gib: Annotated[Figure, Field(alias="expertsGiB", description="Weights of routed experts.")]
     embeddings_gib: Annotated[Figure, Field(alias="embeddingsGiB", description="Embedding and output head.")]
+    vision_gib: Annotated[Figure, Field(alias="visionGiB", description="Weights of the vision part.")] = "0.00"
     buffers_gib: Annotated[Figure, Field(alias="buffersGiB", description="Rotary tables, copies made at load time.")]
     kv_cache_gib: Annotated[Figure, Field(alias="kvCacheGiB", description="KV cache pool.")]
     reserved_gib: Annotated[

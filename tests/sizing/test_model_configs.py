@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heterollm_controllers.sizing.architecture import Architecture, Experts, LatentAttention, Quantization
+from heterollm_controllers.sizing.architecture import Architecture, Experts, LatentAttention, Quantization, Vision
 from heterollm_controllers.sizing.hf_classes import CLASSES
 from heterollm_controllers.sizing.hf_config import UnreadableConfig, architecture_from
 from tests.core.properties import quick
@@ -129,7 +129,7 @@ def test_a_dense_model() -> None:
         # Language models inside a model with a vision part; real files leave out what the class assumes.
         (GEMMA3_4B, {"layers": 34, "heads": 8, "kv_heads": 4, "head_dim": 256, "vocabulary": 262208, "tied": True,
                      "context": 131072, "sliding_window": 1024, "sliding_layers": 29,
-                     "vision": 27 * (4 * 1152**2 + 2 * 1152 * 4304)}),
+                     "vision": Vision(27 * (4 * 1152**2 + 2 * 1152 * 4304), 27 * 1152**2, False)}),
         # FP32 checkpoints are loaded as FP16.
         (LLAMA | {"torch_dtype": "float32"}, {"bytes_per_weight": 2}),
     ],

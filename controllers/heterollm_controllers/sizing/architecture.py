@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Architecture", "Experts", "LatentAttention", "Quantization"]
+__all__ = ["Architecture", "Experts", "LatentAttention", "Quantization", "Vision"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,21 @@ class Quantization:
 
 
 @dataclass(frozen=True)
+class Vision:
+    """The vision part of a model, which SGLang loads beside the decoder.
+
+    Attributes:
+        parameters: of its encoder.
+        size: layers times width squared, by which SGLang judges how much memory images need.
+        by_default: whether images are taken unless they are turned off; else only with --enable-multimodal.
+    """
+
+    parameters: int
+    size: int
+    by_default: bool
+
+
+@dataclass(frozen=True)
 class Architecture:
     """A decoder-only language model.
 
@@ -82,7 +97,10 @@ class Architecture:
         attention_dp: whether SGLang's implementation of this class supports attention data parallelism.
         experts, latent, quantization: None when the model has none.
         pipeline: whether SGLang can spread the layers over pipeline stages.
-        vision: parameters of the vision part, which SGLang loads beside the decoder; 0 without any.
+        vision: None when the model takes text only.
+        rotary_dim: width of the rotary part of a head; 0: all of it. And rotary_tables: how many tables there are.
+        whole_embedding: whether every GPU holds the whole embedding.
+        router_bytes: of one weight of the MoE router.
         family, tokenizer, chat_template: names shared by models that can stand in for each other; empty when unknown.
     """
 
@@ -110,5 +128,9 @@ class Architecture:
     tokenizer: str = ""
     chat_template: str = ""
     sliding_pool: bool = False
-    vision: int = 0
+    vision: Vision | None = None
     pipeline: bool = True
+    rotary_dim: int = 0
+    rotary_tables: int = 1
+    whole_embedding: bool = False
+    router_bytes: int = 2

@@ -60,6 +60,8 @@ class ModelClass:
         factor_extends: whether a RoPE factor multiplies max_position_embeddings.
         in_text_config: whether the language model is described in text_config, beside a vision part.
         pipeline: whether SGLang can spread its layers over pipeline stages.
+        images: whether SGLang takes images for it unless told not to.
+        rotary_tables, whole_embedding, router_bytes: as in Architecture.
     """
 
     model_type: str
@@ -76,6 +78,10 @@ class ModelClass:
     factor_extends: bool = True
     in_text_config: bool = False
     pipeline: bool = True
+    images: bool = True
+    rotary_tables: int = 1
+    whole_embedding: bool = False
+    router_bytes: int = 2
 
 
 def _no_window(_config: Values, _layers: int) -> tuple[int, int]:
@@ -173,6 +179,9 @@ _GEMMA3 = ModelClass(
     _named_or_one_full_in("sliding_window_pattern"),
     family="gemma3",
     pipeline=False,
+    images=False,
+    rotary_tables=2,
+    whole_embedding=True,
     tied=True,
     defaults={
         "num_attention_heads": 8,
@@ -211,6 +220,7 @@ _LLAMA4 = ModelClass(
         dense_width="intermediate_size_mlp",
     ),
     pipeline=False,
+    images=False,
 )
 
 CLASSES: Mapping[str, ModelClass] = {
@@ -285,6 +295,7 @@ CLASSES: Mapping[str, ModelClass] = {
         bias=("attention_bias", False),
         qk_norm=("use_qk_norm", False),
         moe=_DEEPSEEK_EXPERTS,
+        router_bytes=4,
     ),
     "Glm4MoeLiteForCausalLM": replace(_DEEPSEEK, model_type="glm4_moe_lite", family="glm4_moe_lite"),
     "DeepseekV2ForCausalLM": replace(_DEEPSEEK, model_type="deepseek_v2"),
@@ -297,6 +308,7 @@ CLASSES: Mapping[str, ModelClass] = {
         attention_dp=True,
         qk_norm=("use_qk_norm", False),
         moe=MoeKeys("num_local_experts", _all_moe, width="intermediate_size"),
+        router_bytes=4,
     ),
 }
 

@@ -9,7 +9,7 @@ from heterollm_controllers.sizing.architecture import Architecture, Experts, Lat
 from heterollm_controllers.sizing.hf_classes import CLASSES, ModelClass, MoeKeys, class_of_model_type
 from heterollm_controllers.sizing.hf_quantization import quantization_of
 from heterollm_controllers.sizing.hf_values import UnreadableConfig, Values
-from heterollm_controllers.sizing.hf_vision import vision_parameters
+from heterollm_controllers.sizing.hf_vision import vision_of
 
 __all__ = ["UnreadableConfig", "architecture_from"]
 
@@ -80,9 +80,13 @@ def _architecture(model_id: str, name: str, facts: ModelClass, config: Values, o
         experts=experts,
         latent=_latent(config) if facts.latent else None,
         quantization=quantization_of(outer) or quantization_of(config),
-        vision=vision_parameters(outer) if facts.in_text_config else 0,
+        vision=vision_of(outer, facts.images) if facts.in_text_config else None,
         family=facts.family,
         pipeline=facts.pipeline,
+        rotary_dim=_rotary_dim(config),
+        rotary_tables=facts.rotary_tables,
+        whole_embedding=facts.whole_embedding,
+        router_bytes=facts.router_bytes,
     )
 
 
@@ -137,6 +141,14 @@ def _shared_width(config: Values, keys: MoeKeys, width: int) -> int:
     if keys.shared_count:
         return width * config.whole(keys.shared_count, 0, least=0)
     return width if keys.one_shared else 0
+
+
+def _rotary_dim(config: Values) -> int:
+    """Width of the rotary part of a head, where it is stated; 0 for all of it."""
+    if config.has("rotary_dim"):
+        return config.whole("rotary_dim")
+    factor = config.number("partial_rotary_factor", 1.0, most=1)
+    return int(config.whole("head_dim", 0) * factor) if factor < 1 else 0
 
 
 def _context(config: Values, facts: ModelClass) -> int:

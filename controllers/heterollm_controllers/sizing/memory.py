@@ -97,7 +97,7 @@ def reserve(
     padding = 0.0
     if split.attention_dp > 1:
         padding = decode_batch * split.attention_dp * (4.5 if decode_batch > 300 else 3)
-    captured = prefill_graph and split.pipeline == 1 and not model.vision and split.a2a in _GRAPHS_WITH_A2A
+    captured = prefill_graph and split.pipeline == 1 and split.a2a in _GRAPHS_WITH_A2A
     largest = chunked_prefill if prefill_batch is None else prefill_batch
     return Reserve(
         constant=512,
@@ -131,12 +131,11 @@ def _prefill_sizes(largest: int) -> list[int]:
     return [size for size in sizes if size <= largest]
 
 
-def automatic_fraction(model: Architecture, gpu: Gpu, kept: Reserve) -> float:
+def automatic_fraction(model: Architecture, gpu: Gpu, kept: Reserve, images: bool) -> float:
     """SGLang's --mem-fraction-static when it is not given; negative when the GPU is too small for the reserve."""
     fraction = round((gpu.memory_mib - kept.total) / gpu.memory_mib, 3)
-    if model.vision:
-        # By the size of the encoder, layers x width^2, which is about a twelfth of its parameters.
-        larger = model.vision / 12 / (24 * 1024**2) - 1
+    if images and model.vision:
+        larger = model.vision.size / (24 * 1024**2) - 1  # than the encoder of a usual model
         fraction *= 0.95 * min(max(1 - 0.1 * larger, 0.8), 1.05)
     if gpu.vendor == "amd" and model.context > 8192:
         fraction *= 0.85

@@ -14,7 +14,7 @@ def parameters(model: Architecture) -> int:
     """All parameters that SGLang loads, the vision part included; without layers for multi-token prediction."""
     embeddings = model.vocabulary * model.hidden * (1 if model.tied else 2)
     routed = model.experts.count if model.experts else 0
-    return embeddings + _layers(model, routed) + model.vision
+    return embeddings + _layers(model, routed) + (model.vision.parameters if model.vision else 0)
 
 
 @lru_cache(maxsize=1024)

@@ -76,12 +76,13 @@ class Weights:
     mlp: int
     experts: int
     embeddings: int
+    vision: int
     buffers: int
 
     @property
     def total(self) -> int:
         """All of it, in bytes."""
-        return self.attention + self.mlp + self.experts + self.embeddings + self.buffers
+        return self.attention + self.mlp + self.experts + self.embeddings + self.vision + self.buffers
 
 
 @dataclass(frozen=True)

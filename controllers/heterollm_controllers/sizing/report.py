@@ -82,6 +82,7 @@ def _memory(gpu: Gpu, plan: Plan) -> GpuMemory:
         mlp_gib=_gib(held.mlp),
         experts_gib=_gib(held.experts),
         embeddings_gib=_gib(held.embeddings),
+        vision_gib=_gib(held.vision),
         buffers_gib=_gib(held.buffers),
         kv_cache_gib=_gib(used.kv_cache),
         reserved_gib=_gib(used.reserved),

@@ -75,6 +75,7 @@ def plan_for(model: Architecture, gpu: Gpu, wishes: Wishes, split: Split, nodes:
     batch = wishes.decode_batch or default_decode_batch(gpu.memory_mib, split.tensor)
     if wishes.decode_batch is None and wishes.max_running:
         batch = min(batch, wishes.max_running)
+    images = model.vision is not None and (model.vision.by_default if wishes.images is None else wishes.images)
     kept = reserve(
         model,
         split,
@@ -82,10 +83,10 @@ def plan_for(model: Architecture, gpu: Gpu, wishes: Wishes, split: Split, nodes:
         chunk,
         batch,
         decode_graph=wishes.decode_graph,
-        prefill_graph=wishes.prefill_graph,
+        prefill_graph=wishes.prefill_graph and not images,
         prefill_batch=_prefill_batch(wishes, chunk),
     )
-    automatic = automatic_fraction(model, gpu, kept)
+    automatic = automatic_fraction(model, gpu, kept, images)
     fraction = wishes.memory_fraction or automatic
     free = int(wishes.free_gib * GIB) if wishes.free_gib else free_before_load(gpu.memory_mib, split, nodes)
     cell = cell_bytes(model, split, kv_bytes(wishes.kv_dtype, model))

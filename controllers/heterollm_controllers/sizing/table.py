@@ -64,6 +64,7 @@ def _memory(memory: GpuMemory, sizing: Sizing) -> list[str]:
         ("MLP", memory.mlp_gib),
         ("experts", memory.experts_gib),
         ("embeddings", memory.embeddings_gib),
+        ("vision", memory.vision_gib),
         ("buffers", memory.buffers_gib),
         ("KV cache", memory.kv_cache_gib),
         ("reserved", memory.reserved_gib),

@@ -23,8 +23,18 @@ _ROTARY_BYTES = 4
 
 @lru_cache(maxsize=4096)
 def weights(model: Architecture, gpu: Gpu, split: Split) -> Weights:
-    """Bytes on the GPU that carries most: of a pipeline, the stage with the most layers and an embedding."""
-    layers = ceil(model.layers / split.pipeline)
+    """Bytes on the GPU that carries most.
+
+    Of a pipeline, the first stage has the embedding, and where the layers do not divide, later stages have one more.
+    """
+    first = _stage(model, gpu, split, model.layers // split.pipeline, embedding=True)
+    if model.layers % split.pipeline == 0:
+        return first
+    later = _stage(model, gpu, split, ceil(model.layers / split.pipeline), embedding=False)
+    return max(first, later, key=lambda stage: stage.total)
+
+
+def _stage(model: Architecture, gpu: Gpu, split: Split, layers: int, *, embedding: bool) -> Weights:
     experts = model.experts
     moe_layers = min(experts.layers, layers) if experts else 0
     mlp = (layers - moe_layers) * _mlp(model, model.intermediate, split.mlp_tensor)
@@ -34,7 +44,8 @@ def weights(model: Architecture, gpu: Gpu, split: Split) -> Weights:
         attention=int(layers * _attention(model, split) + norms),
         mlp=int(mlp),
         experts=int(moe_layers * _experts(model, gpu, experts, split)) if experts else 0,
-        embeddings=int(_embeddings(model, split) + model.vision * model.bytes_per_weight / split.attention_tensor),
+        embeddings=int(_embeddings(model, split, embedding)),
+        vision=int(model.vision.parameters * model.bytes_per_weight / split.attention_tensor) if model.vision else 0,
         buffers=int(_buffers(model, split, layers)),
     )
 
@@ -58,7 +69,7 @@ def _scales(quantization: Quantization, outputs: float, inputs: float) -> float:
         rows, columns = quantization.block
         return ceil(outputs / rows) * ceil(inputs / columns) * 4
     if quantization.method == "mxfp4":
-        return outputs * inputs / quantization.group  # one 8-bit exponent per group
+        return outputs * (inputs // quantization.group)  # one 8-bit exponent per whole group
     if quantization.group:
         return outputs * inputs / quantization.group * (2 + quantization.bits / 8)  # FP16 scale and a zero point
     return outputs * 4
@@ -99,7 +110,7 @@ def _mlp(model: Architecture, intermediate: int, tensor: int) -> float:
 
 
 def _shared_and_router(model: Architecture, experts: Experts, split: Split) -> float:
-    router = experts.count * model.hidden * 2
+    router = experts.count * model.hidden * model.router_bytes
     # With an all-to-all, tokens do not meet on all GPUs: each holds the shared experts whole.
     tensor = split.tensor if split.a2a == "none" else 1
     shared = _mlp(model, experts.shared_intermediate, tensor) if experts.shared_intermediate else 0
@@ -118,20 +129,20 @@ def _experts(model: Architecture, gpu: Gpu, experts: Experts, split: Split) -> f
     return experts.count / split.expert * one
 
 
-def _embeddings(model: Architecture, split: Split) -> float:
+def _embeddings(model: Architecture, split: Split, first: bool) -> float:
     """Embedding and head; a tied head is the embedding, and SGLang builds the head on every pipeline stage."""
     rows = ceil(model.vocabulary / _VOCABULARY_PAD) * _VOCABULARY_PAD
     table = rows * model.hidden * model.bytes_per_weight
-    embedding = table / split.attention_tensor
+    embedding = table if model.whole_embedding else table / split.attention_tensor
     if model.tied:
         return embedding
-    return embedding + table / (split.attention_tensor if split.dp_head else split.tensor)
+    return (embedding if first else 0) + table / (split.attention_tensor if split.dp_head else split.tensor)
 
 
 def _buffers(model: Architecture, split: Split, layers: int) -> float:
     latent = model.latent
     if latent is None:
-        return model.context * model.head_dim * _ROTARY_BYTES
+        return model.rotary_tables * model.context * (model.rotary_dim or model.head_dim) * _ROTARY_BYTES
     # SGLang absorbs the up-projection of K and V into two BF16 copies beside the loaded weight.
     heads = model.heads / split.attention_tensor
     absorbed = latent.kv_lora_rank * heads * (latent.qk_nope_head_dim + latent.v_head_dim) * 2

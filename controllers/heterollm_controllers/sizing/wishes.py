@@ -50,6 +50,7 @@ class Wishes:
     max_running: int | None = None
     max_total_tokens: int | None = None
     page_size: int | None = None
+    images: bool | None = None
     kv_dtype: str = "auto"
     quantization: str | None = None
     context: int | None = None
@@ -114,6 +115,7 @@ def wishes_of(engine: Engine, per_node: int, flags: Arguments) -> tuple[Wishes, 
         per_node=per_node,
         a2a=flags.text("--moe-a2a-backend") or "none",
         kv_dtype=flags.text("--kv-cache-dtype") or "auto",
+        images=_switch(flags.values.get("--enable-multimodal")),
         dp_head=flags.values.get("--enable-dp-lm-head") is True,
         quantization=flags.text("--quantization"),
         workload=Workload(shape.input_tokens, shape.output_tokens) if shape else USUAL,
@@ -154,6 +156,10 @@ def _check_sizes(wishes: Wishes, flags: Arguments) -> None:
             Reason.INVALID_PARALLELISM,
             f"{wishes.gpus} GPUs do not divide over {stages} pipeline stages ({wishes.gpus / stages:.2f})",
         )
+
+
+def _switch(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
 
 
 def _off(flags: Arguments, flag: str) -> bool:
