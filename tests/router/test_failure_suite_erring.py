@@ -11,7 +11,7 @@ async def test_a_burst_of_errors_from_one_engine() -> None:
     async with Fleet() as fleet:
         a, b, c, large = await fleet.engines("a", "b", "c", "l")
         tiers = policy(fleet.tier("small", a, b, c), fleet.tier("large", large))
-        async with Envoy(tiers, _soon_back) as envoy, envoy.session() as client, Load(client, model="small") as load:
+        async with Envoy(tiers, brisk) as envoy, envoy.session() as client, Load(client, model="small") as load:
             await load.more(20, engine="a")
             await a.faults(error_rate=1)
             during = await load.more(150)
@@ -26,7 +26,7 @@ async def test_a_burst_of_errors_from_the_whole_tier() -> None:
     async with Fleet() as fleet:
         a, b, large = await fleet.engines("a", "b", "l")
         tiers = policy(fleet.tier("small", a, b), fleet.tier("large", large))
-        async with Envoy(tiers, _soon_back) as envoy, envoy.session() as client, Load(client, model="small") as load:
+        async with Envoy(tiers, brisk) as envoy, envoy.session() as client, Load(client, model="small") as load:
             await load.more(30)
             for engine in (a, b):
                 await engine.faults(error_rate=1, error_status=503)
@@ -48,11 +48,3 @@ async def test_errors_now_and_then_everywhere() -> None:
             await load.more(500)
         assert load.statuses.keys() == {200}
         assert sum(outcome.attempts > 1 for outcome in load.outcomes) > 50
-
-
-def _soon_back(cluster: dict[str, object]) -> None:
-    """Ejected engines are tried again after a second instead of ten."""
-    brisk(cluster)
-    detection = cluster.get("outlier_detection")
-    if isinstance(detection, dict):
-        detection.update(base_ejection_time="1s", max_ejection_time="2s")

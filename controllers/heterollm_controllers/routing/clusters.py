@@ -37,7 +37,8 @@ def tier_engines(tier: TierRoute, routers: int, *, last: bool) -> Json:
         "type": "EDS",
         "eds_cluster_config": {"eds_config": config_source(f"{POLICY}/{endpoints_file(tier.name)}")},
         "connect_timeout": "2s",
-        "lb_policy": "RING_HASH",
+        # A ring would move twice as many prefixes whenever an engine comes or goes: its size is shared among them.
+        "lb_policy": "MAGLEV",
         "common_lb_config": {
             # Unhealthy engines get nothing, however few are left: the next tier serves instead.
             "healthy_panic_threshold": {"value": 0},

@@ -22,7 +22,7 @@ def _endpoint(cluster: str, tier: str, endpoint: Endpoint) -> Json:
     address = {"socket_address": {"address": endpoint.address, "port_value": endpoint.port}}
     metadata = {
         METADATA: {"cluster": cluster, "tier": tier},
-        # Place on the hash ring: by pod and not by address, so that a restart moves no prefixes.
+        # Place among the hashes: by pod and not by address, so that a restart moves no prefixes.
         "envoy.lb": {"hash_key": endpoint.pod},
     }
     return {"endpoint": {"address": address}, "metadata": {"filter_metadata": metadata}}
