@@ -1,7 +1,6 @@
 """Write the catalogue of server flags of the SGLang release that this Python imports: flags.py RELEASE > FILE.
 
-Only facts that a program needs are taken (spelling, type, choices, default, successor), no help texts. Flags that an
-older catalogue knew and this release refuses are listed with what replaces them; see removed.json.
+Only facts that a program needs are taken (spelling, type, choices, default, successor), no help texts.
 """
 
 from __future__ import annotations
@@ -11,10 +10,7 @@ import json
 import re
 import sys
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
-
-HERE = Path(__file__).parent
 
 SWITCHES = (argparse._StoreTrueAction, argparse._StoreFalseAction, argparse._StoreConstAction)
 OLD_TEXT = re.compile(r"^\W*\(?\[?deprecated", re.IGNORECASE)
@@ -88,32 +84,13 @@ def successors(action: argparse.Action, choices: dict[str, set[str]]) -> list[st
     return [f"{named} <value>" if translated else named]
 
 
-def removed(flags: dict[str, dict[str, Any]], release: str) -> dict[str, list[str]]:
-    """The flags of older releases that this one refuses.
-
-    Raises:
-        ValueError: removed.json names a successor that this release does not know either.
-    """
-    known = {spelling for main, flag in flags.items() for spelling in (main, *flag["aliases"])}
-    history: dict[str, list[str]] = json.loads((HERE / "removed.json").read_text())["flags"]
-    gone = {old: new for old, new in history.items() if old not in known}
-    for old, new in gone.items():
-        strange = [flag for flag in new if re.split("[= ]", flag)[0] not in known]
-        if strange:
-            raise ValueError(f"removed.json: {old} becomes {strange}, which SGLang {release} does not know")
-    return gone
-
-
 def text(catalogue: dict[str, Any]) -> str:
     """The catalogue, one flag a line, sorted."""
 
     def lines(members: dict[str, Any]) -> str:
         return ",\n".join(f"{json.dumps(name)}:{compact(members[name])}" for name in sorted(members))
 
-    return (
-        f'{{"release":{json.dumps(catalogue["release"])},\n"flags":{{\n{lines(catalogue["flags"])}\n}},\n'
-        f'"removed":{{\n{lines(catalogue["removed"])}\n}}}}\n'
-    )
+    return f'{{"release":{json.dumps(catalogue["release"])},\n"flags":{{\n{lines(catalogue["flags"])}\n}}}}\n'
 
 
 def compact(value: Any) -> str:
@@ -130,11 +107,11 @@ def main() -> None:
     found = getattr(sglang, "__version__", None) or version("sglang")
     if found != release:
         sys.exit(f"this Python imports SGLang {found}, not {release}")
-    # A flag with an error message stops the launch: it is known only to say what replaced it, see removed.json.
+    # A flag with an error message stops the launch: SGLang knows it only to say so.
     accepted = [action for action in parser()._actions if getattr(action, "error_message", None) is None]
     choices = {spelling: set(action.choices or ()) for action in accepted for spelling in action.option_strings}
     flags = {main_spelling(action): entry(action, choices) for action in accepted}
-    sys.stdout.write(text({"release": release, "flags": flags, "removed": removed(flags, release)}))
+    sys.stdout.write(text({"release": release, "flags": flags}))
 
 
 if __name__ == "__main__":
