@@ -6,9 +6,9 @@ import asyncio
 import importlib.util
 import json
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,7 +31,7 @@ UNGUARDED = {CLIENTS_FILE: client_filter(None), ENGINE_FILE: engine_filter(None)
 """The files of keys where there are none."""
 
 Change = Callable[[dict[str, Any]], None]
-"""Edits one cluster in place."""
+"""Edits one cluster, or Envoy's own file, in place."""
 
 
 def _binary() -> Path:
@@ -75,8 +75,23 @@ def relocate(text: str, directory: Path) -> str:
 class Envoy:
     """One Envoy for the length of an `async with`; its process ends with it."""
 
-    def __init__(self, first: RoutingPolicy, change: Change = fast, *, tls: bool = False) -> None:
+    def __init__(
+        self,
+        first: RoutingPolicy,
+        change: Change = fast,
+        *,
+        tls: bool = False,
+        manager: Mapping[str, object] = MappingProxyType({}),
+        bootstrap: Change | None = None,
+        overlay: Mapping[str, object] = MappingProxyType({}),
+    ) -> None:
+        """`manager` replaces fields of the listener's connection manager, `bootstrap` edits Envoy's own file, `overlay`
+        is what envoy.sh adds to that.
+        """
         self._first = first
+        self._manager = manager
+        self._bootstrap = bootstrap
+        self._overlay = overlay
         self._tls = tls
         self._change = change
         self._version = 0
@@ -98,6 +113,10 @@ class Envoy:
         bootstrap = (_ROUTER / "envoy.json").read_text(encoding="utf-8").replace("9901", "0")
         # Histograms are added up at every flush; a test has no five seconds.
         bootstrap = bootstrap.replace('"stats_flush_interval": "5s"', '"stats_flush_interval": "0.1s"')
+        if self._bootstrap is not None:
+            edited = json.loads(bootstrap)
+            self._bootstrap(edited)
+            bootstrap = json.dumps(edited)
         (self.directory / "envoy.json").write_text(relocate(bootstrap, self.directory), encoding="utf-8")
         certificate = (_ROUTER / "certificate.json").read_text(encoding="utf-8")
         (self.directory / "certificate.json").write_text(relocate(certificate, self.directory), encoding="utf-8")
@@ -118,7 +137,8 @@ class Envoy:
         where = self.directory / "admin.txt"
         where.unlink(missing_ok=True)
         self._process = await asyncio.create_subprocess_exec(
-            BINARY, "-c", str(self.directory / "envoy.json"), "--admin-address-path", str(where),
+            BINARY, "-c", str(self.directory / "envoy.json"),
+            "--config-yaml", json.dumps(dict(self._overlay)), "--admin-address-path", str(where),
             "--concurrency", "1", "--disable-hot-restart", "--drain-strategy", "immediate",
             "--log-level", "error", "--component-log-level", "misc:critical",
             stderr=(self.directory / "envoy.log").open("wb"),
@@ -187,6 +207,10 @@ class Envoy:
         """The next version of the policy as its ConfigMap's data, for this Envoy's paths."""
         self._version += 1
         files = {name: relocate(text, self.directory) for name, text in envoy_files(changed, self._version).items()}
+        for name in ("lds.json", "lds-tls.json"):
+            listeners = json.loads(files[name])
+            listeners["resources"][0]["filter_chains"][0]["filters"][0]["typed_config"].update(self._manager)
+            files[name] = json.dumps(listeners)
         clusters = json.loads(files["cds.json"])
         for cluster in clusters["resources"]:
             self._change(cluster)

@@ -16,7 +16,7 @@ def status(op: str, number: int) -> Json:
 
 
 def flagged(*flags: str) -> Json:
-    """Any of Envoy's response flags."""
+    """Any of these of Envoy's response flags; any at all if none is named."""
     return {"response_flag_filter": {"flags": list(flags)}}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from heterollm_controllers.routing.conditions import flagged, noted, status
+from heterollm_controllers.routing.conditions import all_of, flagged, noted, status
 from heterollm_controllers.routing.envelope import Json
 from heterollm_controllers.routing.places import ERROR_HEADER, METADATA
 
@@ -22,7 +22,6 @@ def error_mappers() -> list[Json]:
     return [
         _mapper(noted("error"), "invalid_request_error", _CHOSEN),
         _later(flagged("UO"), 429, "rate_limit_error", "overloaded", _BUSY),
-        _later(flagged("OM"), 503, "server_error", "router_overloaded", "The router has too much to do."),
         _mapper(
             status("EQ", 413),
             "invalid_request_error",
@@ -33,6 +32,9 @@ def error_mappers() -> list[Json]:
         _mapper(status("EQ", 404), "invalid_request_error", "not_found"),
         _mapper(status("EQ", 408), "invalid_request_error", "request_timeout", "The request came in too slowly."),
         _mapper(flagged("UH", "NC"), "server_error", "no_engine", "No engine can answer at the moment."),
+        _mapper(all_of(flagged(), status("GE", 500)), "server_error", "router_error"),
+        # Short of memory: the only one of Envoy's own 503 that has no flag.
+        _later(status("EQ", 503), 503, "server_error", "router_overloaded", "The router has too much to do."),
         _mapper(status("GE", 500), "server_error", "router_error"),
         _mapper(status("GE", 400), "invalid_request_error", "bad_request"),
     ]

@@ -6,6 +6,7 @@ from heterollm_controllers.routing.envelope import Json, config_source, typed
 from heterollm_controllers.routing.errors import error_mappers
 from heterollm_controllers.routing.metrics import attempt_log, request_log
 from heterollm_controllers.routing.places import (
+    BODY_FILTER,
     CERTIFICATE,
     KEYS,
     KEYS_FILTER,
@@ -19,8 +20,10 @@ from heterollm_controllers.routing.routes import CHOOSE_FILTER
 
 __all__ = ["listener"]
 
-_BODY_LIMIT = 16 << 20
-"""Largest request body (bytes): what is buffered for choosing and for sending again."""
+_CONNECTION_BUFFER = 1 << 20
+"""Bytes held for a client that reads slowly; beyond, its engine waits. Whole requests have a bound of their own."""
+_STREAM_WINDOW, _CONNECTION_WINDOW = 1 << 20, 4 << 20
+"""Bytes that an HTTP/2 client may send ahead."""
 
 
 def listener(*, tls: bool) -> Json:
@@ -29,7 +32,7 @@ def listener(*, tls: bool) -> Json:
     return {
         "name": "main",
         "address": {"socket_address": {"address": "0.0.0.0", "port_value": LISTENER_PORT}},
-        "per_connection_buffer_limit_bytes": _BODY_LIMIT,
+        "per_connection_buffer_limit_bytes": _CONNECTION_BUFFER,
         "filter_chains": [
             {
                 "filters": [
@@ -68,7 +71,13 @@ def _connection_manager() -> Json:
         stat_prefix="router",
         codec_type="AUTO",
         rds={"route_config_name": ROUTES, "config_source": config_source(f"{POLICY}/rds.json")},
-        http_filters=[_key_filter(KEYS_FILTER), _key_filter("engine-key"), _choose_filter(), _router_filter()],
+        http_filters=[
+            _key_filter(KEYS_FILTER),
+            _key_filter("engine-key"),
+            _body_filter(),
+            _choose_filter(),
+            _router_filter(),
+        ],
         local_reply_config={"mappers": error_mappers()},
         early_header_mutation_extensions=[_unforgeable()],
         access_log=request_log(),
@@ -81,6 +90,14 @@ def _connection_manager() -> Json:
         # For slow senders: the head within 15 s, the whole request within 5 minutes.
         request_headers_timeout="15s",
         request_timeout="300s",
+        # For slow readers: the rest of a complete answer waits this long for each bit of room.
+        stream_flush_timeout="300s",
+        common_http_protocol_options={"idle_timeout": "900s"},
+        http2_protocol_options={
+            "max_concurrent_streams": 256,
+            "initial_stream_window_size": _STREAM_WINDOW,
+            "initial_connection_window_size": _CONNECTION_WINDOW,
+        },
     )
 
 
@@ -102,6 +119,14 @@ def _key_filter(name: str) -> Json:
             "config_source": config_source(f"{KEYS}/{name}.json"),
             "type_urls": [f"type.googleapis.com/envoy.extensions.filters.http.{kind}" for kind in kinds],
         },
+    }
+
+
+def _body_filter() -> Json:
+    """Waits for the whole body. How large it may be is said by the routes, as all that the policy may change."""
+    return {
+        "name": BODY_FILTER,
+        "typed_config": typed("envoy.extensions.filters.http.buffer.v3.Buffer", max_request_bytes=_CONNECTION_BUFFER),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "ATTEMPT_FILTER",
+    "BODY_FILTER",
     "CERTIFICATE",
     "CLIENT_HEADER",
     "ERROR_HEADER",
@@ -34,6 +35,8 @@ CERTIFICATE = "/etc/heterollm/certificate.json"
 LUA = "/etc/heterollm/lua"
 """Directory of the Lua files in the router image."""
 LISTENER_PORT = 8080
+BODY_FILTER = "body"
+"""Name of the listener's filter that bounds the body, under which routes give it the bound."""
 KEYS_FILTER = "keys"
 """Name of the listener's filter that asks for API keys."""
 ROUTES = "routes"

@@ -8,6 +8,7 @@ import json
 from heterollm_controllers.routing.envelope import Json, typed
 from heterollm_controllers.routing.places import (
     ATTEMPT_FILTER,
+    BODY_FILTER,
     KEYS_FILTER,
     METADATA,
     ROUTES,
@@ -23,7 +24,8 @@ CHOOSE_FILTER = "choose"
 """Name of the listener's Lua filter, under which routes give it its data."""
 
 _LUA_ROUTE = "envoy.extensions.filters.http.lua.v3.LuaPerRoute"
-_BODY_LIMIT = 1 << 20
+_BODY_ROUTE = "envoy.extensions.filters.http.buffer.v3.BufferPerRoute"
+_ANSWER_LIMIT = 1 << 20
 """Largest answer (bytes) the router gives by itself; the list of models is a few kilobytes."""
 
 
@@ -31,7 +33,7 @@ def route_configuration(policy: RoutingPolicy, version: int) -> Json:
     """All routes of the cluster."""
     return {
         "name": ROUTES,
-        "max_direct_response_body_size_bytes": _BODY_LIMIT,
+        "max_direct_response_body_size_bytes": _ANSWER_LIMIT,
         "response_headers_to_add": [
             _overwrite("x-llm-policy-version", str(version)),
             _overwrite("x-llm-tier", f"%UPSTREAM_METADATA({METADATA}:tier)%"),
@@ -46,7 +48,10 @@ def route_configuration(policy: RoutingPolicy, version: int) -> Json:
                 "domains": ["*"],
                 "metadata": {"filter_metadata": {METADATA: _known(policy)}},
                 "include_request_attempt_count": True,
+                # As much is kept for another attempt as may come in.
+                "request_body_buffer_limit": policy.body_limit,
                 "typed_per_filter_config": {
+                    BODY_FILTER: typed(_BODY_ROUTE, buffer={"max_request_bytes": policy.body_limit}),
                     CHOOSE_FILTER: typed(_LUA_ROUTE, filter_context=_told(policy)),
                     ATTEMPT_FILTER: typed(_LUA_ROUTE, filter_context=attempt_context(policy.retries)),
                 },
@@ -127,7 +132,10 @@ def _answer(match: Json, status: int, text: str) -> Json:
     return {
         "match": match,
         "direct_response": {"status": status, "body": {"inline_string": text}},
-        "typed_per_filter_config": {CHOOSE_FILTER: typed(_LUA_ROUTE, disabled=True)},
+        "typed_per_filter_config": {
+            BODY_FILTER: typed(_BODY_ROUTE, disabled=True),
+            CHOOSE_FILTER: typed(_LUA_ROUTE, disabled=True),
+        },
     }
 
 
