@@ -1,60 +1,117 @@
--- What routing needs to know of a chat or completion request.
+-- What routing needs to know of a chat, completion or response request. What is not understood is passed over: the
+-- engine refuses it or knows better.
 
 local json = require("json")
 
+local find = string.find
+local SCALAR, COUNT = json.SCALAR, json.COUNT
+
 local request = {}
 
+local PART = { type = SCALAR, text = SCALAR }
 local WANTED = {
-  model = true,
-  messages = { role = true, content = { text = true } },
-  prompt = true,
-  max_tokens = true,
-  max_completion_tokens = true,
+  model = SCALAR,
+  instructions = SCALAR,
+  messages = { role = SCALAR, content = PART },
+  input = { role = SCALAR, content = PART },
+  prompt = PART,
+  tools = COUNT,
+  max_tokens = SCALAR,
+  max_completion_tokens = SCALAR,
+  max_output_tokens = SCALAR,
+  reasoning_effort = SCALAR,
+  reasoning = { effort = SCALAR },
+  response_format = { type = SCALAR },
+  text = { format = { type = SCALAR } },
+  regex = SCALAR,
+  ebnf = SCALAR,
 }
 
 -- Bytes of the conversation's beginning that identify it: the same system prompt and first question, the same engine.
 local PREFIX = 512
 
-local function note(seen, text, role)
-  seen.bytes = seen.bytes + #text
-  if #seen.prefix < PREFIX then seen.prefix = seen.prefix .. text:sub(1, PREFIX - #seen.prefix) end
-  if role == "user" then seen.last = text end
+-- In the types of parts: image_url, input_image, input_audio, video_url, file, ...
+local MEDIA = { "image", "audio", "video", "file" }
+
+local function is_media(kind)
+  if type(kind) ~= "string" then return false end
+  kind = json.name(kind)
+  for i = 1, #MEDIA do
+    if find(kind, MEDIA[i], 1, true) then return true end
+  end
+  return false
 end
 
--- A message's content is a string or a list of parts; parts without text (images, audio) say nothing about complexity.
-local function note_content(seen, content, role)
-  if type(content) == "string" then return note(seen, content, role) end
-  if type(content) ~= "table" then return end
-  for i = 1, #content do
-    local part = content[i]
-    if type(part) == "string" then
-      note(seen, part, role)
-    elseif type(part) == "table" and type(part.text) == "string" then
-      note(seen, part.text, role)
+-- Content is a string, a part, or a list of those, at whatever depth.
+local function note_content(seen, texts, content)
+  if type(content) == "string" then
+    texts[#texts + 1] = content
+  elseif type(content) == "table" then
+    if type(content.text) == "string" then
+      texts[#texts + 1] = content.text
+    elseif is_media(content.type) then
+      seen.media = seen.media + 1
+    end
+    for i = 1, #content do
+      note_content(seen, texts, content[i])
     end
   end
 end
 
-local function budget(body)
-  local wanted = body.max_completion_tokens
-  if type(wanted) ~= "number" then wanted = body.max_tokens end
-  return type(wanted) == "number" and wanted or 0
+local function note_message(seen, role, content)
+  local texts = {}
+  note_content(seen, texts, content)
+  if #texts == 0 then return end
+  for i = 1, #texts do
+    seen.texts[#seen.texts + 1] = texts[i]
+  end
+  local by_user = type(role) == "string" and json.name(role) == "user"
+  if by_user or not seen.by_user then
+    seen.question, seen.by_user = texts, by_user
+  end
 end
 
--- Nil when `text` is not a JSON object.
+local function note_messages(seen, messages)
+  if type(messages) ~= "table" then return end
+  seen.turns = seen.turns + #messages
+  for i = 1, #messages do
+    local message = messages[i]
+    if type(message) == "table" then note_message(seen, message.role, message.content) end
+  end
+end
+
+local function prefix(texts)
+  local made = ""
+  for i = 1, #texts do
+    made = made .. texts[i]:sub(1, PREFIX - #made)
+    if #made == PREFIX then break end
+  end
+  return made
+end
+
+-- Nil when `text` is not a JSON object; else
+--   model      what the client wrote as `model`; nil when that is no string
+--   prefix     the beginning of the conversation
+--   texts      all text, message by message
+--   question   the texts of the newest message of the user, or of anybody if no user says anything
+--   turns      messages (number)
+--   media      images, recordings, films and files (number)
+--   body       the fields of WANTED
+-- Texts are as written in JSON, escapes included.
 function request.read(text)
   local body = json.object(text, WANTED)
   if not body then return nil end
-  local seen = { bytes = 0, turns = 0, prefix = "", last = "", budget = budget(body) }
-  if type(body.model) == "string" then seen.model = json.unescape(body.model) end
-  if type(body.messages) == "table" then
-    seen.turns = #body.messages
-    for i = 1, #body.messages do
-      local message = body.messages[i]
-      if type(message) == "table" then note_content(seen, message.content, message.role) end
-    end
+  local seen = { body = body, texts = {}, question = {}, turns = 0, media = 0 }
+  if type(body.model) == "string" then seen.model = json.name(body.model) end
+  note_message(seen, "system", body.instructions)
+  note_messages(seen, body.messages)
+  if type(body.input) == "string" then
+    note_message(seen, "user", body.input)
+  else
+    note_messages(seen, body.input)
   end
-  note_content(seen, body.prompt, "user")
+  note_message(seen, "user", body.prompt)
+  seen.prefix = prefix(seen.texts)
   return seen
 end
 

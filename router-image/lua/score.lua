@@ -1,61 +1,168 @@
--- How complex a request looks, in [0, 1], from signs that do not depend on the language it is written in.
+-- How complex a request looks, in [0, 1]: a linear model. The weights, the signs that are searched and what counts as
+-- much of each feature come with the policy; this file only measures. Its twin in Python is routing/scorer.py.
 
-local find, min = string.find, math.min
-local utf8 = require("json").utf8
+local json = require("json")
+
+local byte, find, lower, sub = string.byte, string.find, string.lower, string.sub
+local max, min = math.max, math.min
 
 local score = {}
 
--- Text beyond this is not searched for signs (bytes): a bound on the time one request may take.
-local SEARCHED = 4096
+-- A JSON string never is longer than six times its text.
+local EXPANSION = 6
 
--- Each feature is in [0, 1]; the sum is cut at 1. Code and mathematics together pass the usual threshold (0.7), neither
--- alone.
-local WEIGHTS = { length = 0.45, turns = 0.10, code = 0.40, maths = 0.40, lines = 0.15, budget = 0.15 }
+-- Bytes of UTF-8 that `text`, as written in JSON, stands for; `enough` if there are more.
+local function decoded_bytes(text, enough)
+  if #text >= enough * EXPANSION then return enough end
+  local saved, at = 0, find(text, "\\", 1, true)
+  while at do
+    if byte(text, at + 1) == 117 then
+      local h1, h2, h3 = byte(text, at + 2, at + 4)
+      if h1 == 48 and h2 == 48 and h3 < 56 then
+        saved = saved + 5
+      elseif h1 == 48 and h2 < 56 or (h1 == 100 or h1 == 68) and h2 >= 56 then
+        -- Two bytes: below U+0800, or half of a character beyond the basic plane.
+        saved = saved + 4
+      else
+        saved = saved + 3
+      end
+      at = at + 6
+    else
+      saved = saved + 1
+      at = at + 2
+    end
+    at = find(text, "\\", at, true)
+  end
+  return min(enough, #text - saved)
+end
 
--- Plain strings, as they are searched many times faster than patterns. Text is as written in JSON: a line break is the
--- two characters \n, and a backslash is two.
-local CODE = {
-  "```", "();", "):", ") {", "=>", "->", "==", "!=", "&&", "||", "</", "#include", "SELECT ", "function ", "\\nimport ",
-  "\\n    ",
-}
-local MATHS = {
-  "$$", "\\\\frac", "\\\\sum", "\\\\int", "\\\\sqrt", "^2", "^n", "^{", "∑", "∫", "√", "∞", "≤", "≥", "≠",
-  "≈", "∈", "∀", "∃", "→", "π", "²", "³", "×", "÷",
-}
+-- The first index from `i` on that is not the second half of an escape: so many backslashes stand before it.
+local function boundary(text, i)
+  local run = i
+  while byte(text, run - 1) == 92 do run = run - 1 end
+  return i + (i - run) % 2
+end
 
-local function signs(text, plain, enough)
+-- The text that is searched for signs, at most `size` bytes: all of it or its beginning and its end, in one spelling.
+local function sample(texts, size)
+  local text = #texts == 1 and texts[1] or table.concat(texts, "\\n")
+  if #text <= size * EXPANSION then
+    text = json.canonical(text)
+    if #text <= size then return text end
+    return sub(text, 1, size / 2) .. sub(text, -size / 2)
+  end
+  -- Two characters more than needed: the first of the tail and the last of the head may be cut.
+  local enough = (size / 2 + 2) * EXPANSION
+  local head = json.canonical(sub(text, 1, enough))
+  local tail = json.canonical(sub(text, boundary(text, #text - enough + 1)))
+  return sub(head, 1, size / 2) .. sub(tail, -size / 2)
+end
+
+-- How many of the signs are in `text`; not more than `enough`.
+local function kinds(text, signs, enough)
   local found = 0
-  for i = 1, #plain do
-    if find(text, plain[i], 1, true) then
+  for i = 1, #signs do
+    if find(text, signs[i], 1, true) then
       found = found + 1
-      if found == enough then return 1 end
+      if found >= enough then break end
     end
   end
-  return found / enough
+  return found
 end
 
-local function lines(text, enough)
-  local count, at = 0, find(text, "\\n", 1, true)
-  while at and count < enough do
-    count, at = count + 1, find(text, "\\n", at + 2, true)
+-- How often the signs are in `text`; not more than `enough`.
+local function occurrences(text, signs, enough)
+  local count = 0
+  for i = 1, #signs do
+    local sign = signs[i]
+    local at = find(text, sign, 1, true)
+    while at and count < enough do
+      count, at = count + 1, find(text, sign, at + #sign, true)
+    end
   end
-  return count / enough
+  return count
 end
 
--- request.bytes: all text; request.turns: messages; request.last: the newest user text; request.budget: answer tokens,
--- or 0 when not said.
-function score.of(request)
-  local text = request.last
-  if #text > SEARCHED then text = text:sub(1, SEARCHED) end
-  -- Some clients write everything beyond ASCII as escapes.
-  if find(text, "\\u", 1, true) then text = text:gsub("\\u(%x%x%x%x)", utf8) end
-  local total = WEIGHTS.length * min(1, request.bytes / 8000)
-    + WEIGHTS.turns * min(1, request.turns / 20)
-    + WEIGHTS.code * signs(text, CODE, 2)
-    + WEIGHTS.maths * signs(text, MATHS, 2)
-    + WEIGHTS.lines * lines(text, 20)
-    + WEIGHTS.budget * min(1, request.budget / 8192)
-  return math.max(0, min(1, total))
+-- Features that are not signs in the text: each a number, of which `enough` counts as 1.
+local measure = {}
+
+function measure.length(request, enough)
+  local bytes = 0
+  for i = 1, #request.texts do
+    bytes = bytes + decoded_bytes(request.texts[i], enough)
+    if bytes >= enough then break end
+  end
+  return bytes
+end
+
+function measure.turns(request)
+  return request.turns
+end
+
+function measure.media(request)
+  return request.media
+end
+
+function measure.tools(request)
+  return request.body.tools or 0
+end
+
+local BUDGETS = { "max_completion_tokens", "max_output_tokens", "max_tokens" }
+
+function measure.budget(request)
+  for i = 1, #BUDGETS do
+    local tokens = request.body[BUDGETS[i]]
+    if type(tokens) == "number" then return tokens end
+  end
+  return 0
+end
+
+local function text_field(object, key)
+  local text = type(object) == "table" and object[key]
+  return type(text) == "string" and json.name(text) or nil
+end
+
+-- A schema or grammar counts as two, just any JSON as one.
+local FORMATS = { json_schema = 2, structural_tag = 2, json_object = 1 }
+
+function measure.structure(request)
+  local body = request.body
+  if type(body.regex) == "string" or type(body.ebnf) == "string" then return 2 end
+  local kind = text_field(body.response_format, "type")
+    or text_field(type(body.text) == "table" and body.text.format, "type")
+  return FORMATS[kind] or 0
+end
+
+local EFFORTS = { medium = 1, high = 2, xhigh = 2, ultra = 2, max = 2 }
+
+function measure.effort(request)
+  local effort = request.body.reasoning_effort
+  -- SGLang takes a share of the highest effort too.
+  if type(effort) == "number" then return 2 * effort end
+  return EFFORTS[text_field(request.body, "reasoning_effort")] or EFFORTS[text_field(request.body.reasoning, "effort")] or 0
+end
+
+-- model.features: a list of { name, weight, full, signs, each, folded }, where `full` counts as 1. Features with signs
+-- are searched in the newest question: how many of the signs are there, or each time they are (`each`); `folded`: with
+-- the ASCII letters of the text in lower case. model.sample: how much of the question is searched (bytes).
+function score.of(request, model)
+  local total, text, folded = 0, nil, nil
+  for i = 1, #model.features do
+    local feature = model.features[i]
+    if feature.weight ~= 0 then
+      local value
+      if feature.signs then
+        text = text or sample(request.question, model.sample)
+        if feature.folded then folded = folded or lower(text) end
+        local count = feature.each and occurrences or kinds
+        value = count(feature.folded and folded or text, feature.signs, feature.full)
+      else
+        value = measure[feature.name](request, feature.full)
+      end
+      total = total + feature.weight * max(0, min(1, value / feature.full))
+    end
+  end
+  return max(0, min(1, total))
 end
 
 return score

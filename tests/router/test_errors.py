@@ -76,11 +76,6 @@ async def test_an_unknown_model_is_refused_with_what_exists(client: aiohttp.Clie
     assert "auto, small, large, model/small, model/large" in (await answer.json())["error"]["message"]
 
 
-async def test_an_unknown_tier_in_the_header_is_refused(client: aiohttp.ClientSession) -> None:
-    answer = await client.post("/v1/chat/completions", json=chat(), headers={"x-llm-tier": "huge"})
-    assert await _refused(answer) == (404, "invalid_request_error", "model_not_found")
-
-
 @pytest.mark.parametrize(
     ("method", "path"),
     [

@@ -18,6 +18,11 @@ MATHS = "∑ 1/n² ≤ π²/6"
 LONG = "An old story about rivers and the towns beside them. " * 200
 
 
+def asking(*parts: object) -> dict[str, object]:
+    """A chat request of one message that consists of parts."""
+    return {"model": "auto", "messages": [{"role": "user", "content": list(parts)}]}
+
+
 class Router(NamedTuple):
     """A running router with its engines."""
 
@@ -66,25 +71,27 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
         pytest.param({"model": "auto", "prompt": f"{CODE}{MATHS}"}, "large", id="complex completion"),
         pytest.param({"model": "auto", "messages": []}, "small", id="no messages"),
         pytest.param({"model": "auto", "messages": [None, 7, {"content": None}]}, "small", id="odd messages"),
+        pytest.param({"model": "auto", "messages": [[[chat()]], {"role": {}}]}, "small", id="nested messages"),
+        pytest.param({"model": "auto", "messages": "hello"}, "small", id="messages that are no list"),
+        pytest.param(chat(f"{CODE}{MATHS}", tools="none", response_format=[1]), "large", id="odd fields"),
+        pytest.param({"model": "auto", "input": "hello"}, "small", id="response"),
         pytest.param(
-            {"model": "auto", "messages": [{"role": "user", "content": [{"type": "text", "text": f"{CODE}{MATHS}"}]}]},
+            {"model": "auto", "instructions": "Go.", "input": f"{CODE}{MATHS}"}, "large", id="complex response"
+        ),
+        pytest.param(asking({"type": "text", "text": f"{CODE}{MATHS}"}), "large", id="content parts"),
+        pytest.param(asking({"type": "image_url", "image_url": {}}), "small", id="an image alone"),
+        pytest.param(asking({"type": "input_audio", "input_audio": {"data": "UklGRg=="}}), "small", id="a recording"),
+        pytest.param(
+            asking({"type": "file", "file": {"file_id": "f"}}, {"type": "text", "text": f"{CODE}{MATHS}"}),
             "large",
-            id="content parts",
+            id="a file with text",
         ),
-        pytest.param(
-            {"model": "auto", "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
-            "small",
-            id="an image alone",
-        ),
+        pytest.param(asking([{"type": "text", "text": f"{CODE}{MATHS}"}]), "large", id="nested parts"),
         pytest.param(chat("hello", max_tokens="many", tools=[{"f": [1, 2.5e3, None, True]}]), "small", id="extras"),
     ],
 )
 async def test_the_tier_follows_from_model_and_text(router: Router, body: object, expected: str) -> None:
     assert await router.tier_of(body) == expected
-
-
-async def test_the_header_beats_the_model(router: Router) -> None:
-    assert await router.tier_of(chat(model="small"), **{"x-llm-tier": "large"}) == "large"
 
 
 async def test_names_may_be_escaped_as_json_allows(router: Router) -> None:
@@ -113,16 +120,6 @@ async def test_the_score_is_told_and_grows_with_what_is_asked(router: Router) ->
     assert scores == sorted(scores)
     assert 0 <= scores[0] < 0.1
     assert 0.7 < scores[-1] <= 1
-
-
-async def test_answers_say_version_and_attempts_and_engines_see_no_internal_header(router: Router) -> None:
-    forged = {"x-llm-prefix": "0", "x-llm-tier": "small"}
-    answer = await router.client.post("/v1/chat/completions", json=chat(), headers=forged)
-    assert answer.headers["x-llm-policy-version"] == "1"
-    assert answer.headers["x-llm-attempts"] == "1"
-    assert "x-llm-score" not in answer.headers
-    seen = router.small.headers[-1]
-    assert not {"x-llm-tier", "x-llm-prefix"} & seen.keys()
 
 
 async def test_the_body_reaches_the_engine_as_it_was(router: Router) -> None:

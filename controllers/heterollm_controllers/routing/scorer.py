@@ -15,7 +15,7 @@ from heterollm_controllers.routing.seen import MEASURES, read
 
 __all__ = ["FEATURES", "SAMPLE", "Feature", "score", "told_to_lua", "unknown_features"]
 
-SAMPLE = 4096
+SAMPLE = 2048
 """How much of the newest question is searched for signs (bytes): its beginning and its end, half of it each."""
 
 
