@@ -24,6 +24,9 @@ _SOURCE = Path(__file__).parents[2] / "engine-image"
 SPEED = ("--sim-profile", "instant", "--sim-ttft-p50-ms", "60", "--sim-ttft-p99-ms", "90", "--sim-tpot-ms", "1")
 """An answer takes about 0.1 s, so a dozen clients are a steady load that leaves the machine room."""
 
+_START = 60.0
+"""Seconds that Python may take to start, where several do so on a busy machine."""
+
 
 def brisk(cluster: dict[str, Any]) -> None:
     """Health checks more often than in earnest, and patient enough for a busy machine; shorter ejections."""
@@ -58,7 +61,7 @@ class SimulatedEngine:
             env={**os.environ, "PYTHONPATH": str(_SOURCE)},
             stderr=asyncio.subprocess.DEVNULL,
         )
-        await eventually(self._ready)
+        await eventually(self._ready, limit=_START)
 
     def send(self, number: signal.Signals) -> None:
         """SIGKILL: dead. SIGSTOP: hangs, with its connections open. SIGTERM: drains and ends."""

@@ -11,8 +11,8 @@ _LIMIT = 10.0
 """Seconds."""
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool]], limit: float = _LIMIT) -> None:
     """Look until it holds; other processes send no events, so this has to ask again and again."""
-    async with asyncio.timeout(_LIMIT):
+    async with asyncio.timeout(limit):
         while not await condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heterollm_agent.policy import parse
-from heterollm_controllers.routing import Endpoint, RoutingPolicy, TierRoute, envoy_files
+from heterollm_controllers.routing import Change, Endpoint, Retries, RoutingPolicy, TierRoute, envoy_files
 from tests.router.envoy import BINARY, UNGUARDED, relocate
 
 endpoints = st.builds(
@@ -30,16 +30,36 @@ tiers = st.lists(
         model_id=st.text(min_size=1, max_size=60),
         endpoints=st.lists(endpoints, max_size=5, unique_by=lambda endpoint: endpoint.pod).map(tuple),
         max_requests=st.integers(1, 1_000_000),
+        diverted_percent=st.integers(0, 100),
     ),
     min_size=1,
     max_size=8,
     unique_by=lambda tier: tier.name,
+)
+retries = st.builds(
+    Retries,
+    limit=st.integers(0, 3),
+    deadline=st.floats(1, 86_400),
+    budget_percent=st.integers(0, 100),
+    changes=st.lists(
+        st.builds(
+            Change,
+            temperature=st.none() | st.floats(0, 2),
+            max_tokens_factor=st.none() | st.floats(0, 2),
+            new_seed=st.booleans(),
+        ),
+        max_size=3,
+    ).map(tuple),
+    change_on_every_failure=st.booleans(),
+    check_quality=st.booleans(),
 )
 policies = st.builds(
     RoutingPolicy,
     cluster=st.from_regex(r"[a-z]([-a-z0-9]{0,28}[a-z0-9])?", fullmatch=True),
     tiers=tiers.map(tuple),
     complexity_threshold=st.floats(0, 1),
+    retries=retries,
+    routers=st.integers(1, 20),
 )
 FEW = settings(max_examples=30, deadline=None)
 """A policy is large and made of few kinds of parts: more examples find no more."""
@@ -97,21 +117,52 @@ def test_a_changed_engine_changes_only_its_tiers_endpoints(policy: RoutingPolicy
 
 @FEW
 @given(policies)
-def test_every_route_leads_to_a_cluster_and_every_attempt_to_a_tier_that_is_not_cheaper(policy: RoutingPolicy) -> None:
+def test_every_attempt_goes_to_a_tier_that_is_not_cheaper(policy: RoutingPolicy) -> None:
     files = envoy_files(policy, 1)
     names = [tier.name for tier in policy.tiers]
-    clusters = {cluster["name"]: cluster for cluster in resources(files, "cds.json")}
-    (routes,) = resources(files, "rds.json")
-    targets = [r["route"]["cluster"] for r in routes["virtual_hosts"][0]["routes"] if "route" in r]
-    assert targets == [f"route_{name}" for name in names]
-    for position, target in enumerate(targets):
-        steps = [entry["name"] for entry in clusters[target]["cluster_type"]["typed_config"]["clusters"]]
-        assert steps[0] == f"tier_{names[position]}"
+    for position, name in enumerate(names):
+        steps = _steps(files, f"route_{name}")
+        assert steps[0] == name
         assert len(steps) >= 4
-        reached = [names.index(step.removeprefix("tier_")) for step in steps]
+        reached = [names.index(step) for step in steps]
         assert reached == sorted(reached)
         assert set(reached) == set(range(position, len(names)))
-        assert clusters.keys() >= set(steps)
+
+
+@FEW
+@given(policies)
+def test_the_diverted_share_goes_to_the_last_tier_first(policy: RoutingPolicy) -> None:
+    files = envoy_files(policy, 1)
+    *tiers, last = policy.tiers
+    for tier in tiers:
+        steps = _steps(files, f"diverted_{tier.name}")
+        assert steps[0] == last.name
+        assert tier.name in steps
+    shares = [_shares(route["route"]) for route in _tier_routes(files)]
+    for tier, share in zip(tiers, shares, strict=False):
+        expected = {f"route_{tier.name}": 100 - tier.diverted_percent, f"diverted_{tier.name}": tier.diverted_percent}
+        assert share == {name: percent for name, percent in expected.items() if percent}
+    assert shares[-1] == {f"route_{last.name}": 100}
+
+
+def _tier_routes(files: dict[str, str]) -> list[Any]:
+    (routes,) = resources(files, "rds.json")
+    return [route for route in routes["virtual_hosts"][0]["routes"] if "route" in route]
+
+
+def _shares(action: dict[str, Any]) -> dict[str, int]:
+    """Percent of a route's requests by Envoy cluster."""
+    if "cluster" in action:
+        return {action["cluster"]: 100}
+    return {one["name"]: one["weight"] for one in action["weighted_clusters"]["clusters"]}
+
+
+def _steps(files: dict[str, str], cluster: str) -> list[str]:
+    """The tiers that serve the attempts."""
+    clusters = {found["name"]: found for found in resources(files, "cds.json")}
+    entries = [entry["name"] for entry in clusters[cluster]["cluster_type"]["typed_config"]["clusters"]]
+    assert clusters.keys() >= set(entries)
+    return [entry.removeprefix("tier_") for entry in entries]
 
 
 @settings(FEW, max_examples=10)
