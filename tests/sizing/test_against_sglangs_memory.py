@@ -5,26 +5,13 @@ Recorded by engine-image/oracle: the classes were built on torch's meta device, 
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
-from functools import cache
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-from heterollm_controllers.flags.arguments import check
-from heterollm_controllers.sizing.hf_config import architecture_from
-from heterollm_controllers.sizing.plan import Plan, Split
-from heterollm_controllers.sizing.rules import A2A_SPANS_ALL, broken
-from heterollm_controllers.sizing.search import plan_for
-from heterollm_controllers.sizing.wishes import wishes_of
-from heterollm_controllers.v1alpha1 import Engine
-from tests.sizing import catalogued
+from tests.sizing.oracle import Launch, launches
 
-_ORACLE = json.loads((Path(__file__).parent / "data" / "oracle-memory.json").read_text())
-_CASES: list[dict[str, Any]] = _ORACLE["cases"]
-_NODES = ("--nnodes", "--dist-init-addr")
+_ALL = launches("memory")
+_BUILT = [launch for launch in _ALL if not launch.refused]
+_REFUSED = [launch for launch in _ALL if launch.refused]
 _STRICTER = (
     "has no attention data parallelism",  # the layers ignore it, while the KV pool does not
     "has no experts",  # taken and ignored
@@ -33,64 +20,24 @@ _STRICTER = (
 """What SGLang builds and we refuse."""
 
 
-def _words(flags: dict[str, Any]) -> list[str]:
-    words: list[str] = []
-    for flag, value in flags.items():
-        if flag not in _NODES:
-            words += [flag] if value is True else [flag, str(value)]
-    return words
-
-
-@cache
-def _outcome(number: int) -> Plan | str:
-    case = _CASES[number]
-    arguments = check(_words(case["flags"]), _ORACLE["release"])
-    model = architecture_from(case["model"], _ORACLE["models"][case["model"]])
-    gpu = replace(catalogued.gpu(case["gpu"]), memory_mib=_ORACLE["gpus"][case["gpu"]]["memory_mib"])
-    nodes = case["flags"].get("--nnodes", 1)
-    wishes, _ = wishes_of(Engine(nodes=nodes), 64, arguments)
-    tensor = wishes.tensor or 1
-    expert = tensor if wishes.a2a in A2A_SPANS_ALL else wishes.expert or 1
-    attention_dp, stages = wishes.attention_dp or 1, wishes.pipeline or 1
-    split = Split(tensor, attention_dp, expert, stages, wishes.a2a, wishes.moe_dense, wishes.dp_head)
-    free_mib = (_ORACLE["usual"] | case.get("resolved", {}))["free_before_mib"]
-    return broken(model, gpu, split, nodes) or plan_for(
-        model, gpu, replace(wishes, free_gib=free_mib / 1024), split, nodes
-    )
-
-
-def _shown(number: int) -> str:
-    case = _CASES[number]
-    return f"{case['model'].rpartition('/')[2]} {case['gpu']} {' '.join(_words(case['flags']))}"
-
-
-_BUILT = [number for number, case in enumerate(_CASES) if case["verdict"] == "ok"]
-_REFUSED = [number for number, case in enumerate(_CASES) if case["verdict"] != "ok"]
-
-
-def _resolved(number: int) -> dict[str, Any]:
-    values: dict[str, Any] = _ORACLE["usual"] | _CASES[number]["resolved"]
-    return values
-
-
 def test_the_oracle_is_large_enough_to_mean_something() -> None:
     assert len(_BUILT) >= 60
     assert len(_REFUSED) >= 10
 
 
-@pytest.mark.parametrize("number", _REFUSED, ids=_shown)
-def test_what_sglang_cannot_build_we_refuse(number: int) -> None:
-    assert isinstance(_outcome(number), str), _CASES[number]["error"]
+@pytest.mark.parametrize("launch", _REFUSED, ids=str)
+def test_what_sglang_cannot_build_we_refuse(launch: Launch) -> None:
+    assert isinstance(launch.ours, str), launch.case["error"]
 
 
-@pytest.mark.parametrize("number", _BUILT, ids=_shown)
-def test_weights_are_sglangs(number: int) -> None:
+@pytest.mark.parametrize("launch", _BUILT, ids=str)
+def test_weights_are_sglangs(launch: Launch) -> None:
     """To 0.1 % of all of them. DeepSeek's shared expert is one more routed expert there, so these two are one here."""
-    plan = _outcome(number)
+    plan = launch.ours
     if isinstance(plan, str):
         assert any(reason in plan for reason in _STRICTER), plan
         return
-    theirs = _resolved(number)["weights"]
+    theirs = launch.resolved["weights"]
     ours = plan.memory.weights
     tolerance = 0.001 * sum(theirs.values())
     if ours.vision:  # the oracle counts its parts with those of the decoder
@@ -102,12 +49,12 @@ def test_weights_are_sglangs(number: int) -> None:
     assert ours.buffers == pytest.approx(theirs.get("rotary", 0) + theirs.get("copies", 0), abs=tolerance)
 
 
-@pytest.mark.parametrize("number", _BUILT, ids=_shown)
-def test_cells_tokens_and_requests_are_sglangs(number: int) -> None:
-    plan = _outcome(number)
+@pytest.mark.parametrize("launch", _BUILT, ids=str)
+def test_cells_tokens_and_requests_are_sglangs(launch: Launch) -> None:
+    plan = launch.ours
     if isinstance(plan, str):
         return
-    theirs = _resolved(number)
+    theirs = launch.resolved
     # An engine holds what its fullest stage does; one stage may have a layer more than the first.
     stages = [theirs, *theirs.get("later_stages", [])]
     cell, tokens = max(stage["cell_bytes"] for stage in stages), min(stage["tokens"] for stage in stages)
