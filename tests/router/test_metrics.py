@@ -141,7 +141,8 @@ async def test_an_overload_is_counted_as_such() -> None:
         await held
         seen = await figures(agent)
         assert seen.of("rejected_total", reason="overloaded", code="429") == 1
-        assert seen.of("failed_attempts_total", heterollm_tier="small", reason="overload") == 1
+        assert seen.of("requests_total", heterollm_tier="small", code="429") == 1
+        assert seen.of("failed_attempts_total") == 0
 
 
 async def forging(engine: Engine, request: web.Request) -> web.StreamResponse:

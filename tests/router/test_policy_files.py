@@ -165,10 +165,24 @@ def _steps(files: dict[str, str], cluster: str) -> list[str]:
     return [entry.removeprefix("tier_") for entry in entries]
 
 
+edges = st.fixed_dictionaries(
+    {
+        "reserved_percent": st.integers(0, 90),
+        # Names of a Secret's entries, but nobody keeps a user from writing anything else.
+        "reserved_clients": st.lists(st.text(min_size=1, max_size=253), max_size=8).map(tuple),
+        "trust_headers": st.booleans(),
+        "routers": st.integers(1, 64),
+        "body_limit": st.integers(1 << 20, 256 << 20),
+    }
+)
+
+
 @settings(FEW, max_examples=10)
-@given(policies)
-def test_envoy_accepts_every_policy(tmp_path_factory: pytest.TempPathFactory, policy: RoutingPolicy) -> None:
-    _validate(tmp_path_factory.mktemp("policy"), policy)
+@given(policies, edges)
+def test_envoy_accepts_every_policy(
+    tmp_path_factory: pytest.TempPathFactory, policy: RoutingPolicy, edges: dict[str, Any]
+) -> None:
+    _validate(tmp_path_factory.mktemp("policy"), replace(policy, **edges))
 
 
 def test_envoy_would_refuse_a_wrong_one(tmp_path: Path) -> None:

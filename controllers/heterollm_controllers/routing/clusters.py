@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from heterollm_controllers.routing.admission import Share, circuit_breakers
 from heterollm_controllers.routing.envelope import Json, config_source, typed
 from heterollm_controllers.routing.places import (
     ATTEMPT_FILTER,
@@ -27,7 +28,7 @@ ATTEMPTS = 4
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
-def tier_engines(tier: TierRoute, routers: int, *, last: bool) -> Json:
+def tier_engines(tier: TierRoute, share: Share, *, last: bool) -> Json:
     """The engines of one tier, of which each of the routers may use its share.
 
     `last`: no tier follows, so some engines are kept even if all look bad.
@@ -55,7 +56,7 @@ def tier_engines(tier: TierRoute, routers: int, *, last: bool) -> Json:
         },
         "health_checks": [_ready_check()],
         "outlier_detection": _outlier_detection(last),
-        "circuit_breakers": _limits(max(1, tier.max_requests // routers)),
+        "circuit_breakers": circuit_breakers(share),
         "typed_extension_protocol_options": {
             _HTTP_OPTIONS: typed(
                 _HTTP_OPTIONS,
@@ -86,6 +87,7 @@ def diverted(tiers: Sequence[TierRoute]) -> Json:
 
 def _in_turn(name: str, order: Sequence[TierRoute]) -> Json:
     """Attempt n goes to the n-th tier; one without a usable engine is passed over within the same attempt."""
+    most = max(tier.max_requests for tier in order)
     return {
         "name": name,
         "lb_policy": "CLUSTER_PROVIDED",
@@ -98,7 +100,7 @@ def _in_turn(name: str, order: Sequence[TierRoute]) -> Json:
         },
         # Retries are counted here, the rest at the tiers, which bound all of it. When an engine dies, all it had is
         # tried again at once, and adds nothing to what had been admitted.
-        "circuit_breakers": _limits(max(tier.max_requests for tier in order)),
+        "circuit_breakers": circuit_breakers(Share(most, most)),
         "typed_extension_protocol_options": {
             _HTTP_OPTIONS: typed(
                 _HTTP_OPTIONS,
@@ -138,23 +140,6 @@ def _outlier_detection(last: bool) -> Json:
         "enforcing_local_origin_success_rate": 0,
         # /ready says nothing about answers: else an engine that fails all requests is back with the next check.
         "successful_active_health_check_uneject_host": False,
-    }
-
-
-def _limits(requests: int) -> Json:
-    """At most this many requests in flight.
-
-    Twice the connections: with none to spare, a request too many would wait in the router instead of being refused.
-    """
-    return {
-        "thresholds": [
-            {
-                "max_connections": 2 * requests,
-                "max_pending_requests": requests,
-                "max_requests": requests,
-                "max_retries": requests,
-            }
-        ]
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heterollm_controllers.routing.admission import always_full, share_of
 from heterollm_controllers.routing.clusters import attempts, diverted, tier_engines
 from heterollm_controllers.routing.endpoints import load_assignment
 from heterollm_controllers.routing.envelope import discovery_response
@@ -22,9 +23,11 @@ def envoy_files(policy: RoutingPolicy, version: int) -> dict[str, str]:
     is in the routes, clusters and endpoints.
     """
     tiers = policy.tiers
-    clusters = [tier_engines(tier, policy.routers, last=tier is tiers[-1]) for tier in tiers]
+    clusters = [tier_engines(tier, share_of(tier, policy), last=tier is tiers[-1]) for tier in tiers]
     clusters += [attempts(tiers[index:]) for index in range(len(tiers))]
     clusters += [diverted(tiers[index:]) for index in range(len(tiers) - 1)]
+    if policy.reserved_percent:
+        clusters.append(always_full())
     assignments = {
         endpoints_file(tier.name): discovery_response(
             "envoy.config.endpoint.v3.ClusterLoadAssignment", version, [load_assignment(policy.cluster, tier)]

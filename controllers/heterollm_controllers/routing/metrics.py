@@ -7,6 +7,8 @@ without the `envoy_` that Envoy puts before them.
 
 from __future__ import annotations
 
+import json
+
 from heterollm_controllers.routing.conditions import all_of, flagged, noted, status, with_header
 from heterollm_controllers.routing.envelope import Json, typed
 from heterollm_controllers.routing.places import CLIENT_HEADER, ERROR_HEADER, METADATA
@@ -16,7 +18,11 @@ __all__ = ["attempt_log", "request_log"]
 _PREFIX = "heterollm_router"
 
 _HOST_CLUSTER = f"%METADATA(VIRTUAL_HOST:{METADATA}:cluster)%"
-_TIER = f"%UPSTREAM_METADATA({METADATA}:tier)%"
+_ANSWERED = ("UPSTREAM_METADATA", f"{METADATA}:tier")
+_WANTED = ("METADATA", f"ROUTE:{METADATA}:tier")
+_FIRST_OF = {"operators": [{"command": name, "param": parameter} for name, parameter in (_ANSWERED, _WANTED)]}
+_TIER = f"%COALESCE({json.dumps(_FIRST_OF)})%"
+"""The tier that answered, or that should have."""
 _CODE = "%RESPONSE_CODE%"
 
 _ASKED = with_header(":path", string_match={"safe_regex": {"regex": "/v1/(chat/completions|completions|responses).*"}})
@@ -25,7 +31,6 @@ _FAILURES = {
     "connect": ["UF"],
     "reset": ["UC", "UR", "LR"],
     "timeout": ["UT", "SI"],
-    "overload": ["UO"],
 }
 """Why an attempt failed, in Envoy's flags."""
 
@@ -61,7 +66,10 @@ def request_log() -> list[Json]:
 
 def attempt_log() -> list[Json]:
     """Loggers of the router: they see each attempt; only failed ones are counted, as all others are requests."""
-    place = {"heterollm_cluster": f"%UPSTREAM_METADATA({METADATA}:cluster)%", "heterollm_tier": _TIER}
+    place = {
+        "heterollm_cluster": f"%UPSTREAM_METADATA({METADATA}:cluster)%",
+        "heterollm_tier": f"%UPSTREAM_METADATA({METADATA}:tier)%",
+    }
 
     def failed(reason: str) -> Json:
         return _counter("failed_attempts_total", **place, reason=reason)

@@ -8,6 +8,7 @@ __all__ = [
     "CERTIFICATE",
     "CLIENT_HEADER",
     "ERROR_HEADER",
+    "FULL_CLUSTER",
     "HASH_HEADER",
     "KEYS",
     "KEYS_FILTER",
@@ -16,6 +17,7 @@ __all__ = [
     "METADATA",
     "OUR_HEADERS",
     "POLICY",
+    "PRIORITY_HEADER",
     "QUALITY_HEADER",
     "ROUTES",
     "TIER_HEADER",
@@ -39,6 +41,8 @@ BODY_FILTER = "body"
 """Name of the listener's filter that bounds the body, under which routes give it the bound."""
 KEYS_FILTER = "keys"
 """Name of the listener's filter that asks for API keys."""
+FULL_CLUSTER = "full"
+"""Envoy cluster of the requests that are not admitted."""
 ROUTES = "routes"
 """Name of the one route configuration; part of Envoy's statistic names, which the agent reads."""
 METADATA = "llm"
@@ -49,6 +53,7 @@ TIER_HEADER = "x-llm-tier"
 HASH_HEADER = "x-llm-prefix"
 CLIENT_HEADER = "x-llm-client"
 """Request header: name of the API key that was sent; only the router can set it."""
+PRIORITY_HEADER = "x-llm-priority"
 ERROR_HEADER = "x-llm-error"
 """Response header: the error's code, on what the router itself refuses."""
 

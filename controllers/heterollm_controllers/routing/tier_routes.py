@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from heterollm_controllers.routing.admission import admitted
 from heterollm_controllers.routing.envelope import Json
 from heterollm_controllers.routing.places import (
     HASH_HEADER,
+    METADATA,
     TIER_HEADER,
     attempts_cluster,
     diverted_cluster,
@@ -19,15 +21,18 @@ POST: Json = {"name": ":method", "string_match": {"exact": "POST"}}
 
 
 def tier_routes(policy: RoutingPolicy) -> list[Json]:
-    """One route for each tier, chosen by the name that the choose filter has put into the tier's header."""
+    """The routes of each tier, chosen by the name that the choose filter has put into the tier's header."""
     retries = retry_policy(policy)
-    return [_tier_route(tier, retries, last=tier is policy.tiers[-1]) for tier in policy.tiers]
+    last = policy.tiers[-1]
+    routes = ((tier, _tier_route(tier, retries, last=tier is last)) for tier in policy.tiers)
+    return [entry for tier, route in routes for entry in admitted(route, tier, policy)]
 
 
 def _tier_route(tier: TierRoute, retries: Json, *, last: bool) -> Json:
     named = {"name": TIER_HEADER, "string_match": {"exact": tier.name}}
     return {
         "match": {**PATHS, "headers": [POST, named]},
+        "metadata": {"filter_metadata": {METADATA: {"tier": tier.name}}},
         "route": {
             **_target(tier, last=last),
             # An answer takes as long as it takes.
