@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from heterollm_controllers.routing.scorer import FEATURES
+
 __all__ = [
     "Accelerator",
     "ApiKeySecret",
@@ -562,8 +564,13 @@ class Routing(WireType):
         dict[str, Share] | None,
         Field(
             max_length=16,
-            description="Weights of the complexity score by feature, decimals from 0 to 1; our own if absent.",
-            json_schema_extra=_KEYS,
+            description="Weights of the complexity score by feature, decimals from 0 to 2; our own for those left out.",
+            json_schema_extra=_rules(
+                (
+                    f"self.all(key, key in [{', '.join(repr(feature.name) for feature in FEATURES)}])",
+                    f"must name features of the score: {', '.join(feature.name for feature in FEATURES)}",
+                )
+            ),
         ),
     ] = None
     trust_headers: Annotated[

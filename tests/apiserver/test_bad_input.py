@@ -26,6 +26,10 @@ def engine(**fields: Any) -> Change:
     return lambda manifest: manifest["spec"]["tiers"][0]["engine"].update(fields)
 
 
+def accelerator(**fields: Any) -> Change:
+    return lambda manifest: manifest["spec"]["tiers"][0]["accelerator"].update(fields)
+
+
 def model_source(**fields: Any) -> Change:
     return lambda manifest: manifest["spec"]["tiers"][0]["model"].update(source=fields)
 
@@ -54,6 +58,7 @@ CPU = 'must be a Kubernetes quantity such as "4" or "500m", and not negative'
 NAME_CHARACTERS = "metadata.name must start with a letter and hold only lower-case letters, digits and '-'"
 NAME_LENGTH = "metadata.name must have at most 30 characters"
 ONE_SOURCE = "set exactly one of hub, pvc and hostPath"
+DECIMAL = 'must be a decimal from 0 to 2 as text, such as "0.5"'
 TIER_NAME = "a tier name must start with a letter and hold only lower-case letters and digits"
 
 REFUSED: list[tuple[str, Change, str, str]] = [
@@ -102,6 +107,27 @@ REFUSED: list[tuple[str, Change, str, str]] = [
         "spec.routing.complexityThreshold",
         "complexityThreshold must be a decimal from 0 to 1",
     ),
+    (
+        "weight of a feature that the score does not have",
+        spec(routing={"scorerWeights": {"lenght": "0.5"}}),
+        "spec.routing.scorerWeights",
+        "must name features of the score: length, turns, code",
+    ),
+    ("weight above 2", spec(routing={"scorerWeights": {"code": "3"}}), "spec.routing.scorerWeights", DECIMAL),
+    (
+        "temperature in words",
+        spec(routing={"retries": {"changes": [{"temperature": "cool"}]}}),
+        "spec.routing.retries.changes[0].temperature",
+        DECIMAL,
+    ),
+    (
+        "a config twice",
+        tier(model={"id": "m", "config": {}, "configMap": {"name": "c"}}),
+        "spec.tiers[0].model",
+        "set only one of config and configMap",
+    ),
+    ("price in dollars", accelerator(dollarsPerHour="$4"), "accelerator.dollarsPerHour", 'such as "12.5"'),
+    ("release in words", engine(sglangVersion="latest"), "engine.sglangVersion", "should match"),
 ]
 
 
