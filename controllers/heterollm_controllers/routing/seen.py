@@ -34,7 +34,7 @@ class Seen:
 def read(body: Mapping[str, Any]) -> Seen:
     """What is not understood is passed over: the engine refuses it or knows better."""
     listed = [messages for messages in (body.get("messages"), body.get("input")) if isinstance(messages, list)]
-    said = [("system", body.get("instructions"))]
+    said: list[tuple[Any, Any]] = [("system", body.get("instructions"))]
     said += [(each.get("role"), each.get("content")) for each in chain(*listed) if isinstance(each, Mapping)]
     if isinstance(body.get("input"), str):
         said.append(("user", body["input"]))
