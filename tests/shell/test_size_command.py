@@ -91,7 +91,7 @@ def test_a_model_of_ones_own_is_sized_from_its_config(
 ) -> None:
     model = {"id": "me/tiny", **({"config": TINY} if inline else {"configMap": {"name": "tiny"}})}
     beside = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "tiny"}}
-    beside["data"] = {"config.json": json.dumps(TINY)}  # type: ignore[assignment]
+    beside["data"] = {"config.json": json.dumps(TINY)}
     assert ran("size", "-o", "json", "-f", written(tmp_path, cluster(model=model), beside)) == 0
     [tier] = json.loads(capsys.readouterr().out)["tiers"]
     # 2 heads x (16 + 16) numbers x 2 layers x 2 bytes = 256 bytes a token.
