@@ -6,6 +6,8 @@ local unescape = require("json").unescape
 local edit = {}
 
 local NUMBER = "^-?%d+%.?%d*[eE]?[+-]?%d*$"
+-- More tokens than any model has room for, and exact as a double.
+local MOST = 2 ^ 40
 
 -- `i` is the opening quote; returns the index of the closing one.
 local function string_end(text, i)
@@ -52,15 +54,19 @@ end
 local function multiplied(factor)
   return function(old)
     local tokens = find(old, NUMBER) and tonumber(old)
-    return tokens and string.format("%d", math.max(1, math.floor(tokens * factor)))
+    -- Anything else is for the engine to refuse.
+    if not tokens or tokens < 1 or tokens > MOST then return nil end
+    return string.format("%d", math.max(1, math.floor(tokens * factor)))
   end
 end
+
+local SEEDS = 2 ^ 31
 
 local function reseeded(attempt)
   return function(old)
     local seed = find(old, NUMBER) and tonumber(old)
     -- Differs on every attempt, and is the same when the client sends the same request again.
-    return seed and string.format("%d", (seed + attempt * 7919) % 2147483648)
+    return seed and string.format("%d", (seed % SEEDS + attempt * 7919) % SEEDS)
   end
 end
 
@@ -72,7 +78,7 @@ local function rules(change, attempt)
   end
   if change.max_tokens_factor then
     made.max_tokens = multiplied(change.max_tokens_factor)
-    made.max_completion_tokens = made.max_tokens
+    made.max_completion_tokens, made.max_output_tokens = made.max_tokens, made.max_tokens
   end
   if change.new_seed then made.seed = reseeded(attempt) end
   return made

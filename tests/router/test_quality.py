@@ -182,37 +182,44 @@ JSON_VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
-FIELDS = st.sampled_from(["temperature", "max_tokens", "max_completion_tokens", "seed", 'a"}', "messages", "\\"])
+TOKENS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+FIELDS = st.sampled_from(["temperature", *TOKENS, "seed", 'a"}', "messages", "\\"])
 
 
 async def test_any_request_keeps_all_else() -> None:
     """Against the same changes made by a JSON library."""
+    bodies = _any_bodies()
     change = Change(temperature=0.5, max_tokens_factor=0.5)
     async with routed(in_turn(says("")), Retries(limit=1, changes=(change,))) as router:
-        bodies: list[tuple[dict[str, object], bool, int | None]] = []
-
-        @settings(max_examples=80, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-        @given(st.dictionaries(FIELDS, JSON_VALUES, max_size=5), st.booleans(), st.sampled_from([None, 1]))
-        def collect(body: dict[str, object], ascii_only: bool, indent: int | None) -> None:
-            bodies.append((body, ascii_only, indent))
-
-        collect()
-        for body, ascii_only, indent in bodies:
-            # Half a character is no text.
-            text = json.dumps(body | {"model": "small"}, ensure_ascii=ascii_only, indent=indent)
-            sent = text.encode(errors="replace")
+        for body in bodies:
             router.engine.requests.clear()
-            await router.client.post("/v1/completions", data=sent)
+            answer = await router.client.post("/v1/completions", data=body)
+            assert answer.status == 200, (body, await answer.text())
             first, second = router.engine.requests
-            assert first == json.loads(sent)
-            assert second == _changed(first), sent
+            assert first == json.loads(body)
+            assert second == _changed(first), body
+
+
+def _any_bodies() -> list[bytes]:
+    """Drawn before the engine runs, which could not answer its health checks meanwhile."""
+    bodies: list[bytes] = []
+
+    @settings(max_examples=80, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.dictionaries(FIELDS, JSON_VALUES, max_size=5), st.booleans(), st.sampled_from([None, 1]))
+    def collect(body: dict[str, object], ascii_only: bool, indent: int | None) -> None:
+        text = json.dumps(body | {"model": "small"}, ensure_ascii=ascii_only, indent=indent)
+        # Half a character is no text.
+        bodies.append(text.encode(errors="replace"))
+
+    collect()
+    return bodies
 
 
 def _changed(body: dict[str, object]) -> dict[str, object]:
     changed = body | {"temperature": 0.5}
-    for name in ("max_tokens", "max_completion_tokens"):
+    for name in TOKENS:
         value = body.get(name)
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value <= 2**40:
             changed[name] = max(1, int(f"{float(value) * 0.5 // 1:.0f}"))
     return changed
 
@@ -291,6 +298,15 @@ async def test_answers_of_unknown_or_great_length_are_passed_on_unchecked(size: 
         got = await router.post()
         assert (got.status, got.headers["x-llm-attempts"]) == (200, "1")
         assert len(await got.read()) > size
+
+
+async def test_large_requests_are_changed_and_large_answers_checked() -> None:
+    text = "x" * (7 << 20)
+    async with routed(in_turn(says(""), says("y" * 1_000_000))) as router:
+        answer = await router.post({"prompt": text})
+        assert (answer.status, answer.headers["x-llm-attempts"]) == (200, "2")
+        assert len(await answer.read()) > 1_000_000
+        assert router.engine.requests[1] == router.engine.requests[0] | {"temperature": 0.2}
 
 
 async def test_an_engine_that_dies_within_its_answer_is_not_passed_on() -> None:
