@@ -15,9 +15,9 @@ local METADATA = "llm"
 local known = {}
 
 local function policy_of(handle)
-  local told = handle:filterContext()
-  local digest = told:get("digest")
+  local digest = handle:filterContext():get("digest")
   if known.digest ~= digest then
+    local told = handle:virtualHost():metadata()
     known = {
       digest = digest,
       trust = told:get("trust"),

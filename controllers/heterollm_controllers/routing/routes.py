@@ -31,6 +31,7 @@ _ANSWER_LIMIT = 1 << 20
 
 def route_configuration(policy: RoutingPolicy, version: int) -> Json:
     """All routes of the cluster."""
+    told = _told(policy)
     return {
         "name": ROUTES,
         "max_direct_response_body_size_bytes": _ANSWER_LIMIT,
@@ -46,13 +47,15 @@ def route_configuration(policy: RoutingPolicy, version: int) -> Json:
             {
                 "name": policy.cluster,
                 "domains": ["*"],
-                "metadata": {"filter_metadata": {METADATA: _known(policy)}},
+                "metadata": {"filter_metadata": {METADATA: _known(policy), CHOOSE_FILTER: told}},
                 "include_request_attempt_count": True,
                 # As much is kept for another attempt as may come in.
                 "request_body_buffer_limit": policy.body_limit,
                 "typed_per_filter_config": {
                     BODY_FILTER: typed(_BODY_ROUTE, buffer={"max_request_bytes": policy.body_limit}),
-                    CHOOSE_FILTER: typed(_LUA_ROUTE, filter_context=_told(policy)),
+                    # By this the filter sees that it must read the rest again. Envoy copies all of a context for every
+                    # request that looks at it, so the rest is elsewhere.
+                    CHOOSE_FILTER: typed(_LUA_ROUTE, filter_context={"digest": _digest(told)}),
                     ATTEMPT_FILTER: typed(_LUA_ROUTE, filter_context=attempt_context(policy.retries)),
                 },
                 "routes": [*_chat_routes(policy), *_model_routes(policy), *_other_routes()],
@@ -72,7 +75,7 @@ def _told(policy: RoutingPolicy) -> Json:
     for tier in policy.tiers:
         models.setdefault(tier.model_id, tier.name)
     names = {tier.name: tier.name for tier in policy.tiers}
-    told: Json = {
+    return {
         "trust": policy.trust_headers,
         "threshold": policy.complexity_threshold,
         "retries": policy.retries.limit,
@@ -83,8 +86,10 @@ def _told(policy: RoutingPolicy) -> Json:
         "help": f"Available: {', '.join(_model_names(policy))}.",
         "scorer": told_to_lua(policy.scorer_weights),
     }
-    # By this the filter sees that it must read the rest again.
-    return {**told, "digest": hashlib.sha256(_json(told).encode()).hexdigest()}
+
+
+def _digest(told: Json) -> str:
+    return hashlib.sha256(_json(told).encode()).hexdigest()
 
 
 def _model_names(policy: RoutingPolicy) -> list[str]:
@@ -101,9 +106,14 @@ def _chat_routes(policy: RoutingPolicy) -> list[Json]:
 
 
 def _model_routes(policy: RoutingPolicy) -> list[Json]:
-    models = [_model(name) for name in _model_names(policy)]
-    listing = _answer({"path": "/v1/models"}, 200, _json({"object": "list", "data": models}))
-    each = [_answer({"path": f"/v1/models/{model['id']}"}, 200, _json(model)) for model in models]
+    names = _model_names(policy)
+    listing = _answer({"path": "/v1/models"}, 200, _json({"object": "list", "data": [_model(name) for name in names]}))
+    # OpenAI's clients escape the slash of a model id; others do not.
+    each = [
+        _answer({"path": f"/v1/models/{written}"}, 200, _json(_model(name)))
+        for name in names
+        for written in dict.fromkeys((name, name.replace("/", "%2F")))
+    ]
     return [_as_json(route) for route in (listing, *each)]
 
 
