@@ -77,7 +77,7 @@ class Envoy:
 
     def __init__(
         self,
-        first: RoutingPolicy,
+        first: RoutingPolicy | None,
         change: Change = fast,
         *,
         tls: bool = False,
@@ -85,8 +85,8 @@ class Envoy:
         bootstrap: Change | None = None,
         overlay: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
-        """`manager` replaces fields of the listener's connection manager, `bootstrap` edits Envoy's own file, `overlay`
-        is what envoy.sh adds to that.
+        """`first` is None where an agent has written the first policy. `manager` replaces fields of the listener's
+        connection manager, `bootstrap` edits Envoy's own file, `overlay` is what envoy.sh adds to that.
         """
         self._first = first
         self._manager = manager
@@ -120,9 +120,10 @@ class Envoy:
         (self.directory / "envoy.json").write_text(relocate(bootstrap, self.directory), encoding="utf-8")
         certificate = (_ROUTER / "certificate.json").read_text(encoding="utf-8")
         (self.directory / "certificate.json").write_text(relocate(certificate, self.directory), encoding="utf-8")
-        for name, text in UNGUARDED.items():
-            (self.keys_dir / name).write_text(text, encoding="utf-8")
-        self._write(parse(self.data(self._first), None, tls=self._tls), Admin(urlsplit("http://127.0.0.1:1")))
+        if self._first is not None:
+            for name, text in UNGUARDED.items():
+                (self.keys_dir / name).write_text(text, encoding="utf-8")
+            self._write(parse(self.data(self._first), None, tls=self._tls), Admin(urlsplit("http://127.0.0.1:1")))
         await self.start()
         return self
 
@@ -155,6 +156,12 @@ class Envoy:
         if self._process.returncode is None:
             self._process.kill()
         await self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process is not None
+        return self._process.pid
 
     def session(self) -> aiohttp.ClientSession:
         """A client of the listener that gives up in the time of a test instead of hanging with it."""

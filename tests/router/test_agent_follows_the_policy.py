@@ -15,6 +15,7 @@ from tests.router.envoy import Envoy, chat, policy, tier
 
 WRITTEN = 'policy_version{state="written"}'
 APPLIED = 'policy_version{state="applied"}'
+REFUSED = 'policy_version{state="refused"}'
 SMALL = policy(tier("small"))
 
 
@@ -182,10 +183,41 @@ async def test_a_policy_envoy_refuses_is_counted_and_the_next_one_is_applied() -
         pod = await enter_pod(stack)
         pod.api.put(pod.envoy.data(policy(tier("small", pod.engine, max_requests=-1))))
         await pod.agent.shows("policy_refusals_total", 1)
+        await pod.agent.shows(REFUSED, 3)
         assert await pod.agent.metric(WRITTEN) == 2
+        assert await pod.agent.metric('envoy_rejects_total{resource="cds"}') == 1
         assert (await pod.agent.get("/readyz"))[0] == 200
         pod.api.put(pod.envoy.data(policy(tier("small", pod.engine))))
         await pod.agent.shows(APPLIED, 4)
+        await pod.agent.shows(REFUSED, 0)
+
+
+async def test_a_router_whose_containers_restart_while_nobody_else_lives_serves_as_before() -> None:
+    async with AsyncExitStack() as stack:
+        pod = await enter_pod(stack)
+        await pod.api.stop()
+        await pod.envoy.stop()
+        await pod.agent.kill()
+        await pod.agent.start()
+        await pod.envoy.start()
+        async with pod.envoy.session() as client:
+            answer = await client.post("/v1/chat/completions", json=chat())
+            assert ((await answer.json())["model"], answer.headers["x-llm-policy-version"]) == ("a", "2")
+        assert applied(pod.envoy.policy_dir) == 2
+
+
+async def test_a_new_pod_serves_by_the_mounted_policy_while_the_api_server_is_away() -> None:
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(Engine("a"))
+        pod = Envoy(None)
+        agent = Agent(pod.policy_dir, env={"KEYS_DIR": str(pod.keys_dir)})
+        agent.put_seed(pod.data(policy(tier("small", engine))))
+        await stack.enter_async_context(agent)
+        await agent.shows(WRITTEN, 1)
+        await stack.enter_async_context(pod)
+        async with pod.session() as client:
+            answer = await client.post("/v1/chat/completions", json=chat())
+            assert (answer.status, answer.headers["x-llm-policy-version"]) == (200, "1")
 
 
 async def test_without_envoy_the_router_is_not_ready(tmp_path: Path) -> None:

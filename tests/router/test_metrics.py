@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 from aiohttp import web
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from heterollm_controllers.routing.metrics import request_log
 from tests.router.agent import Agent
 from tests.router.engine import Engine, crash, error, slow
 from tests.router.envoy import Envoy, chat, fast, policy, tier
@@ -57,11 +60,12 @@ async def reaches(agent: Agent, count: float, name: str, **labels: str) -> Figur
     return seen
 
 
-async def enter(stack: AsyncExitStack, *engines: Engine, **more: float) -> tuple[Envoy, Agent]:
-    """A router whose first tier has these engines, and whose last tier has one that answers."""
+async def enter(stack: AsyncExitStack, *engines: Engine, **more: Any) -> tuple[Envoy, Agent]:
+    """A router whose first tier has these engines, and whose last tier has one that answers; it times every stage."""
     large = await stack.enter_async_context(Engine("l0"))
     tiers = policy(tier("small", *engines), tier("large", large), **more)
-    envoy = await stack.enter_async_context(Envoy(tiers, unchecked))
+    every = json.loads(json.dumps(request_log()).replace('"numerator": 10,', '"numerator": 100,'))
+    envoy = await stack.enter_async_context(Envoy(tiers, unchecked, manager={"access_log": every}))
     agent = await stack.enter_async_context(Agent(envoy.policy_dir, admin=envoy.admin_url))
     return envoy, agent
 
@@ -111,6 +115,23 @@ async def test_failed_attempts_are_counted_by_reason() -> None:
                 assert seen.of("failed_attempts_total", heterollm_tier="small", reason=reason) == 2
                 assert seen.of("failed_attempts_total", heterollm_cluster="demo") == 2
                 assert seen.of("requests_total", heterollm_tier="large", attempts="3") == 1
+
+
+async def empty(engine: Engine, request: web.Request) -> web.StreamResponse:
+    """An answer that says nothing."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "stop"}
+    return web.json_response({"object": "chat.completion", "choices": [choice]})
+
+
+async def test_answers_tried_again_for_their_quality_are_counted() -> None:
+    async with AsyncExitStack() as stack:
+        useless = await stack.enter_async_context(Engine("s0", empty))
+        envoy, agent = await enter(stack, useless)
+        client = await stack.enter_async_context(envoy.session())
+        assert (await client.post("/v1/chat/completions", json=chat())).headers["x-llm-tier"] == "large"
+        seen = await figures(agent)
+        assert seen.of("bad_answers_total", heterollm_cluster="demo", heterollm_tier="large") == 2
+        assert seen.of("failed_attempts_total") == 0
 
 
 async def test_what_is_refused_is_counted_by_reason_and_takes_no_time() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from heterollm_controllers.routing.envelope import Json
 from heterollm_controllers.routing.places import METADATA
 
-__all__ = ["all_of", "flagged", "noted", "status", "with_header"]
+__all__ = ["all_of", "flagged", "noted", "sampled", "status", "with_header"]
 
 
 def status(op: str, number: int) -> Json:
@@ -29,6 +29,12 @@ def noted(key: str) -> Json:
 def with_header(name: str, **match: object) -> Json:
     """A request header that matches."""
     return {"header_filter": {"header": {"name": name, **match}}}
+
+
+def sampled(percent: int) -> Json:
+    """So many requests of a hundred, by chance."""
+    share = {"numerator": percent, "denominator": "HUNDRED"}
+    return {"runtime_filter": {"runtime_key": "unused", "percent_sampled": share, "use_independent_randomness": True}}
 
 
 def all_of(*conditions: Json) -> Json:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 
-from heterollm_controllers.routing.conditions import all_of, flagged, noted, status, with_header
+from heterollm_controllers.routing.conditions import all_of, flagged, noted, sampled, status, with_header
 from heterollm_controllers.routing.envelope import Json, typed
 from heterollm_controllers.routing.places import CLIENT_HEADER, ERROR_HEADER, METADATA
 
@@ -26,6 +26,9 @@ _TIER = f"%COALESCE({json.dumps(_FIRST_OF)})%"
 _CODE = "%RESPONSE_CODE%"
 
 _ASKED = with_header(":path", string_match={"safe_regex": {"regex": "/v1/(chat/completions|completions|responses).*"}})
+
+_STAGES_SAMPLED = 10
+"""Per cent of the requests whose stages are timed: each figure costs some microseconds, and these are for looking."""
 
 _FAILURES = {
     "connect": ["UF"],
@@ -44,12 +47,17 @@ def request_log() -> list[Json]:
         _histogram("request_milliseconds", "%DURATION%", "Milliseconds", **told),
         # To the first byte of the answer, which for streamed ones is the first token.
         _histogram("first_byte_milliseconds", "%RESPONSE_DURATION%", "Milliseconds", **told),
+    ]
+    stages = [
         # From the last byte of the request to the first towards the engine that answered.
         _stage("routing", "DS_RX_END:US_TX_BEG", place),
         _stage("engine", "US_TX_END:US_RX_BEG", place),
         # From the engine's last byte to the last one given to the client's connection.
         _stage("return", "US_RX_END:DS_TX_END", place),
     ]
+    answered = _ASKED, status("GE", 200), status("LE", 399)
+    # Answers that were tried again for their quality; the tier is the one that answered in the end.
+    bad: Json = {"stat": _stat("bad_answers_total", place), "value_format": f"%DYNAMIC_METADATA({METADATA}:bad)%"}
     rejected = _counter("rejected_total", heterollm_cluster=_HOST_CLUSTER, reason=f"%RESP({ERROR_HEADER})%", code=_CODE)
     clients = _counter(
         "client_requests_total", heterollm_cluster=_HOST_CLUSTER, client=f"%REQ({CLIENT_HEADER})%", code=_CODE
@@ -57,7 +65,9 @@ def request_log() -> list[Json]:
     score = f"%DYNAMIC_METADATA({METADATA}:score)%"
     return [
         _log(_ASKED, counters=[requests]),
-        _log(all_of(_ASKED, status("GE", 200), status("LE", 399)), histograms=latencies),
+        _log(all_of(*answered), histograms=latencies),
+        _log(all_of(sampled(_STAGES_SAMPLED), *answered), histograms=stages),
+        _log(noted("bad"), counters=[bad]),
         _log(noted("score"), histograms=[_histogram("score", score, "Percent", heterollm_cluster=_HOST_CLUSTER)]),
         _log(status("GE", 400), counters=[rejected]),
         _log(with_header(CLIENT_HEADER, present_match=True), counters=[clients]),

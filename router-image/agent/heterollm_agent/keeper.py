@@ -23,6 +23,8 @@ class Keeper:
         self._lock = threading.Lock()
         self._applied = directory.applied()
         self._refused: tuple[str | None, int] | None = None
+        self.refused_version = 0
+        """Version of the policy that Envoy has refused and that nothing has replaced since; 0 if there is none."""
         self.refusals = 0
         """Policies not taken over since the start: malformed, or refused by Envoy (number)."""
 
@@ -66,8 +68,10 @@ class Keeper:
         except RuntimeError as error:
             self.refusals += 1
             self._refused = (policy.uid, policy.version)
+            self.refused_version = policy.version
             _log.error("policy %d not applied: %s", policy.version, error)
             return
         with self._lock:
             self._applied = Applied(policy.version, policy.uid)
+        self.refused_version = 0
         _log.info("policy %d applied", policy.version)

@@ -47,10 +47,11 @@ class Pages:
     def _own(self, stats: dict[str, str]) -> str:
         applied = self._keeper.applied
         lines = [
-            "# HELP heterollm_router_policy_version Version of the policy: written for Envoy, accepted by Envoy.",
+            "# HELP heterollm_router_policy_version Version of the policy: written for Envoy, accepted, refused.",
             "# TYPE heterollm_router_policy_version gauge",
             _sample("policy_version", applied.version if applied else 0, state="written"),
             _sample("policy_version", version_of(stats, "rds") or 0, state="applied"),
+            _sample("policy_version", self._keeper.refused_version, state="refused"),
             "# HELP heterollm_router_policy_refusals_total Policies not taken over: malformed, or refused by Envoy.",
             "# TYPE heterollm_router_policy_refusals_total counter",
             _sample("policy_refusals_total", self._keeper.refusals),
