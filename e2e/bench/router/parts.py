@@ -62,6 +62,7 @@ def _forget_filter(files: ResourceFiles, name: str) -> None:
 
 def _composite(files: ResourceFiles) -> None:
     """A tier for each attempt, with the upstream filters that hang there."""
+    _admission(files)
     for route in _tier_routes(files):
         action = route["route"]
         name = action.pop("cluster", None) or action.pop("weighted_clusters")["clusters"][0]["name"]
@@ -99,6 +100,27 @@ def _hashing(files: ResourceFiles) -> None:
         cluster["common_lb_config"].pop("consistent_hashing_lb_config", None)
 
 
+def _body(files: ResourceFiles) -> None:
+    """Waiting for the whole body, and its bound."""
+    _remove_filter(_manager(files)["http_filters"], "body")
+    _forget_filter(files, "body")
+
+
+def _keys(files: ResourceFiles) -> None:
+    """Asking for keys, and handing on the engines'."""
+    for name in ("keys", "engine-key"):
+        _remove_filter(_manager(files)["http_filters"], name)
+        _forget_filter(files, name)
+
+
+def _admission(files: ResourceFiles) -> None:
+    """Looking at what a tier has in flight."""
+    for route in _tier_routes(files):
+        specifier = route["route"].pop("inline_cluster_specifier_plugin", None)
+        if specifier is not None:
+            route["route"]["cluster"] = specifier["extension"]["typed_config"]["default_cluster"]
+
+
 def _lua(files: ResourceFiles) -> None:
     _attempt(files)
     _choose(files)
@@ -109,6 +131,9 @@ PARTS: dict[str, Callable[[ResourceFiles], None]] = {
     "attempt": _attempt,
     "lua": _lua,
     "composite": _composite,
+    "body": _body,
+    "keys": _keys,
+    "admission": _admission,
     "retries": _retries,
     "metrics": _metrics,
     "headers": _headers,
