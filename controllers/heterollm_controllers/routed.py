@@ -32,8 +32,6 @@ def routing_policy(cluster: str, spec: HeteroLLMClusterSpec, views: Sequence[Tie
         routers=wanted.replicas,
         reserved_percent=wanted.reserved_percent,
         reserved_clients=tuple(sorted(_reserved(wanted))),
-        api_keys=wanted.api_keys is not None,
-        tls=wanted.tls_secret is not None,
         body_limit=wanted.body_limit_mib << 20,
     )
 

@@ -16,8 +16,6 @@ def test_defaults_are_the_policys_own_and_retries_cool_down() -> None:
     policy = routing_policy("demo", spec(), [])
     assert (policy.complexity_threshold, policy.routers, policy.body_limit) == (0.7, 2, 16 << 20)
     assert not policy.trust_headers
-    assert not policy.api_keys
-    assert not policy.tls
     assert policy.retries == Retries(
         changes=(Change(0.2), Change(0.0, 0.5), Change(0.0, 0.5, new_seed=True)),
     )
@@ -46,7 +44,7 @@ def test_every_field_arrives() -> None:
     assert policy.complexity_threshold == 0.5
     assert policy.scorer_weights == (("code", 0.1), ("maths", 0.3))
     assert policy.retries == Retries(1, 30.0, 20, (Change(0.1, None, True),), True, False)
-    assert (policy.trust_headers, policy.api_keys, policy.tls) == (True, True, True)
+    assert policy.trust_headers
     assert (policy.reserved_percent, policy.reserved_clients) == (30, ("a", "b"))
     assert (policy.body_limit, policy.routers) == (1 << 20, 3)
 

@@ -1,22 +1,56 @@
-"""The listener speaks HTTP/2 in clear text beside HTTP/1.1."""
+"""The listener speaks HTTP/2 beside HTTP/1.1, in clear text as over TLS."""
 
 from __future__ import annotations
 
 import asyncio
-from urllib.parse import urlsplit
+import json
+from contextlib import AsyncExitStack
+from pathlib import Path
 
-from tests.router.envoy import Envoy, policy, tier
+from tests.router.certificates import issue, trusting
+from tests.router.engine import Engine
+from tests.router.envoy import Envoy, chat, policy, tier
+from tests.router.http2 import Http2
+from tests.router.mount import Mount
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-FRAME_TYPE = 3
+CHAT = "/v1/chat/completions"
+BODY = json.dumps(chat("x" * 50_000)).encode()
 
 
-async def test_a_client_with_prior_knowledge_gets_http2() -> None:
-    async with Envoy(policy(tier("small"))) as envoy, asyncio.timeout(10):
-        at = urlsplit(envoy.url)
-        reader, writer = await asyncio.open_connection(at.hostname, at.port)
-        writer.write(PREFACE + SETTINGS)
-        frame = await reader.readexactly(len(SETTINGS))
-        writer.close()
-        assert frame[FRAME_TYPE] == SETTINGS[FRAME_TYPE]
+async def test_a_client_with_prior_knowledge_is_served_over_http2() -> None:
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(Engine("s0"))
+        envoy = await stack.enter_async_context(Envoy(policy(tier("small", engine))))
+        client = await stack.enter_async_context(Http2(envoy.url))
+        async with asyncio.timeout(10):
+            for _ in range(3):
+                status, body = await client.post(CHAT, BODY)
+                assert (status, json.loads(body)["model"]) == (200, "s0")
+            status, body = await client.post(CHAT, b"no JSON")
+            assert (status, json.loads(body)["error"]["code"]) == (400, "invalid_json")
+            assert (await client.post("/nowhere", b"{}"))[0] == 404
+        assert len(engine.requests) == 3
+
+
+async def test_a_client_over_tls_is_served_over_http2(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        secret = issue(tmp_path, "router")
+        engine = await stack.enter_async_context(Engine("s0"))
+        envoy = Envoy(policy(tier("small", engine)), tls=True)
+        Mount(envoy.tls_dir, **secret)
+        await stack.enter_async_context(envoy)
+        client = await stack.enter_async_context(Http2(envoy.url, trusting(secret, "h2")))
+        async with asyncio.timeout(10):
+            status, body = await client.post(CHAT, BODY)
+        assert (status, json.loads(body)["model"]) == (200, "s0")
+
+
+async def test_the_body_limit_holds_over_http2() -> None:
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(Engine("s0"))
+        envoy = await stack.enter_async_context(Envoy(policy(tier("small", engine), body_limit=10_000)))
+        client = await stack.enter_async_context(Http2(envoy.url))
+        async with asyncio.timeout(10):
+            status, body = await client.post(CHAT, BODY)
+        assert (status, json.loads(body)["error"]["code"]) == (0, "request_too_large")
+        assert not engine.requests

@@ -90,9 +90,5 @@ class RoutingPolicy:
     """Share of each tier's capacity that only reserved clients may use."""
     reserved_clients: tuple[str, ...] = ()
     """Names of the API keys that may."""
-    api_keys: bool = False
-    """Whether clients must send one of the keys that the router finds in its mounted Secret."""
-    tls: bool = False
-    """Whether the listener speaks HTTPS with the certificate that the router finds in its mounted Secret."""
     body_limit: int = 16 << 20
     """Largest request body in bytes."""
