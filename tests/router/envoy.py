@@ -124,7 +124,13 @@ class Envoy:
             for name, text in UNGUARDED.items():
                 (self.keys_dir / name).write_text(text, encoding="utf-8")
             self._write(parse(self.data(self._first), None, tls=self._tls), Admin(urlsplit("http://127.0.0.1:1")))
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:
+            # Nobody leaves what was never entered, and each Envoy left behind holds inotify instances, of which there
+            # are few.
+            await self.stop()
+            raise
         return self
 
     async def __aexit__(
