@@ -94,12 +94,13 @@ async def _until_it_answers(side: Running, log: Path) -> None:
         except BadAnswer as error:
             assert side.process is not None
             if side.process.poll() is not None or time.monotonic() > deadline:
-                raise Absent(f"{side.name} does not answer: {error}\n{_end_of(log)}") from error
+                raise Absent(f"{side.name} does not answer: {error}\n{_said(log)}") from error
         await asyncio.sleep(0.2)
 
 
-def _end_of(log: Path) -> str:
-    return log.read_text(errors="replace")[-1000:]
+def _said(log: Path) -> str:
+    """Its beginning: what went wrong comes before the consequences."""
+    return log.read_text(errors="replace")[:1000]
 
 
 async def measure(side: Running, case: Case, seconds: float) -> Figures:

@@ -135,7 +135,6 @@ def _policy(place: Place) -> RoutingPolicy:
         retries=Retries(changes=(Change(temperature=0.2), Change(temperature=0.0, max_tokens_factor=0.5))),
         reserved_percent=20,
         reserved_clients=("someone",),
-        api_keys=True,
     )
 
 
