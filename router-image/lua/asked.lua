@@ -4,6 +4,8 @@ local json = require("json")
 
 local asked = {}
 
+local METADATA = "llm.asked"
+
 local SCALAR = json.SCALAR
 local WANTED = {
   response_format = { type = SCALAR },
@@ -21,19 +23,20 @@ local function note_names(names, list, field)
   end
 end
 
--- A table for quality.fault, or nil when the request asks for nothing but text, which most do.
-function asked.of(text)
+-- Nothing is noted for requests that ask for nothing but text, which most do.
+function asked.note(handle, text)
   if not (text:find('"tools"', 1, true) or text:find('"response_format"', 1, true)
       or text:find('"functions"', 1, true)) then
-    return nil
+    return
   end
   local body = json.object(text, WANTED)
-  if not body then return nil end
+  if not body then return end
   local names = {}
   note_names(names, body.tools, "function")
   note_names(names, body.functions)
-  local format = body.response_format
-  return { json = type(format) == "table" and type(format.type) == "string" and format.type or "text", tools = names }
+  local metadata, format = handle:streamInfo():dynamicMetadata(), body.response_format
+  metadata:set(METADATA, "tools", names)
+  if type(format) == "table" and type(format.type) == "string" then metadata:set(METADATA, "json", format.type) end
 end
 
 return asked

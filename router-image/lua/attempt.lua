@@ -8,6 +8,8 @@ local quality = require("quality")
 local edit = require("edit")
 
 local METADATA = "llm"
+-- A namespace of its own, as reading one costs by its size and most requests have nothing here.
+local ASKED = "llm.asked"
 -- Envoy retries an answer with the first, and never one with the second.
 local QUALITY, FINAL = "x-llm-quality", "x-envoy-ratelimited"
 -- A longer answer is passed on unchecked (bytes): it would have to be held in memory as a whole.
@@ -54,36 +56,41 @@ function envoy_on_request(handle)
   if change then send_changed(handle, change, attempt) end
 end
 
+-- The policy is read where it matters only: each look costs as much as the whole check.
 local function good(handle)
-  budget.earn(handle:filterContext():get("budget"))
+  if not budget.is_full() then budget.earn(handle:filterContext():get("budget")) end
 end
 
 local function failed(handle, seen)
   if too_late(handle, seen) or not budget.allows(handle:timestamp()) then handle:headers():replace(FINAL, "true") end
 end
 
-local function is_checked(handle)
-  if not handle:filterContext():get("quality") then return false end
-  local headers = handle:headers()
+local function is_checked(headers)
   local kind, length = headers:get("content-type"), tonumber(headers:get("content-length") or "")
   return kind and kind:find("application/json", 1, true) == 1 and length and length <= CHECKED
     and not headers:get("content-encoding")
 end
 
-local function answered(handle)
-  if not is_checked(handle) then return good(handle) end
+local function fault_of(handle)
   local body = handle:body()
-  local seen = noted(handle)
-  local fault = quality.fault(body and body:getBytes(0, body:length()) or "", seen.asked or NOTHING)
+  local asked = handle:streamInfo():dynamicMetadata():get(ASKED) or NOTHING
+  local fault = quality.fault(body and body:getBytes(0, body:length()) or "", asked)
+  return fault and handle:filterContext():get("quality") and fault or nil
+end
+
+local function answered(handle, headers)
+  local fault = is_checked(headers) and fault_of(handle)
   if not fault then return good(handle) end
+  local seen = noted(handle)
   handle:headers():replace(QUALITY, fault)
   note(handle, "bad", (seen.bad or 0) + 1)
   failed(handle, seen)
 end
 
 function envoy_on_response(handle)
-  local status = handle:headers():get(":status")
-  if status == "200" then return answered(handle) end
+  local headers = handle:headers()
+  local status = headers:get(":status")
+  if status == "200" then return answered(handle, headers) end
   if status == "503" and overload.renamed(handle) then return end
   if status:byte() == 53 then failed(handle, noted(handle)) end
 end

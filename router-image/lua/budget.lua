@@ -10,8 +10,12 @@ local MOST = 100
 -- One per worker thread and tier, as each has its own Lua state.
 local left, counted_at = MOST, 0
 
+function budget.is_full()
+  return left >= MOST
+end
+
 function budget.earn(share)
-  if left < MOST then left = left + share end
+  left = left + share
 end
 
 -- `now`: milliseconds.

@@ -3,7 +3,7 @@
 
 local read = require("request").read
 local score = require("score").of
-local asked = require("asked").of
+local asked = require("asked")
 local lower_retries = require("retries").lower
 local bit = require("bit")
 
@@ -101,8 +101,7 @@ function envoy_on_request(handle)
   local tier, how, code, message = choose(handle, policy, wish, hint, seen)
   if not tier then return refuse(handle, how, code, message) end
   note(handle, "decision", how)
-  local wants = asked(text)
-  if wants then note(handle, "asked", wants) end
+  asked.note(handle, text)
   local headers = handle:headers()
   lower_retries(headers, policy.retries)
   headers:replace(TIER, tier)
