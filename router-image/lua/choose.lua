@@ -8,6 +8,8 @@ local lower_retries = require("retries").lower
 local bit = require("bit")
 
 local TIER, PRIORITY, PREFIX, HINT = "x-llm-tier", "x-llm-priority", "x-llm-prefix", "x-llm-hint"
+-- Whose API key was sent: set by Envoy alone.
+local CLIENT = "x-llm-client"
 -- What response headers, metrics and the shape of errors are made from.
 local METADATA = "llm"
 
@@ -29,7 +31,9 @@ local function policy_of(handle)
       models = told:get("models"),
       help = told:get("help"),
       scorer = told:get("scorer"),
+      reserved = told:get("reserved"),
     }
+    known.reserves = next(known.reserved) ~= nil
   end
   return known
 end
@@ -42,9 +46,12 @@ local function take_wishes(handle)
   if priority then headers:remove(PRIORITY) end
   if hint then headers:remove(HINT) end
   local policy = policy_of(handle)
-  if not policy.trust then return policy, nil, hint end
-  if priority then headers:replace(PRIORITY, priority) end
-  return policy, tier, hint
+  if policy.reserves and policy.reserved[headers:get(CLIENT) or ""] then
+    headers:replace(PRIORITY, "reserved")
+  elseif priority and policy.trust then
+    headers:replace(PRIORITY, priority)
+  end
+  return policy, policy.trust and tier or nil, hint
 end
 
 local function note(handle, key, value)

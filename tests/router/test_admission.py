@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -14,6 +15,7 @@ from aiohttp import web
 from tests.router.agent import Agent
 from tests.router.engine import Engine, crash, error, ok, slow
 from tests.router.envoy import Envoy, chat, policy, tier
+from tests.router.mount import Mount
 from tests.router.patience import eventually
 
 CHAT = "/v1/chat/completions"
@@ -120,6 +122,28 @@ async def test_nobody_makes_himself_reserved(more: dict[str, Any], headers: dict
         crowd.ask(14, headers)
         await crowd.settles(engine, held=held, refused=14 - held)
         engine.release.set()
+
+
+async def test_reserved_clients_are_known_by_their_keys(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(Engine("s0", slow))
+        envoy, crowd = await enter(stack, engine, trust_headers=False, reserved_clients=("alice", "carol"))
+        mount = Mount(tmp_path / "clients", alice="key-a", bob="key-b", carol="key-c")
+        env = {"CLIENT_KEYS": str(mount.path), "KEYS_DIR": str(envoy.keys_dir)}
+        await stack.enter_async_context(Agent(envoy.policy_dir, admin=envoy.admin_url, env=env))
+        client = await stack.enter_async_context(envoy.session())
+
+        async def asks() -> bool:
+            return (await client.get("/v1/models")).status == 401
+
+        await eventually(asks)
+        crowd.ask(9, {"authorization": "Bearer key-b"} | RESERVED)
+        await crowd.settles(engine, held=8, refused=1)
+        crowd.ask(1, {"authorization": "Bearer key-a"})
+        crowd.ask(2, {"authorization": "Bearer key-c"})
+        await crowd.settles(engine, held=10, refused=2)
+        engine.release.set()
+        assert await crowd.statuses() == {200: 10, 429: 2}
 
 
 async def test_routers_share_the_capacity() -> None:

@@ -169,7 +169,9 @@ edges = st.fixed_dictionaries(
     {
         "reserved_percent": st.integers(0, 90),
         # Names of a Secret's entries, but nobody keeps a user from writing anything else.
-        "reserved_clients": st.lists(st.text(min_size=1, max_size=253), max_size=8).map(tuple),
+        "reserved_clients": st.lists(
+            st.text(min_size=1, max_size=253) | st.from_regex("[-._a-zA-Z0-9]{200,253}", fullmatch=True), max_size=64
+        ).map(tuple),
         "trust_headers": st.booleans(),
         "routers": st.integers(1, 64),
         "body_limit": st.integers(1 << 20, 256 << 20),

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from dataclasses import dataclass
 
 from heterollm_controllers.routing.envelope import Json, typed
 from heterollm_controllers.routing.places import (
-    CLIENT_HEADER,
     FULL_CLUSTER,
     HASH_HEADER,
     PRIORITY_HEADER,
@@ -26,9 +24,6 @@ from heterollm_controllers.routing.places import (
 from heterollm_controllers.routing.policy import RoutingPolicy, TierRoute
 
 __all__ = ["Share", "admitted", "always_full", "circuit_breakers", "share_of"]
-
-RESERVED = "reserved"
-"""Value of the priority header."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +48,10 @@ def circuit_breakers(share: Share) -> Json:
 
 def admitted(route: Json, tier: TierRoute, policy: RoutingPolicy) -> list[Json]:
     """A tier's route, with its reserved requests apart and all of them looking at what is in flight."""
-    signs = _signs(policy)
-    if policy.reserved_percent == 0 or not signs:
+    if policy.reserved_percent == 0 or not (policy.reserved_clients or policy.trust_headers):
         # All requests are of one kind, so that one count says all.
         return [route]
-    reserved = [_only(_looking(route, tier, policy, "HIGH"), sign) for sign in signs]
-    return [*reserved, _looking(route, tier, policy, "DEFAULT")]
+    return [_reserved(_looking(route, tier, policy, "HIGH")), _looking(route, tier, policy, "DEFAULT")]
 
 
 def always_full() -> Json:
@@ -85,20 +78,11 @@ def _threshold(priority: str, requests: int) -> Json:
     }
 
 
-def _signs(policy: RoutingPolicy) -> list[Json]:
-    """Headers by which reserved requests are known."""
-    signs: list[Json] = []
-    if policy.reserved_clients:
-        names = "|".join(re.escape(name) for name in policy.reserved_clients)
-        signs.append({"name": CLIENT_HEADER, "string_match": {"safe_regex": {"regex": names}}})
-    if policy.trust_headers:
-        signs.append({"name": PRIORITY_HEADER, "string_match": {"exact": RESERVED}})
-    return signs
-
-
-def _only(route: Json, sign: Json) -> Json:
+def _reserved(route: Json) -> Json:
+    """Only for requests that the choose filter takes for reserved ones."""
     match = route["match"]
     assert isinstance(match, dict)
+    sign = {"name": PRIORITY_HEADER, "string_match": {"exact": "reserved"}}
     return {**route, "match": {**match, "headers": [*match["headers"], sign]}}
 
 

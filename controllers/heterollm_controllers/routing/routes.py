@@ -85,6 +85,7 @@ def _told(policy: RoutingPolicy) -> Json:
         "models": {**models, **names},
         "help": f"Available: {', '.join(_model_names(policy))}.",
         "scorer": told_to_lua(policy.scorer_weights),
+        "reserved": dict.fromkeys(policy.reserved_clients, True) if policy.reserved_percent else {},
     }
 
 
