@@ -10,8 +10,8 @@ __all__ = ["CASES", "KEY", "MODEL", "Case", "messages"]
 
 MODEL = "auto"
 """What every request asks for, unless a side says otherwise; all sides know it."""
-KEY = "none"
-"""The key that every client sends; our router looks it up, the others pass it on or ignore it."""
+KEY = "sk-bench-0123456789abcdef0123456789abcdef"
+"""The key that every client sends; our router and LiteLLM ask for it, the others pass it on or ignore it."""
 
 _CONVERSATIONS = 64
 """Different conversations in turn, so that no side profits from having seen the very same bytes just before."""

@@ -99,8 +99,9 @@ async def _until_it_answers(side: Running, log: Path) -> None:
 
 
 def _said(log: Path) -> str:
-    """Its beginning: what went wrong comes before the consequences."""
-    return log.read_text(errors="replace")[:1000]
+    """Its beginning and end: some say at once what is wrong, some at last."""
+    text = log.read_text(errors="replace").strip()
+    return text if len(text) <= 1600 else f"{text[:800]}\n...\n{text[-800:]}"
 
 
 async def measure(side: Running, case: Case, seconds: float) -> Figures:

@@ -165,7 +165,7 @@ def _litellm(place: Place) -> Command:
             "litellm_params": {
                 "model": f"openai/{MODEL}",
                 "api_base": f"http://127.0.0.1:{port}/v1",
-                "api_key": KEY,
+                "api_key": "engine",
             },
         }
         for port in place.engine_ports
@@ -179,8 +179,9 @@ def _litellm(place: Place) -> Command:
         "False",
     ]
     words += ["--host", "127.0.0.1", "--port", str(place.port), "--num_workers", "1"]
-    # Its list of prices is in the package; it would look for a newer one.
-    return Command(words, {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "NO_DOCS": "True"})
+    # Its list of prices is in the package; it would look for a newer one. Without a key it does not start.
+    settings = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "LITELLM_MASTER_KEY": KEY}
+    return Command(words, settings)
 
 
 def _python_proxy(place: Place) -> Command:
