@@ -114,7 +114,7 @@ async def test_failed_attempts_are_counted_by_reason() -> None:
                 seen = await figures(agent)
                 assert seen.of("failed_attempts_total", heterollm_tier="small", reason=reason) == 2
                 assert seen.of("failed_attempts_total", heterollm_cluster="demo") == 2
-                assert seen.of("requests_total", heterollm_tier="large", attempts="3") == 1
+                assert seen.of("requests_total", wanted_tier="small", heterollm_tier="large", attempts="3") == 1
 
 
 async def empty(engine: Engine, request: web.Request) -> web.StreamResponse:
@@ -147,6 +147,20 @@ async def test_what_is_refused_is_counted_by_reason_and_takes_no_time() -> None:
             assert seen.of("rejected_total", heterollm_cluster="demo", reason=reason, code=code) == 1
         assert seen.of("requests_total", heterollm_tier="") == 2, "the unknown path was no request for a model"
         assert seen.of("request_milliseconds_count") == 1
+
+
+async def test_diverted_requests_are_told_from_those_that_wanted_the_tier() -> None:
+    async with AsyncExitStack() as stack:
+        small, large = [await stack.enter_async_context(Engine(name)) for name in ("s0", "l0")]
+        tiers = policy(tier("small", small, diverted_percent=100), tier("large", large))
+        envoy = await stack.enter_async_context(Envoy(tiers))
+        agent = await stack.enter_async_context(Agent(envoy.policy_dir, admin=envoy.admin_url))
+        client = await stack.enter_async_context(envoy.session())
+        for model in ("small", "large", "large"):
+            assert (await client.post("/v1/chat/completions", json=chat(model=model))).status == 200
+        seen = await figures(agent)
+        assert seen.of("requests_total", wanted_tier="small", heterollm_tier="large") == 1
+        assert seen.of("requests_total", wanted_tier="large", heterollm_tier="large") == 2
 
 
 async def test_an_overload_is_counted_as_such() -> None:

@@ -42,7 +42,14 @@ def request_log() -> list[Json]:
     """Loggers of the listener: they see each request once, at its end."""
     place = {"heterollm_cluster": _HOST_CLUSTER, "heterollm_tier": _TIER}
     told = {**place, "decision": f"%DYNAMIC_METADATA({METADATA}:decision)%"}
-    requests = _counter("requests_total", **told, code=_CODE, attempts="%UPSTREAM_REQUEST_ATTEMPT_COUNT%")
+    requests = _counter(
+        "requests_total",
+        **told,
+        # Another than the tier that answered where requests are diverted, or left a tier that failed.
+        wanted_tier=f"%METADATA(ROUTE:{METADATA}:tier)%",
+        code=_CODE,
+        attempts="%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+    )
     latencies = [
         _histogram("request_milliseconds", "%DURATION%", "Milliseconds", **told),
         # To the first byte of the answer, which for streamed ones is the first token.
