@@ -102,13 +102,12 @@ end
 function envoy_on_request(handle)
   local policy, wish, hint = take_wishes(handle)
   local body = handle:body()
-  local text = body and body:getBytes(0, body:length())
-  local seen = text and read(text)
+  local seen = body and read(body:getBytes(0, body:length()))
   if not seen then return refuse(handle, "400", "invalid_json", "The request body is not a JSON object.") end
   local tier, how, code, message = choose(handle, policy, wish, hint, seen)
   if not tier then return refuse(handle, how, code, message) end
   note(handle, "decision", how)
-  asked.note(handle, text)
+  asked.note(handle, seen.body)
   local headers = handle:headers()
   lower_retries(headers, policy.retries)
   headers:replace(TIER, tier)

@@ -3,7 +3,7 @@
 
 local bit, ffi = require("bit"), require("ffi")
 
-local band, bnot, bor, bxor, rshift = bit.band, bit.bnot, bit.bor, bit.bxor, bit.rshift
+local band, bnot, bor, bxor = bit.band, bit.bnot, bit.bor, bit.bxor
 local byte = string.byte
 
 local grammar = {}
@@ -55,7 +55,10 @@ number_names(state, 0, [[
   minus zero digits point decimals e e_sign exponent t tr tru f fa fal fals n nu nul
   text1 text2 text3 text4 text5 text6 text7 text8 text9 text10 text11 text12 text13 text14 text15 text16
 ]])
-number_names(action, FIRST_ACTION, "open_array open_object close long_text done wrong")
+number_names(action, FIRST_ACTION + IN_NOTHING, "close long_text done wrong")
+-- An action that opens says what it opens and the state there.
+action.open_array = FIRST_ACTION + IN_ARRAY + state.value
+action.open_object = FIRST_ACTION + IN_OBJECT + state.key
 
 local next_of = ffi.new("uint16_t[6144]")
 for i = 0, 6143 do next_of[i] = action.wrong end
@@ -162,18 +165,10 @@ local function leap(s, i)
   return at + 1
 end
 
-local LONG_TEXT, DONE, TEXT, ANY_PLACE = action.long_text, action.done, state.text1, bor(IN_OBJECT, IN_NOTHING)
+local CLOSE, LONG_TEXT, DONE = action.close, action.long_text, action.done
+local AFTER, TEXT, ANY_PLACE = state.after, state.text1, bor(IN_OBJECT, IN_NOTHING)
 
--- What the actions open_array, open_object and close do, without a branch for each: how the depth changes, whether the
--- byte is read again, what the container that is opened is, and the state after: with or without what the container
--- around it is.
-local deeper = ffi.new("int8_t[3]", 1, 1, -1)
-local again = ffi.new("uint8_t[3]", 1, 1, 0)
-local opened = ffi.new("uint16_t[3]", IN_ARRAY, IN_OBJECT, 0)
-local then_in = ffi.new("uint16_t[3]", IN_ARRAY + state.value, IN_OBJECT + state.key, state.after)
-local around = ffi.new("uint16_t[3]", 0, 0, ANY_PLACE)
-
--- What the open containers are, by depth; one beyond the deepest is written when a container is closed.
+-- What the open containers are, by depth.
 local place_at = ffi.new("uint16_t[256]")
 
 -- Goes on from `i` in state `now` until the value inside of `outer` containers ends; returns the index of what follows.
@@ -189,13 +184,14 @@ local function run(s, i, now, depth, outer)
       following = next_of[bor(now, class_of[bytes[i]])]
       i = i + 1
     end
-    if following < LONG_TEXT then
-      local which = rshift(following - FIRST_ACTION, 5)
-      i = i - again[which]
-      depth = depth + deeper[which]
-      if depth > MAX_DEPTH then return nil end
-      place_at[depth + 1 - again[which]] = opened[which]
-      now = bor(then_in[which], band(place_at[depth], around[which]))
+    if following < CLOSE then
+      if depth == MAX_DEPTH then return nil end
+      depth = depth + 1
+      place_at[depth] = band(following, IN_OBJECT)
+      now = next_of[bor(following - FIRST_ACTION, class_of[bytes[i - 1]])]
+    elseif following == CLOSE then
+      depth = depth - 1
+      now = bor(AFTER, place_at[depth])
     elseif following == LONG_TEXT then
       i, now = leap(s, i), bor(band(now, ANY_PLACE), TEXT)
     elseif following == DONE then

@@ -21,9 +21,8 @@ json.null = {}
 
 -- What to build, see `value`.
 json.SCALAR = "scalar"
-json.COUNT = "count"
 
-local SCALAR, COUNT = json.SCALAR, json.COUNT
+local SCALAR = json.SCALAR
 
 -- How many more values may be built for the document being read; reading never yields, so one number is enough.
 local left = 0
@@ -67,7 +66,6 @@ end
 
 local function array(s, i, depth, build)
   local made, n = {}, 0
-  local item_build = build ~= COUNT and build or nil
   local c
   i, c = blank(s, i + 1)
   if c == 93 then return i + 1, made end
@@ -75,7 +73,7 @@ local function array(s, i, depth, build)
     if left <= 0 then return grammar.rest_of_array(s, i, depth), made end
     left = left - 1
     local item
-    i, item = value(s, i, depth, item_build)
+    i, item = value(s, i, depth, build)
     if not i then return nil end
     n = n + 1
     if item == nil then item = json.null end
@@ -105,7 +103,6 @@ end
 --   nil, false   nothing: it is only checked
 --   true         everything
 --   json.SCALAR  strings, numbers, booleans and null; nil of objects and arrays
---   json.COUNT   an array's number of items; nil of everything else
 --   a table      scalars; objects with these keys, each built as said there; arrays of all that
 -- Strings come back as written, escapes included; only keys are unescaped.
 value = function(s, i, depth, build)
@@ -113,12 +110,10 @@ value = function(s, i, depth, build)
   local c
   i, c = blank(s, i)
   local is_container = c == 123 or c == 91
-  if is_container and build == SCALAR or c ~= 91 and build == COUNT then return skip(s, i, depth) end
   if not is_container then return scalar(s, i, c, depth) end
-  if depth == MAX_DEPTH then return nil end
+  if build == SCALAR or depth == MAX_DEPTH then return skip(s, i, depth) end
   local read = c == 123 and object or array
-  local after, made = read(s, i, depth + 1, build)
-  return after, build == COUNT and made and #made or made
+  return read(s, i, depth + 1, build)
 end
 
 -- The object in `text` with the fields of `wanted` built; nil when `text` is not one JSON object.

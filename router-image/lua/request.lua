@@ -4,7 +4,7 @@
 local json = require("json")
 
 local find = string.find
-local SCALAR, COUNT = json.SCALAR, json.COUNT
+local SCALAR = json.SCALAR
 
 local request = {}
 
@@ -15,7 +15,8 @@ local WANTED = {
   messages = { role = SCALAR, content = PART },
   input = { role = SCALAR, content = PART },
   prompt = PART,
-  tools = COUNT,
+  tools = { ["function"] = { name = SCALAR } },
+  functions = { name = SCALAR },
   max_tokens = SCALAR,
   max_completion_tokens = SCALAR,
   max_output_tokens = SCALAR,

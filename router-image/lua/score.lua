@@ -104,7 +104,8 @@ function measure.media(request)
 end
 
 function measure.tools(request)
-  return request.body.tools or 0
+  local tools = request.body.tools
+  return type(tools) == "table" and #tools or 0
 end
 
 local BUDGETS = { "max_completion_tokens", "max_output_tokens", "max_tokens" }
