@@ -54,18 +54,18 @@ _REASONING = (
 _ITEMS = tuple(f"\\n{mark}" for mark in ("- ", "* ", "• ", *"123456789"))
 
 FEATURES = (
-    Feature("length", 0.45, 8000, "text of all messages, bytes"),
+    Feature("length", 0.45, 8000, "bytes of text in all messages"),
     Feature("turns", 0.10, 20, "messages"),
     Feature("code", 0.40, 2, "signs of code in the newest question", _CODE),
-    Feature("maths", 0.40, 2, "signs of mathematics in the newest question", _MATHS),
-    Feature("reasoning", 0.35, 2, "words of planning and proof in the newest question", _REASONING, folded=True),
-    Feature("items", 0.10, 5, "list items in the newest question, as in a list of demands", _ITEMS, each=True),
+    Feature("maths", 0.45, 2, "signs of mathematics in the newest question", _MATHS),
+    Feature("reasoning", 0.55, 2, "words of planning and proof in the newest question", _REASONING, folded=True),
+    Feature("items", 0.15, 5, "list items in the newest question", _ITEMS, each=True),
     Feature("lines", 0.15, 20, "line breaks in the newest question", ("\\n",), each=True),
     Feature("questions", 0.10, 4, "question marks in the newest question", ("?", "？", "؟"), each=True),
     Feature("tools", 0.10, 10, "tools offered"),
-    Feature("structure", 0.05, 2, "the form asked of the answer: any JSON counts as 1, a schema or grammar as 2"),
-    Feature("effort", 0.50, 2, "reasoning effort asked for: medium counts as 1, high and more as 2"),
-    Feature("budget", 0.15, 8192, "tokens the answer may have, where the request says so"),
+    Feature("structure", 0.05, 2, "form asked of the answer: any JSON is 1, a schema or a grammar 2"),
+    Feature("effort", 0.75, 2, "reasoning effort asked for: medium is 1, high and more 2"),
+    Feature("budget", 0.15, 8192, "tokens that the answer may have, if the request says it"),
     Feature("media", 0.0, 1, "images, recordings, films and files"),
 )
 
