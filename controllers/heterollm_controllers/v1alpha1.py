@@ -504,17 +504,21 @@ class Retries(WireType):
 
     limit: Annotated[int, Field(ge=0, le=3, description="Most retries of one request.")] = 3
     deadline_seconds: Annotated[
-        int, Field(ge=1, le=86_400, description="From the request's end to the end of its last attempt's start.")
+        int, Field(ge=1, le=86_400, description="No attempt starts later than this after the first.")
     ] = 600
     budget_percent: Annotated[
         int,
-        Field(ge=0, le=100, description="Retries may be at most this share of the requests in flight (3 always may)."),
+        Field(
+            ge=0,
+            le=100,
+            description="Retries of failed answers, at most this share of the good ones; 3 per second always may.",
+        ),
     ] = 50
     changes: Annotated[
         tuple[ParameterChange, ...],
         Field(
             max_length=3,
-            description="What changes on the first, second and third retry after an answer of bad quality.",
+            description="What changes on the first, second, third retry after a bad answer; the last for further ones.",
         ),
     ] = (
         ParameterChange(temperature="0.2"),
