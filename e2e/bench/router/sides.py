@@ -11,6 +11,7 @@ from pathlib import Path
 from e2e.bench.router.cases import KEY, MODEL
 from e2e.bench.router.installs import environment
 from e2e.bench.router.parts import PARTS, ResourceFiles
+from e2e.bench.router.process import free_port
 from heterollm_agent.keys import CLIENTS_FILE, ENGINE_FILE, client_filter, engine_filter
 from heterollm_agent.policy import parse
 from heterollm_controllers.routing import Change, Endpoint, Retries, RoutingPolicy, TierRoute, envoy_files
@@ -151,7 +152,7 @@ def _gateway(package: str) -> Callable[[Place], Command]:
             "--port",
             str(place.port),
         ]
-        words += ["--policy", "cache_aware", "--prometheus-port", str(place.port + 1), "--log-level", "error"]
+        words += ["--policy", "cache_aware", "--prometheus-port", str(free_port()), "--log-level", "error"]
         return Command([*words, "--worker-urls", *urls], {"TOKIO_WORKER_THREADS": "1"})
 
     return command
