@@ -9,7 +9,7 @@ export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo demo-down ask test lint types unit tools generate lock e2e-sglang soak bench-reconcile \
-	bench-engine-sim bench-sizing flags oracle gpu-check clean
+	bench-engine-sim bench-sizing flags oracle gpu-check hostile bench-router bench-affinity clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -49,6 +49,15 @@ e2e-sglang: venv ## The real SGLang answers on both tiers, through the routing S
 
 soak: venv tools ## Ten minutes of a steady cluster with forced looks: not one write
 	SOAK_SECONDS=600 $(PY) -m pytest tests/apiserver/test_steady.py -v
+
+hostile: venv ## 100,000 hostile requests to the router (five minutes)
+	HOSTILE_REQUESTS=100000 $(PY) -m pytest tests/router/test_hostile.py -k generated -v
+
+bench-router: venv ## The router beside plain Envoy and other gateways, in one run
+	@$(PY) -m e2e.bench.router
+
+bench-affinity: venv ## Cached prompts with our balancing, ring hash, least requests and random
+	@PYTHONPATH=.:operator:controllers:engine-image:router-image/agent $(VENV)/bin/python -m e2e.bench.affinity
 
 bench-reconcile: venv tools ## 200 clusters applied at once, beside a plain server-side-apply loop
 	@$(PY) -m e2e.bench.reconcile
