@@ -24,7 +24,7 @@ from heterollm_controllers.sizing.models import nearest_models
 from heterollm_controllers.sizing.plan import Impossible, Plan
 from heterollm_controllers.sizing.report import report
 from heterollm_controllers.sizing.rules import LONGER_CONTEXT, launch_refusal
-from heterollm_controllers.sizing.search import nearest, search
+from heterollm_controllers.sizing.search import nearest, searched
 from heterollm_controllers.sizing.stated import check_nodes, stated
 from heterollm_controllers.sizing.wishes import Wishes, wishes_of
 from heterollm_controllers.status_v1alpha1 import Sizing
@@ -73,7 +73,10 @@ def _size(tier: Tier, config_maps: ConfigMaps, release: str) -> Sizing:
         raise Impossible(Reason.INVALID_FLAGS, refused)
     if wishes.quantization and model.quantization is None:
         model = replace(model, quantization=Quantization(wishes.quantization, bits=8))
-    return _sized(model, gpu, wishes, tier.engine.measured, str(tier.engine.shared_memory), warnings)
+    found = _sized(model, gpu, wishes, tier.engine.measured, str(tier.engine.shared_memory), warnings)
+    if isinstance(found, Impossible):
+        raise Impossible(found.reason, found.message)
+    return found
 
 
 @lru_cache(maxsize=4096)
@@ -84,9 +87,11 @@ def _sized(
     measured: MeasuredPerformance | None,
     shared_memory: str,
     warnings: tuple[str, ...],
-) -> Sizing:
-    """Cached: an unchanged tier costs nothing."""
-    plans = search(model, gpu, wishes)
+) -> Sizing | Impossible:
+    """Cached, refusals too: an unchanged tier costs nothing."""
+    plans = searched(model, gpu, wishes)
+    if isinstance(plans, Impossible):
+        return plans
     why = reasons(model, gpu, wishes, plans, lambda gpus: nearest(model, gpu, wishes, gpus))
     own = [*warnings, *_warnings(model, gpu, plans[0])]
     return report(model, gpu, plans, wishes.workload, measured, shared_memory, why, own)

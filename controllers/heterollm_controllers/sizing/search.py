@@ -50,9 +50,9 @@ def search(model: Architecture, gpu: Gpu, wishes: Wishes) -> tuple[Plan, ...]:
     return found
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=64)
 def searched(model: Architecture, gpu: Gpu, wishes: Wishes) -> tuple[Plan, ...] | Impossible:
-    """What `search` gives or raises, remembered: a tier that does not fit is looked at as often as one that does."""
+    """What `search` gives or raises. Few are remembered: a search holds a hundred plans, and its result is kept."""
     refused: list[tuple[Split, str]] = []
     plans: list[Plan] = []
     for gpus in _gpu_counts(wishes):
