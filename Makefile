@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 VENV ?= .venv
 PY := PYTHONPATH=. $(VENV)/bin/python
+PY_ALL := PYTHONPATH=.:engine-image:router-image/agent $(VENV)/bin/python
 STAMP := $(VENV)/.installed-$(shell cat requirements/dev.txt pyproject.toml | sha256sum | cut -c1-16)
 ENGINE ?= simulated
 TEXT ?= What is 2 + 2?
@@ -54,10 +55,10 @@ hostile: venv ## 100,000 hostile requests to the router (five minutes)
 	HOSTILE_REQUESTS=100000 $(PY) -m pytest tests/router/test_hostile.py -k generated -v
 
 bench-router: venv ## The router beside plain Envoy and other gateways, in one run
-	@$(PY) -m e2e.bench.router
+	@$(PY_ALL) -m e2e.bench.router
 
 bench-affinity: venv ## Cached prompts with our balancing, ring hash, least requests and random
-	@PYTHONPATH=.:operator:controllers:engine-image:router-image/agent $(VENV)/bin/python -m e2e.bench.affinity
+	@$(PY_ALL) -m e2e.bench.affinity
 
 bench-reconcile: venv tools ## 200 clusters applied at once, beside a plain server-side-apply loop
 	@$(PY) -m e2e.bench.reconcile

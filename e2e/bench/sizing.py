@@ -36,6 +36,8 @@ def main() -> None:
     for tier in tiers:
         _size(tier)  # reads the catalogues, which happens once in a process
     cold = [_milliseconds(tier, forget) for _ in range(options.repeat) for tier in tiers]
+    for tier in tiers:
+        _size(tier)
     warm = [_milliseconds(tier, lambda: None) for _ in range(options.repeat) for tier in tiers]
     one = {
         "searches": len(cold),
