@@ -14,18 +14,15 @@ Not built, and so not counted: what a quantisation method adds when it rearrange
 from __future__ import annotations
 
 import collections
-import json
 import re
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from cases import Case
-from pretend import GPUS, Gpu, nowhere, pretend
-from resolve import apart, resolved, write_models
+from pretend import GPUS, Gpu, nowhere
+from resolve import resolved, serve
 
 CONTEXT_MIB = 1536
 """What the driver and the process hold before the weights: the free memory assumed is the GPU's less this."""
@@ -210,18 +207,5 @@ def _cache(runner: Any, weights: int, gpu: Gpu) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Command line."""
-    gpu = GPUS[sys.argv[1]]
-    cases = [Case(**case) for case in json.load(sys.stdin)]
-    pretend(gpu)
-    import sglang.srt.model_executor.model_runner  # noqa: F401
-
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_models(folder)
-        json.dump([apart(measure, case, folder) for case in cases], sys.stdout)
-
-
 if __name__ == "__main__":
-    main()
+    serve(measure, ("sglang.srt.model_executor.model_runner",))

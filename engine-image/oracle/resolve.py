@@ -7,6 +7,7 @@ writes environment variables and settings of the process. Nothing is loaded and 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import os
@@ -123,19 +124,22 @@ def apart(work: Work, case: Case, folder: Path) -> dict[str, Any]:
     return found
 
 
-def main() -> None:
-    """Command line."""
+def serve(work: Work, needs: tuple[str, ...]) -> None:
+    """Answer the cases of standard input for the GPU that the command line names.
+
+    Args:
+        needs: modules to import once, with the GPU already pretended, so that no child has to.
+    """
     gpu = GPUS[sys.argv[1]]
     cases = [Case(**case) for case in json.load(sys.stdin)]
     pretend(gpu)
-    import sglang.srt.arg_groups.pipeline
-    import sglang.srt.server_args  # noqa: F401
-
+    for module in needs:
+        importlib.import_module(module)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_models(folder)
-        json.dump([apart(resolve, case, folder) for case in cases], sys.stdout)
+        json.dump([apart(work, case, folder) for case in cases], sys.stdout)
 
 
 if __name__ == "__main__":
-    main()
+    serve(resolve, ("sglang.srt.arg_groups.pipeline", "sglang.srt.server_args"))

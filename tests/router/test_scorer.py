@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heterollm_controllers.routing.policy import RoutingPolicy
-from heterollm_controllers.routing.scorer import FEATURES, score, told_to_lua, unknown_features
+from heterollm_controllers.routing.scorer import FEATURES, score, told_to_lua
 from heterollm_controllers.v1alpha1 import Routing
 
 PAGE = Path(__file__).parents[2] / "docs" / "routing.md"
@@ -113,11 +113,6 @@ def test_weights_that_are_not_named_stay() -> None:
     told = json.loads(json.dumps(told_to_lua((("media", 0.8),))))
     weights = {feature["name"]: feature["weight"] for feature in told["features"]}
     assert weights == {feature.name: feature.weight for feature in FEATURES} | {"media": 0.8}
-
-
-def test_unknown_names_are_found() -> None:
-    assert unknown_features(feature.name for feature in FEATURES) == ()
-    assert unknown_features(("media", "zeal", "Media", "")) == ("", "Media", "zeal")
 
 
 def test_a_spec_can_name_every_feature() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from heterollm_controllers.routing.seen import MEASURES, read
 
-__all__ = ["FEATURES", "SAMPLE", "Feature", "score", "told_to_lua", "unknown_features"]
+__all__ = ["FEATURES", "SAMPLE", "Feature", "score", "told_to_lua"]
 
 SAMPLE = 2048
 """How much of the newest question is searched for signs (bytes): its beginning and its end, half of it each."""
@@ -68,11 +68,6 @@ FEATURES = (
     Feature("budget", 0.15, 8192, "tokens that the answer may have, if the request says it"),
     Feature("media", 0.0, 1, "images, recordings, films and files"),
 )
-
-
-def unknown_features(names: Iterable[str]) -> tuple[str, ...]:
-    """Those of the names that are no features, sorted."""
-    return tuple(sorted(set(names) - {feature.name for feature in FEATURES}))
 
 
 def told_to_lua(weights: Iterable[tuple[str, float]]) -> dict[str, object]:

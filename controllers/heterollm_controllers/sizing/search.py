@@ -134,7 +134,12 @@ def nearest(model: Architecture, gpu: Gpu, wishes: Wishes, gpus: int) -> Plan | 
         for split in _splits(model, free, gpus)
         if not broken(model, gpu, split, nodes)
     ]
-    return max(plans, key=lambda plan: plan.memory.usable - plan.memory.weights.total, default=None)
+    return max(plans, key=_left_for_cache, default=None)
+
+
+def _left_for_cache(plan: Plan) -> int:
+    """Bytes that the weights leave of what is there for both; negative when they do not fit."""
+    return plan.memory.usable - plan.memory.weights.total
 
 
 def _gpu_counts(wishes: Wishes) -> list[int]:
@@ -199,8 +204,8 @@ def _impossible(
         split, why = refused[0]
         others = "" if len(refused) == 1 else f" (nor any of {len(refused) - 1} other ways)"
         return Impossible(Reason.INVALID_PARALLELISM, f"{model.model} cannot run at {split}: {why}{others}")
-    nearest = max(plans, key=lambda plan: plan.memory.usable - plan.memory.weights.total)
-    return Impossible(Reason.DOES_NOT_FIT, _does_not_fit(model, gpu, wishes, nearest))
+    closest = max(plans, key=_left_for_cache)
+    return Impossible(Reason.DOES_NOT_FIT, _does_not_fit(model, gpu, wishes, closest))
 
 
 def _does_not_fit(model: Architecture, gpu: Gpu, wishes: Wishes, plan: Plan) -> str:
@@ -215,26 +220,20 @@ def _does_not_fit(model: Architecture, gpu: Gpu, wishes: Wishes, plan: Plan) -> 
     if used.weights.total < used.usable:
         need = _least_tokens(wishes)
         text += f"; that leaves room for {used.tokens:,} tokens, and one request of {need:,} tokens must fit"
-    return f"{text}. {_remedy(model, gpu, wishes, plan)}"
+    return f"{text}. {_remedy(model, gpu, wishes)}"
 
 
-def _remedy(model: Architecture, gpu: Gpu, wishes: Wishes, plan: Plan) -> str:
+def _remedy(model: Architecture, gpu: Gpu, wishes: Wishes) -> str:
     """What would fit: more GPUs if they were fixed, a larger fraction if it was."""
     if wishes.gpus or wishes.tensor or wishes.nodes:
         freed = replace(wishes, gpus=None, tensor=None, nodes=None, attention_dp=None, expert=None, objective="cost")
-        try:
-            better = search(model, gpu, freed)[0]
-        except Impossible:
-            pass
-        else:
-            return f"{better.split.gpus} GPUs ({better.split}) would do"
+        larger = searched(model, gpu, freed)
+        if not isinstance(larger, Impossible):
+            return f"{larger[0].split.gpus} GPUs ({larger[0].split}) would do"
     if wishes.memory_fraction is not None:
-        try:
-            better = search(model, gpu, replace(wishes, memory_fraction=None))[0]
-        except Impossible:
-            pass
-        else:
-            return f"A memory fraction of {better.memory.fraction:g}, SGLang's own choice, would do"
+        own = searched(model, gpu, replace(wishes, memory_fraction=None))
+        if not isinstance(own, Impossible):
+            return f"A memory fraction of {own[0].memory.fraction:g}, SGLang's own choice, would do"
     if wishes.context:
         return "Lower the context length, use larger GPUs, or a quantised model"
     return "Use larger GPUs, or a quantised model"
