@@ -33,7 +33,8 @@ def model_folder(tier: Tier) -> str:
 def launch_args(cluster: str, namespace: str, config: Config, tier: Tier, sizing: Sizing, api_key: bool) -> list[str]:
     """Flags of one engine. $(ENGINE), $(NODE_RANK) and $(API_KEY) are expanded by the kubelet from the environment."""
     users = arguments_of(tier, config.sglang_version, sizing.tensor_parallel)
-    labels = json.dumps({"heterollm_cluster": cluster, "heterollm_tier": tier.name}, separators=(",", ":"))
+    told = {"heterollm_cluster": cluster, "heterollm_namespace": namespace, "heterollm_tier": tier.name}
+    labels = json.dumps(told, separators=(",", ":"))
     derived: list[tuple[str, str | None]] = [
         ("--model-path", model_folder(tier)),
         ("--served-model-name", tier.model.id),

@@ -102,4 +102,5 @@ def test_metrics_carry_the_tier(stack: Stack) -> None:
     _, metrics = _engine(stack, f"{CLUSTER}-small-0-0", "/metrics")
     sample = next(line for line in metrics.splitlines() if line.startswith("sglang:num_running_reqs{"))
     assert f'heterollm_cluster="{CLUSTER}"' in sample
+    assert f'heterollm_namespace="{NAMESPACE}"' in sample
     assert 'heterollm_tier="small"' in sample

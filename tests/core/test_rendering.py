@@ -131,6 +131,23 @@ def test_pods_run_unprivileged(item: Manifest) -> None:
         assert context["capabilities"] == {"drop": ["ALL"]}
 
 
+@pytest.mark.parametrize("item", [item for item in _OBJECTS if item["kind"] in ("StatefulSet", "Deployment")])
+def test_prometheus_finds_the_metrics_of_pods_by_their_annotations(item: Manifest) -> None:
+    template = item["spec"]["template"]
+    told = template["metadata"]["annotations"]
+    assert (told["prometheus.io/scrape"], told["prometheus.io/path"]) == ("true", "/metrics")
+    metrics = "agent" if item["kind"] == "Deployment" else "http"
+    ports = {port["name"]: port["containerPort"] for each in template["spec"]["containers"] for port in each["ports"]}
+    assert told["prometheus.io/port"] == str(ports[metrics])
+
+
+def test_routers_are_told_whose_figures_they_serve() -> None:
+    [router] = [item for item in _OBJECTS if item["kind"] == "Deployment"]
+    [_, agent] = router["spec"]["template"]["spec"]["containers"]
+    assert environment(agent)["CLUSTER"] == "demo"
+    assert environment(agent)["POLICY_NAMESPACE"] == {"fieldRef": {"fieldPath": "metadata.namespace"}}
+
+
 def test_engines_have_no_business_with_the_api_server() -> None:
     [account] = [
         item for item in _OBJECTS if item["kind"] == "ServiceAccount" and "engines" in item["metadata"]["name"]

@@ -19,6 +19,7 @@ from tests.router.patience import eventually
 __all__ = ["Agent"]
 
 _SOURCE = Path(__file__).parents[2] / "router-image" / "agent"
+_EVERYWHERE = 'heterollm_cluster="demo",heterollm_namespace="here"'
 _PORT = re.compile(r"health and metrics on port (\d+)")
 
 
@@ -41,6 +42,7 @@ class Agent:
         self.token.write_text("first\n")
         self._env = os.environ | {
             "PYTHONPATH": str(_SOURCE),
+            "CLUSTER": "demo",
             "POLICY_CONFIGMAP": "c-policy",
             "POLICY_NAMESPACE": "here",
             "POLICY_DIR": str(policy_dir),
@@ -108,8 +110,9 @@ class Agent:
             return answer.status, await answer.text()
 
     async def metric(self, sample: str) -> float | None:
-        """A figure of its own, by name and labels as written."""
+        """A figure of its own, by name and labels as written, without those that all figures have."""
         _, text = await self.get("/metrics")
+        text = text.replace(f"{{{_EVERYWHERE}}}", "").replace(f"{_EVERYWHERE},", "")
         found = re.search(rf"^heterollm_router_{re.escape(sample)} (\S+)$", text, re.MULTILINE)
         return float(found.group(1)) if found else None
 

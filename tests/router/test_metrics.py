@@ -30,12 +30,17 @@ class Figures:
     def __init__(self, text: str) -> None:
         self._families: list[Metric] = list(text_string_to_metric_families(text))
 
-    def samples(self) -> Iterator[tuple[str, dict[str, str], float]]:
-        """All that bear our name."""
+    def all(self) -> Iterator[tuple[str, dict[str, str], float]]:
+        """Envoy's own too."""
         for family in self._families:
             for name, labels, value, *_ in family.samples:
-                if name.startswith("heterollm_router_"):
-                    yield name.removeprefix("heterollm_router_"), labels, value
+                yield name, labels, value
+
+    def samples(self) -> Iterator[tuple[str, dict[str, str], float]]:
+        """All that bear our name."""
+        for name, labels, value in self.all():
+            if name.startswith("heterollm_router_"):
+                yield name.removeprefix("heterollm_router_"), labels, value
 
     def of(self, wanted: str, **labels: str) -> float:
         """Sum over the samples with these labels."""
@@ -98,6 +103,21 @@ async def test_requests_are_counted_by_tier_code_and_attempts_and_timed() -> Non
         assert seen.of("score_count", heterollm_cluster="demo") == 2
         assert seen.of("score_bucket", le="0.0625") == 2
         assert seen.of("rejected_total") == 0
+
+
+async def test_every_figure_says_of_which_cluster_and_namespace_it_is() -> None:
+    async with AsyncExitStack() as stack:
+        small = await stack.enter_async_context(Engine("s0"))
+        envoy, agent = await enter(stack, small)
+        client = await stack.enter_async_context(envoy.session())
+        await client.post("/v1/chat/completions", json=chat())
+        await client.post("/v1/chat/completions", json=chat(model="none"))
+        found = list((await figures(agent)).all())
+        places = {(labels.get("heterollm_cluster"), labels.get("heterollm_namespace")) for _, labels, _ in found}
+        assert places == {("demo", "here")}
+        names = {name for name, _, _ in found}
+        assert names >= {"heterollm_router_policy_version", "heterollm_router_envoy_up", "envoy_server_live"}
+        assert names >= {"heterollm_router_requests_total", "heterollm_router_rejected_total"}
 
 
 async def test_failed_attempts_are_counted_by_reason() -> None:

@@ -9,19 +9,19 @@ from heterollm_controllers.routing.policy import Endpoint, TierRoute
 __all__ = ["load_assignment"]
 
 
-def load_assignment(cluster: str, tier: TierRoute) -> Json:
-    """Endpoints of a cluster's tier, in the order of their pods, so that their order of arrival changes nothing."""
+def load_assignment(tier: TierRoute) -> Json:
+    """Endpoints of a tier, in the order of their pods, so that their order of arrival changes nothing."""
     endpoints = sorted(tier.endpoints, key=lambda endpoint: endpoint.pod)
     return {
         "cluster_name": tier_cluster(tier.name),
-        "endpoints": [{"lb_endpoints": [_endpoint(cluster, tier.name, endpoint) for endpoint in endpoints]}],
+        "endpoints": [{"lb_endpoints": [_endpoint(tier.name, endpoint) for endpoint in endpoints]}],
     }
 
 
-def _endpoint(cluster: str, tier: str, endpoint: Endpoint) -> Json:
+def _endpoint(tier: str, endpoint: Endpoint) -> Json:
     address = {"socket_address": {"address": endpoint.address, "port_value": endpoint.port}}
     metadata = {
-        METADATA: {"cluster": cluster, "tier": tier},
+        METADATA: {"tier": tier},
         # Place among the hashes: by pod and not by address, so that a restart moves no prefixes.
         "envoy.lb": {"hash_key": endpoint.pod},
     }

@@ -30,7 +30,7 @@ def envoy_files(policy: RoutingPolicy, version: int) -> dict[str, str]:
         clusters.append(always_full())
     assignments = {
         endpoints_file(tier.name): discovery_response(
-            "envoy.config.endpoint.v3.ClusterLoadAssignment", version, [load_assignment(policy.cluster, tier)]
+            "envoy.config.endpoint.v3.ClusterLoadAssignment", version, [load_assignment(tier)]
         )
         for tier in tiers
     }

@@ -1,8 +1,8 @@
-"""What Envoy counts for us: figures by cluster, tier and decision, with labels that no client can widen.
+"""What Envoy counts for us: figures by tier and decision, with labels that no client can widen.
 
 Every label is one of: names in the policy, words of the Lua filters and of the error mappers, names of API keys,
 numbers of HTTP. What a request never had (a refused one has no tier) is an empty label. The agent serves these figures
-without the `envoy_` that Envoy puts before them.
+without the `envoy_` that Envoy puts before them, and with the cluster's name and namespace.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ __all__ = ["attempt_log", "request_log"]
 
 _PREFIX = "heterollm_router"
 
-_HOST_CLUSTER = f"%METADATA(VIRTUAL_HOST:{METADATA}:cluster)%"
 _ANSWERED = ("UPSTREAM_METADATA", f"{METADATA}:tier")
 _WANTED = ("METADATA", f"ROUTE:{METADATA}:tier")
 _FIRST_OF = {"operators": [{"command": name, "param": parameter} for name, parameter in (_ANSWERED, _WANTED)]}
@@ -40,7 +39,7 @@ _FAILURES = {
 
 def request_log() -> list[Json]:
     """Loggers of the listener: they see each request once, at its end."""
-    place = {"heterollm_cluster": _HOST_CLUSTER, "heterollm_tier": _TIER}
+    place = {"heterollm_tier": _TIER}
     told = {**place, "decision": f"%DYNAMIC_METADATA({METADATA}:decision)%"}
     requests = _counter(
         "requests_total",
@@ -65,17 +64,15 @@ def request_log() -> list[Json]:
     answered = _ASKED, status("GE", 200), status("LE", 399)
     # Answers that were tried again for their quality; the tier is the one that answered in the end.
     bad: Json = {"stat": _stat("bad_answers_total", place), "value_format": f"%DYNAMIC_METADATA({METADATA}:bad)%"}
-    rejected = _counter("rejected_total", heterollm_cluster=_HOST_CLUSTER, reason=f"%RESP({ERROR_HEADER})%", code=_CODE)
-    clients = _counter(
-        "client_requests_total", heterollm_cluster=_HOST_CLUSTER, client=f"%REQ({CLIENT_HEADER})%", code=_CODE
-    )
+    rejected = _counter("rejected_total", reason=f"%RESP({ERROR_HEADER})%", code=_CODE)
+    clients = _counter("client_requests_total", client=f"%REQ({CLIENT_HEADER})%", code=_CODE)
     score = f"%DYNAMIC_METADATA({METADATA}:score)%"
     return [
         _log(_ASKED, counters=[requests]),
         _log(all_of(*answered), histograms=latencies),
         _log(all_of(sampled(_STAGES_SAMPLED), *answered), histograms=stages),
         _log(noted("bad"), counters=[bad]),
-        _log(noted("score"), histograms=[_histogram("score", score, "Percent", heterollm_cluster=_HOST_CLUSTER)]),
+        _log(noted("score"), histograms=[_histogram("score", score, "Percent")]),
         _log(status("GE", 400), counters=[rejected]),
         _log(with_header(CLIENT_HEADER, present_match=True), counters=[clients]),
     ]
@@ -83,13 +80,9 @@ def request_log() -> list[Json]:
 
 def attempt_log() -> list[Json]:
     """Loggers of the router: they see each attempt; only failed ones are counted, as all others are requests."""
-    place = {
-        "heterollm_cluster": f"%UPSTREAM_METADATA({METADATA}:cluster)%",
-        "heterollm_tier": f"%UPSTREAM_METADATA({METADATA}:tier)%",
-    }
 
     def failed(reason: str) -> Json:
-        return _counter("failed_attempts_total", **place, reason=reason)
+        return _counter("failed_attempts_total", heterollm_tier=f"%UPSTREAM_METADATA({METADATA}:tier)%", reason=reason)
 
     unanswered = [_log(flagged(*flags), counters=[failed(reason)]) for reason, flags in _FAILURES.items()]
     return [*unanswered, _log(status("GE", 500), counters=[failed("error")])]

@@ -65,8 +65,8 @@ def route_configuration(policy: RoutingPolicy, version: int) -> Json:
 
 
 def _known(policy: RoutingPolicy) -> Json:
-    """What metrics and error messages say of the policy."""
-    return {"cluster": policy.cluster, "body_limit": str(policy.body_limit)}
+    """What error messages say of the policy."""
+    return {"body_limit": str(policy.body_limit)}
 
 
 def _told(policy: RoutingPolicy) -> Json:

@@ -33,7 +33,8 @@ def main() -> None:
     follower, draining = Follower(settings, keeper), threading.Event()
     # Before the policy: Envoy starts as soon as that is there.
     secrets = Secrets(settings)
-    pages = Pages(envoy, keeper, follower, secrets, draining)
+    labels = {"heterollm_cluster": settings.cluster, "heterollm_namespace": settings.namespace}
+    pages = Pages(envoy, keeper, follower, secrets, draining, labels)
     secrets.start()
     follower.start()
     server = serve(settings.port, {"/healthz": pages.healthz, "/readyz": pages.readyz, "/metrics": pages.metrics})

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 
 from heterollm_agent.envoy import Envoy, EnvoyAway, rejected, version_of
 from heterollm_agent.follow import Follower
 from heterollm_agent.keeper import Keeper
+from heterollm_agent.labels import labelled
 from heterollm_agent.mounted import Secrets
 from heterollm_agent.server import Answer
 
@@ -17,13 +19,21 @@ class Pages:
     """The pages of one agent."""
 
     def __init__(
-        self, envoy: Envoy, keeper: Keeper, follower: Follower, secrets: Secrets, draining: threading.Event
+        self,
+        envoy: Envoy,
+        keeper: Keeper,
+        follower: Follower,
+        secrets: Secrets,
+        draining: threading.Event,
+        labels: Mapping[str, str],
     ) -> None:
+        """`labels`: of every figure, besides its own."""
         self._envoy = envoy
         self._keeper = keeper
         self._follower = follower
         self._secrets = secrets
         self._draining = draining
+        self._labels = labels
 
     def healthz(self) -> Answer:
         """Whether this process still follows; whether the API server answers is none of its health."""
@@ -42,7 +52,7 @@ class Pages:
             stats, prometheus = self._envoy.stats(), self._envoy.prometheus()
         except EnvoyAway:
             stats, prometheus = {}, b""
-        return 200, self._own(stats).encode() + prometheus
+        return 200, labelled(self._own(stats).encode() + prometheus, self._labels)
 
     def _own(self, stats: dict[str, str]) -> str:
         applied = self._keeper.applied

@@ -16,6 +16,8 @@ _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 class Settings:
     """Settings of one agent."""
 
+    cluster: str
+    """Name of the HeteroLLMCluster, for metrics."""
     configmap: str
     namespace: str
     api: SplitResult
@@ -42,11 +44,12 @@ class Settings:
 
     @classmethod
     def read(cls, env: Mapping[str, str]) -> Settings:
-        """From the environment; POLICY_CONFIGMAP and POLICY_NAMESPACE are required."""
+        """From the environment; CLUSTER, POLICY_CONFIGMAP and POLICY_NAMESPACE are required."""
         host = env.get("KUBERNETES_SERVICE_HOST", "kubernetes.default.svc")
         host = f"[{host}]" if ":" in host else host
         api = env.get("KUBE_API_URL", f"https://{host}:{env.get('KUBERNETES_SERVICE_PORT', '443')}")
         return cls(
+            cluster=env["CLUSTER"],
             configmap=env["POLICY_CONFIGMAP"],
             namespace=env["POLICY_NAMESPACE"],
             api=urlsplit(api),
