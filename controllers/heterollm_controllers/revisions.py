@@ -43,7 +43,7 @@ def spec_hash(spec: HeteroLLMClusterSpec, tier: Tier) -> str:
     """Hash of everything a user says that an engine depends on; how many there are, and how patiently, is not."""
     engine = tier.engine.model_copy(update={"placement_seconds": Engine().placement_seconds})
     lasting = tier.model_copy(update={"engine": engine})
-    asked = lasting.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"replicas"})
+    asked = lasting.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"replicas", "scaling"})
     key = spec.security.api_key_secret
     return digest({"tier": asked, "apiKeySecret": key.model_dump(by_alias=True) if key else None})
 
@@ -84,12 +84,14 @@ def choose(
 def keep(tier: Tier, revisions: Sequence[Mapping[str, Any]], recorded: str | None) -> Chosen | None:
     """What a tier goes on running while its new spec cannot be carried out; None when it never ran.
 
-    Only the number of engines follows the new spec.
+    Only the number of engines, and when it changes, follows the new spec.
     """
     found = _named(revisions, recorded)
     if found is None:
         return None
-    former = Tier.model_validate(found["data"]["tier"]).model_copy(update={"replicas": tier.replicas})
+    former = Tier.model_validate(found["data"]["tier"]).model_copy(
+        update={"replicas": tier.replicas, "scaling": tier.scaling}
+    )
     return Chosen(former, _sizing_of(found), dict(found), is_new=False, update_available=False)
 
 

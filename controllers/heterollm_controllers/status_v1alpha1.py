@@ -6,18 +6,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from heterollm_controllers.v1alpha1 import WireType
+from heterollm_controllers.wire import WireType
 
 __all__ = [
     "Alternative",
     "Condition",
     "Decision",
     "EngineStatus",
+    "EscalationStatus",
+    "FallbackStatus",
+    "ForecastStatus",
     "GpuMemory",
     "HeteroLLMClusterStatus",
     "Performance",
     "PlacementStatus",
     "RoutingStatus",
+    "ScalingStatus",
     "Sizing",
     "TierStatus",
 ]
@@ -178,6 +182,83 @@ class Sizing(WireType):
     ]
 
 
+class ForecastStatus(WireType):
+    """What the tier was last seen to need soon."""
+
+    engines: Annotated[int, Field(ge=0, description="Engines needed at the end of the horizon.")]
+    horizon_seconds: Annotated[int, Field(ge=0, description="How far it looked ahead: a cold start.")]
+    error_percent: Annotated[
+        int | None, Field(ge=0, description="By how much forecasts of the last hour missed, on average.")
+    ] = None
+
+
+class ScalingStatus(WireType):
+    """The last decision on the number of engines of a tier."""
+
+    target: Annotated[int, Field(ge=0, description="Engines it should have, standby ones not counted.")]
+    reason: Annotated[str, Field(max_length=64, description="By which rule, as one word.")]
+    message: Annotated[str, Field(max_length=1024, description="From which figures.")]
+    decided_at: Annotated[Time, Field(description="When the target last changed.")]
+    raised_at: Annotated[Time | None, Field(description="When it was last raised.")] = None
+    limited: Annotated[
+        str | None, Field(max_length=64, description="Why the tier cannot grow though it should, as one word.")
+    ] = None
+    caching: Annotated[
+        Literal["Normal", "Aggressive"],
+        Field(description="Aggressive: conversations stay longer on their engine, as the tier cannot grow."),
+    ] = "Normal"
+    forecast: Annotated[ForecastStatus | None, Field(description="As of the last decision.")] = None
+
+
+class EscalationStatus(WireType):
+    """Level 2 of the fallback for one tier: its requests go to the last tier."""
+
+    tier: Annotated[Name, Field(description="The tier that failed.")]
+    phase: Annotated[
+        Literal["Holding", "Probing", "Ramping", "Watching"],
+        Field(
+            description=(
+                "Holding: it rests; Probing: it gets a few requests; Ramping: it gets a growing share; Watching: it has"
+                " all of them again, and its failures are remembered."
+            )
+        ),
+    ]
+    percent: Annotated[int, Field(ge=0, le=100, description="Share of its requests that it gets.")]
+    since: Annotated[Time, Field(description="Since when it is in this phase, with this share.")]
+    until: Annotated[Time | None, Field(description="When the phase ends at the earliest.")] = None
+    hold_seconds: Annotated[int, Field(ge=0, description="How long it rests; doubled with every failure.")]
+    reopened: Annotated[
+        tuple[Time, ...], Field(max_length=16, description="When it failed again after it had rested.")
+    ] = ()
+
+
+class FallbackStatus(WireType):
+    """Which fallback is in force."""
+
+    state: Annotated[
+        Literal["Normal", "Escalated", "PureLarge"],
+        Field(description="Escalated: level 2, some tier's requests go to the last; PureLarge: level 3, all do."),
+    ] = "Normal"
+    since: Annotated[Time, Field(description="Since when.")]
+    reason: Annotated[str, Field(max_length=64, description="By which rule, as one word.")]
+    message: Annotated[str, Field(max_length=1024, description="From which figures.")]
+    dry_run: Annotated[bool, Field(description="Only reported: the routers were told nothing of it.")] = False
+    escalations: Annotated[
+        tuple[EscalationStatus, ...], Field(max_length=8, description="Tiers at level 2, or lately there.")
+    ] = ()
+    percent: Annotated[
+        int, Field(ge=0, le=100, description="Share of their requests that the tiers get; below 100 in PureLarge only.")
+    ] = 100
+    step_since: Annotated[Time | None, Field(description="Since when that share.")] = None
+    clean_since: Annotated[
+        Time | None, Field(description="PureLarge: since when nothing speaks against the tiers.")
+    ] = None
+    degraded: Annotated[
+        str | None,
+        Field(max_length=12, description="The tier that answers in place of the last one, which fails itself."),
+    ] = None
+
+
 class TierStatus(WireType):
     """One tier."""
 
@@ -188,6 +269,7 @@ class TierStatus(WireType):
     updated: Annotated[int, Field(ge=0, description="Engines of the wanted revision that serve.")]
     engines: Annotated[tuple[EngineStatus, ...], Field(max_length=512, description="Its engines.")] = ()
     sizing: Annotated[Sizing | None, Field(description="The engine derived from the tier spec.")] = None
+    scaling: Annotated[ScalingStatus | None, Field(description="The last decision on the number of engines.")] = None
 
 
 class RoutingStatus(WireType):
@@ -227,6 +309,7 @@ class HeteroLLMClusterStatus(WireType):
         Field(max_length=8, description="The tiers.", json_schema_extra={"x-kubernetes-list-type": "atomic"}),
     ] = ()
     routing: Annotated[RoutingStatus | None, Field(description="The request path.")] = None
+    fallback: Annotated[FallbackStatus | None, Field(description="Which fallback is in force.")] = None
     decisions: Annotated[
         tuple[Decision, ...],
         Field(

@@ -1,18 +1,30 @@
 """The API types of serving.heterollm.io/v1alpha1: the single source of the CRD, of parsing and of the docs.
 
 Derived values (GPUs, parallelism, memory fraction, ...) have no default here: absent means "work it out"; only policy
-constants have one. Decimals are strings, as Kubernetes does not allow floats to travel reliably. Every list, map and
-string is bounded, so that the API server can estimate the cost of the CEL rules.
+constants have one. What all types share is in wire.py.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import ConfigDict, Field
 
 from heterollm_controllers.routing.scorer import FEATURES
+from heterollm_controllers.steering_v1alpha1 import Fallback, Observability, Scaling, TierScaling
+from heterollm_controllers.wire import (
+    KEYS,
+    Cpu,
+    Fraction,
+    LabelMap,
+    Memory,
+    ObjectName,
+    Positive,
+    Share,
+    Text,
+    WireType,
+    rules,
+)
 
 __all__ = [
     "Accelerator",
@@ -41,57 +53,6 @@ __all__ = [
     "Tier",
     "Toleration",
 ]
-
-
-def _rules(*rules: tuple[str, str]) -> dict[str, Any]:
-    """CEL rules as (expression, message that says what to change)."""
-    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in rules]}
-
-
-def _quantity(example: str) -> dict[str, Any]:
-    message = f"must be a Kubernetes quantity such as {example}, and not negative"
-    return {
-        "x-kubernetes-int-or-string": True,
-        "maxLength": 32,
-        **_rules(
-            ("type(self) == int ? self >= 0 : isQuantity(self) && !quantity(self).isLessThan(quantity('0'))", message)
-        ),
-    }
-
-
-DnsLabel = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
-ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")]
-Fraction = Annotated[str, Field(max_length=6, pattern=r"^(0(\.[0-9]{1,4})?|1(\.0{1,4})?)$")]
-Positive = Annotated[
-    str,
-    Field(
-        max_length=16,
-        json_schema_extra=_rules(
-            ("self.matches('^[0-9]{1,9}(\\\\.[0-9]{1,6})?$')", 'must be a positive decimal as text, such as "12.5"')
-        ),
-    ),
-]
-Share = Annotated[
-    str,
-    Field(
-        max_length=8,
-        json_schema_extra=_rules(
-            ("self.matches('^[0-2](\\\\.[0-9]{1,4})?$')", 'must be a decimal from 0 to 2 as text, such as "0.5"')
-        ),
-    ),
-]
-Text = Annotated[str, Field(max_length=1024)]
-LabelText = Annotated[str, Field(max_length=63)]
-_KEYS = _rules(("self.all(key, key.size() <= 317)", "keys must have at most 317 characters: a prefix, '/' and a name"))
-LabelMap = Annotated[dict[str, LabelText], Field(max_length=32, json_schema_extra=_KEYS)]
-Cpu = Annotated[int | str, Field(json_schema_extra=_quantity('"4" or "500m"'))]
-Memory = Annotated[int | str, Field(json_schema_extra=_quantity('"64Gi"'))]
-
-
-class WireType(BaseModel):
-    """Common parsing rules: camelCase on the wire; unknown fields are the API server's business."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
 
 
 class SecretKey(WireType):
@@ -135,7 +96,7 @@ class ModelSource(WireType):
     """Where the weights come from: exactly one of the fields; absent means the hub, by the model's id."""
 
     model_config = ConfigDict(
-        json_schema_extra=_rules(
+        json_schema_extra=rules(
             (
                 "[has(self.hub), has(self.pvc), has(self.hostPath)].filter(x, x).size() == 1",
                 "set exactly one of hub, pvc and hostPath",
@@ -158,7 +119,7 @@ class Model(WireType):
     """The model that a tier serves."""
 
     model_config = ConfigDict(
-        json_schema_extra=_rules(("!(has(self.config) && has(self.configMap))", "set only one of config and configMap"))
+        json_schema_extra=rules(("!(has(self.config) && has(self.configMap))", "set only one of config and configMap"))
     )
 
     id: Annotated[
@@ -207,7 +168,7 @@ class Network(WireType):
     """What carries the traffic between the nodes of one engine; engines of one node do without."""
 
     model_config = ConfigDict(
-        json_schema_extra=_rules(
+        json_schema_extra=rules(
             (
                 "self.type != 'tcp' || (!has(self.resourceName) && !has(self.resourceCount))",
                 "network.type tcp takes no device: set infiniband or roce, or leave resourceName and resourceCount out",
@@ -364,7 +325,7 @@ class Engine(WireType):
         Fraction | None,
         Field(
             description="Share of GPU memory for weights and KV cache together, a decimal; SGLang decides if absent.",
-            json_schema_extra=_rules(
+            json_schema_extra=rules(
                 (
                     "self.matches('^0\\\\.[0-9]*[1-9][0-9]*$')",
                     'memFractionStatic must be above 0 and below 1, for example "0.7"',
@@ -429,15 +390,25 @@ class Replicas(WireType):
     """How many engines a tier has."""
 
     model_config = ConfigDict(
-        json_schema_extra=_rules(
-            ("!has(self.max) || self.min <= self.max", "replicas.min must not exceed replicas.max")
-        )
+        json_schema_extra=rules(("!has(self.max) || self.min <= self.max", "replicas.min must not exceed replicas.max"))
     )
-    min: Annotated[int, Field(ge=0, le=256, description="Fewest engines; this many run.")] = 1
+    min: Annotated[int, Field(ge=0, le=256, description="Fewest engines.")] = 1
     max: Annotated[
         int | None,
         Field(ge=1, le=256, description="Most engines the tier may grow to; replicas.min if absent."),
     ] = None
+    fixed: Annotated[
+        int | None,
+        Field(ge=0, le=256, description="Exactly this many engines, whatever the traffic: scaling by hand."),
+    ] = None
+    standby: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=64,
+            description="Further engines that are kept ready without requests, and join at once when the tier grows.",
+        ),
+    ] = 0
 
 
 _TIER_NAME = "^[a-z][a-z0-9]*$"
@@ -453,7 +424,7 @@ class Tier(WireType):
             max_length=12,
             pattern=_TIER_NAME,
             description="Short name, lower-case letters and digits; clients may use it as the model name.",
-            json_schema_extra=_rules(
+            json_schema_extra=rules(
                 (
                     f"self.matches('{_TIER_NAME}')",
                     "a tier name must start with a letter and hold only lower-case letters and digits",
@@ -466,6 +437,7 @@ class Tier(WireType):
     accelerator: Annotated[Accelerator, Field(description="What the tier runs on.")]
     engine: Annotated[Engine, Field(description="Overrides of derived engine settings.")] = Engine()
     replicas: Annotated[Replicas, Field(description="How many engines.")] = Replicas()
+    scaling: Annotated[TierScaling, Field(description="When the tier grows and shrinks.")] = TierScaling()
     pod_template: Annotated[
         dict[str, Any] | None,
         Field(
@@ -485,7 +457,7 @@ class RoutingService(WireType):
     port: Annotated[int, Field(ge=1, le=65_535, description="Port that clients call.")] = 80
     annotations: Annotated[
         dict[str, Text] | None,
-        Field(max_length=32, description="Annotations, for example for a load balancer.", json_schema_extra=_KEYS),
+        Field(max_length=32, description="Annotations, for example for a load balancer.", json_schema_extra=KEYS),
     ] = None
 
 
@@ -556,7 +528,7 @@ class Routing(WireType):
         Fraction,
         Field(
             description="Requests that score above this (0 to 1) go to the last tier, others to the first.",
-            json_schema_extra=_rules(
+            json_schema_extra=rules(
                 (
                     "self.matches('^(0(\\\\.[0-9]{1,4})?|1(\\\\.0{1,4})?)$')",
                     'complexityThreshold must be a decimal from 0 to 1 with at most four places, for example "0.7"',
@@ -569,7 +541,7 @@ class Routing(WireType):
         Field(
             max_length=16,
             description="Weights of the complexity score by feature, decimals from 0 to 2; our own for those left out.",
-            json_schema_extra=_rules(
+            json_schema_extra=rules(
                 (
                     f"self.all(key, key in [{', '.join(repr(feature.name) for feature in FEATURES)}])",
                     f"must name features of the score: {', '.join(feature.name for feature in FEATURES)}",
@@ -635,7 +607,7 @@ class HeteroLLMClusterSpec(WireType):
             description="Tiers, cheapest first: the order carries meaning.",
             json_schema_extra={
                 "x-kubernetes-list-type": "atomic",
-                **_rules(
+                **rules(
                     (
                         "self.all(t, self.filter(u, u.name == t.name).size() == 1)",
                         "tier names must be unique",
@@ -645,6 +617,9 @@ class HeteroLLMClusterSpec(WireType):
         ),
     ]
     routing: Annotated[Routing, Field(description="How requests find their tier.")] = Routing()
+    scaling: Annotated[Scaling, Field(description="Scaling of the whole cluster.")] = Scaling()
+    fallback: Annotated[Fallback, Field(description="What happens when a tier fails.")] = Fallback()
+    observability: Annotated[Observability, Field(description="Where figures come from.")] = Observability()
     security: Annotated[Security, Field(description="Keys and network rules.")] = Security()
     family_check: Annotated[
         Literal["Warn", "Refuse", "Off"],

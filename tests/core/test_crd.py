@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from heterollm_controllers import v1alpha1
+from heterollm_controllers import steering_v1alpha1, v1alpha1
 from heterollm_controllers.crd import custom_resource_definition, structural
 from heterollm_controllers.status_v1alpha1 import HeteroLLMClusterStatus
 from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
@@ -84,7 +84,7 @@ def test_everything_is_bounded() -> None:
             case "object" if "properties" not in schema:
                 assert "maxProperties" in schema or schema.get("x-kubernetes-preserve-unknown-fields"), path
             case "integer":
-                assert "minimum" in schema, path
+                assert "minimum" in schema or "enum" in schema, path
             case "number":
                 pytest.fail(f"{path} is a float, which does not travel reliably")
             case None:
@@ -182,4 +182,4 @@ def test_what_cannot_be_structural_is_not_generated() -> None:
 def test_every_api_type_is_reachable_from_the_spec() -> None:
     """A type that no spec can hold is dead."""
     used = HeteroLLMClusterSpec.model_json_schema()["$defs"]
-    assert set(v1alpha1.__all__) - {"HeteroLLMClusterSpec"} == {*used}
+    assert {*v1alpha1.__all__, *steering_v1alpha1.__all__} - {"HeteroLLMClusterSpec"} == {*used}

@@ -1,0 +1,50 @@
+"""What steering needs to know of a cluster besides its signals: its engines, and how much one of them can do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+__all__ = ["EngineFacts", "TierFacts"]
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """One engine that is not on its way out."""
+
+    name: str
+    pod: str
+    """Name of its leader's pod, which its series carry; empty while it has none."""
+    serving: bool
+    """Requests may be sent to it. A standby engine is ready for them, and gets none."""
+    standby: bool = False
+    serving_since: datetime | None = None
+    unschedulable_since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class TierFacts:
+    """One tier.
+
+    Attributes:
+        name: the tier.
+        engines: those that are not on their way out, standby ones included.
+        leaving: engines on their way out.
+        rolling: whether engines of an older revision are being replaced.
+        concurrency: requests that one engine runs at once, in number; None when sizing does not know.
+        rate: requests per second of one full engine; None when sizing does not know.
+        start_seconds: measured time from an engine's creation to its first readiness; None until one was seen.
+    """
+
+    name: str
+    engines: tuple[EngineFacts, ...]
+    leaving: int = 0
+    rolling: bool = False
+    concurrency: int | None = None
+    rate: float | None = None
+    start_seconds: float | None = None
+
+    @property
+    def serving(self) -> tuple[EngineFacts, ...]:
+        """Engines that get requests."""
+        return tuple(engine for engine in self.engines if engine.serving and not engine.standby)

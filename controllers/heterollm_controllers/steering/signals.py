@@ -1,0 +1,119 @@
+"""What is known of a cluster's traffic: what Prometheus said, joined with the engines that exist.
+
+Every signal is a value, stale or unknown. Unknown is not zero: whoever decides on a signal that has no value holds
+what is in force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+__all__ = ["FRESH", "ClusterSignal", "History", "PodSignal", "Readings", "TierSignal"]
+
+FRESH = timedelta(seconds=30)
+"""How old a tick may be whose figures still count: a few ticks may fail."""
+
+
+class PodSignal(StrEnum):
+    """Figures of one engine, by the name of its leader's pod."""
+
+    QUEUE = "queue"
+    """Requests that wait in the engine, in number."""
+    RUNNING = "running"
+    """Requests that the engine works on, in number."""
+    KV_USE = "kvUse"
+    """Used share of the KV cache, 0 to 1; of the fullest rank."""
+    AGE = "age"
+    """Seconds since Prometheus last scraped the engine."""
+    FIRST_TOKEN_SUM = "firstTokenSum"
+    """Seconds to the first token, summed over the requests per second of the window."""
+    FIRST_TOKEN_COUNT = "firstTokenCount"
+    """Requests per second that got a first token in the window."""
+    GPU_USE = "gpuUse"
+    """Share of time in which the GPUs worked, 0 to 1, by DCGM; absent without it."""
+
+
+class TierSignal(StrEnum):
+    """Figures of one tier, from the routers unless said otherwise. Rates are over the window."""
+
+    OFFERED = "offered"
+    """Requests per second that were meant for the tier, refused ones included."""
+    TRIED = "tried"
+    """Requests per second that the tier was to answer itself (not diverted, not refused, not given up by clients)."""
+    FAILED = "failed"
+    """Those of TRIED that another tier had to answer, or nobody did (5xx)."""
+    ANSWERED = "answered"
+    """Requests per second that the tier answered, wherever they were meant to go."""
+    SLOW = "slow"
+    """Those of ANSWERED whose first byte took longer than the fallback's `slowMilliseconds`."""
+    REFUSED = "refused"
+    """Requests per second that found no room (429)."""
+    REQUEST_P50 = "requestP50"
+    """Milliseconds to the last byte: median."""
+    REQUEST_P95 = "requestP95"
+    REQUEST_P99 = "requestP99"
+    BETWEEN_TOKENS = "betweenTokens"
+    """Milliseconds from one token to the next, on average; from the engines."""
+    RETRIES = "retries"
+    """Attempts per second that failed or gave bad answers."""
+    EJECTED = "ejected"
+    """Engines that routers have ejected; the largest number of any router."""
+    SPILLED = "spilled"
+    """Requests per second meant for the tier that another tier answered, diverted ones included."""
+
+
+class ClusterSignal(StrEnum):
+    """Figures of a whole cluster, from the routers."""
+
+    POLICY_REFUSED = "policyRefused"
+    """The version of a routing policy that a router does not take; 0 if there is none."""
+    UNDECIDED = "undecided"
+    """Requests per second for which no tier could be chosen: the scorer failed."""
+    ROUTERS = "routers"
+    """Routers that were scraped."""
+
+
+@dataclass(frozen=True)
+class History:
+    """Figures of one tier, one per minute, oldest first. A minute without a figure is NaN.
+
+    Attributes:
+        rate: requests per second that the tier answered or refused.
+        concurrency: requests in the tier's engines, running and waiting: the peak of each minute.
+        kv_use: used share of the KV cache, the peak over the tier's engines and each minute.
+    """
+
+    rate: Sequence[float] = ()
+    concurrency: Sequence[float] = ()
+    kv_use: Sequence[float] = ()
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What one tick learned of one cluster. A figure that Prometheus did not give, or that is no number, is absent.
+
+    Attributes:
+        at: when the tick asked.
+        scrape_seconds: how often the pods are scraped; a series older than four times this is stale.
+        pods: figures of engines by the name of their leader's pod, whether or not it still exists.
+        tiers: figures by the tier's name.
+        cluster: figures of the whole cluster.
+        history: of the last hour, by the tier's name; asked for once a minute.
+        failure: why queries failed; empty if all were answered.
+    """
+
+    at: datetime
+    scrape_seconds: float = 15.0
+    pods: Mapping[str, Mapping[PodSignal, float]] = field(default_factory=dict)
+    tiers: Mapping[str, Mapping[TierSignal, float]] = field(default_factory=dict)
+    cluster: Mapping[ClusterSignal, float] = field(default_factory=dict)
+    history: Mapping[str, History] = field(default_factory=dict)
+    failure: str = ""
+
+    @property
+    def window(self) -> float:
+        """Seconds over which rates are taken, and after which a series is stale."""
+        return max(30.0, 4 * self.scrape_seconds)

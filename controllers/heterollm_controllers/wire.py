@@ -1,0 +1,78 @@
+"""What all API types are made of: parsing rules, bounded scalars, and CEL rules.
+
+Decimals are strings, as Kubernetes does not allow floats to travel reliably. Every list, map and string is bounded, so
+that the API server can estimate the cost of the CEL rules.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+__all__ = [
+    "KEYS",
+    "Cpu",
+    "Fraction",
+    "LabelMap",
+    "LabelText",
+    "Memory",
+    "ObjectName",
+    "Positive",
+    "Share",
+    "Text",
+    "WireType",
+    "quantity",
+    "rules",
+]
+
+
+def rules(*rules: tuple[str, str]) -> dict[str, Any]:
+    """CEL rules as (expression, message that says what to change)."""
+    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in rules]}
+
+
+def quantity(example: str) -> dict[str, Any]:
+    message = f"must be a Kubernetes quantity such as {example}, and not negative"
+    return {
+        "x-kubernetes-int-or-string": True,
+        "maxLength": 32,
+        **rules(
+            ("type(self) == int ? self >= 0 : isQuantity(self) && !quantity(self).isLessThan(quantity('0'))", message)
+        ),
+    }
+
+
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")]
+Fraction = Annotated[str, Field(max_length=6, pattern=r"^(0(\.[0-9]{1,4})?|1(\.0{1,4})?)$")]
+Positive = Annotated[
+    str,
+    Field(
+        max_length=16,
+        json_schema_extra=rules(
+            ("self.matches('^[0-9]{1,9}(\\\\.[0-9]{1,6})?$')", 'must be a positive decimal as text, such as "12.5"')
+        ),
+    ),
+]
+Share = Annotated[
+    str,
+    Field(
+        max_length=8,
+        json_schema_extra=rules(
+            ("self.matches('^[0-2](\\\\.[0-9]{1,4})?$')", 'must be a decimal from 0 to 2 as text, such as "0.5"')
+        ),
+    ),
+]
+Text = Annotated[str, Field(max_length=1024)]
+LabelText = Annotated[str, Field(max_length=63)]
+KEYS = rules(("self.all(key, key.size() <= 317)", "keys must have at most 317 characters: a prefix, '/' and a name"))
+LabelMap = Annotated[dict[str, LabelText], Field(max_length=32, json_schema_extra=KEYS)]
+Cpu = Annotated[int | str, Field(json_schema_extra=quantity('"4" or "500m"'))]
+Memory = Annotated[int | str, Field(json_schema_extra=quantity('"64Gi"'))]
+
+
+class WireType(BaseModel):
+    """Common parsing rules: camelCase on the wire; unknown fields are the API server's business."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
