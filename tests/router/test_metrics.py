@@ -137,6 +137,23 @@ async def test_failed_attempts_are_counted_by_reason() -> None:
                 assert seen.of("requests_total", wanted_tier="small", heterollm_tier="large", attempts="3") == 1
 
 
+@pytest.mark.parametrize(("percent", "word"), [(0, "false"), (100, "true")])
+async def test_requests_that_were_diverted_are_told_from_those_that_left_a_failing_tier(
+    percent: int, word: str
+) -> None:
+    async with AsyncExitStack() as stack:
+        small, large = [await stack.enter_async_context(Engine(name)) for name in ("s0", "l0")]
+        small.answer = error
+        tiers = policy(tier("small", small, diverted_percent=percent), tier("large", large))
+        envoy = await stack.enter_async_context(Envoy(tiers, unchecked))
+        agent = await stack.enter_async_context(Agent(envoy.policy_dir, admin=envoy.admin_url))
+        client = await stack.enter_async_context(envoy.session())
+        assert (await client.post("/v1/chat/completions", json=chat())).status == 200
+        left = {"wanted_tier": "small", "heterollm_tier": "large"}
+        seen = await reaches(agent, 1, "requests_total", **left)
+        assert seen.of("requests_total", diverted=word, **left) == 1
+
+
 async def empty(engine: Engine, request: web.Request) -> web.StreamResponse:
     """An answer that says nothing."""
     choice = {"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "stop"}

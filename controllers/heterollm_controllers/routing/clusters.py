@@ -10,6 +10,7 @@ from heterollm_controllers.routing.places import (
     ATTEMPT_FILTER,
     HASH_HEADER,
     LUA,
+    METADATA,
     OUR_HEADERS,
     POLICY,
     TIER_HEADER,
@@ -73,7 +74,7 @@ def attempts(tiers: Sequence[TierRoute]) -> Json:
     wanted, *others = tiers
     order = [wanted] * 2 + others[:1] * 2 if others else [wanted] * ATTEMPTS
     # Further tiers are reached only when those before them have no usable engine.
-    return _in_turn(attempts_cluster(wanted.name), order + others[1:])
+    return _in_turn(attempts_cluster(wanted.name), order + others[1:], diverted="false")
 
 
 def diverted(tiers: Sequence[TierRoute]) -> Json:
@@ -82,14 +83,16 @@ def diverted(tiers: Sequence[TierRoute]) -> Json:
     The others follow: such a request was moved for the sake of the cluster, and its client asked for less.
     """
     wanted, *between, last = tiers
-    return _in_turn(diverted_cluster(wanted.name), [last] * 2 + [wanted] * 2 + between)
+    return _in_turn(diverted_cluster(wanted.name), [last] * 2 + [wanted] * 2 + between, diverted="true")
 
 
-def _in_turn(name: str, order: Sequence[TierRoute]) -> Json:
+def _in_turn(name: str, order: Sequence[TierRoute], diverted: str) -> Json:
     """Attempt n goes to the n-th tier; one without a usable engine is passed over within the same attempt."""
     most = max(tier.max_requests for tier in order)
     return {
         "name": name,
+        # For the metrics: requests of one route go to different clusters of this kind.
+        "metadata": {"filter_metadata": {METADATA: {"diverted": diverted}}},
         "lb_policy": "CLUSTER_PROVIDED",
         "cluster_type": {
             "name": "envoy.clusters.composite",

@@ -48,6 +48,8 @@ def request_log() -> list[Json]:
         wanted_tier=f"%METADATA(ROUTE:{METADATA}:tier)%",
         code=_CODE,
         attempts="%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+        # Whether another tier was to answer from the start, so that it is no failure if it did.
+        diverted=f"%CLUSTER_METADATA({METADATA}:diverted)%",
     )
     latencies = [
         _histogram("request_milliseconds", "%DURATION%", "Milliseconds", **told),
