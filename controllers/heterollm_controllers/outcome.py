@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from heterollm_controllers.steering.signals import Readings
+from heterollm_controllers.steering.steer import SteeringInput
+
 __all__ = ["NOT_OURS", "Config", "Delete", "Event", "Observed", "Outcome"]
 
 Manifest = dict[str, Any]
@@ -42,12 +45,14 @@ class Observed:
         verdicts: answers to earlier `Outcome.check` requests by the digest of the object (`apply.digest`):
             None when the API server accepted the dry run, else its message.
         failure: why the previous look could not be carried out; None when it could.
+        readings: the figures of the last tick; None when no Prometheus is configured or none was asked yet.
     """
 
     cluster: Mapping[str, Any]
     children: tuple[Mapping[str, Any], ...] = ()
     verdicts: Mapping[str, str | None] = field(default_factory=dict)
     failure: str | None = None
+    readings: Readings | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,7 @@ class Outcome:
         check: objects to dry-run before anything else; when not empty the rest is empty and the shell looks again
             with the verdicts.
         requeue_after: seconds until the next look even if nothing happens; None for "on the next event".
+        steering: by what the cluster is steered until the next look; None when nothing is to be steered.
     """
 
     status: Manifest = field(default_factory=dict)
@@ -93,3 +99,4 @@ class Outcome:
     delete: tuple[Delete, ...] = ()
     check: tuple[Manifest, ...] = ()
     requeue_after: float | None = None
+    steering: SteeringInput | None = None

@@ -11,7 +11,7 @@ from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
 
-__all__ = ["Memory", "Steering", "steer"]
+__all__ = ["Memory", "Steering", "SteeringInput", "steer"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,16 @@ class Memory:
     scaling: Mapping[str, ScalingStatus] = field(default_factory=dict)
     """By the tier's name."""
     fallback: FallbackStatus | None = None
+
+
+@dataclass(frozen=True)
+class SteeringInput:
+    """What a look steered by, besides the figures: with newer ones, `steer` tells whether another look is due."""
+
+    spec: HeteroLLMClusterSpec
+    tiers: tuple[TierFacts, ...]
+    memory: Memory
+    """As recorded by that look."""
 
 
 @dataclass(frozen=True)
