@@ -10,7 +10,7 @@ export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo demo-down ask test lint types unit tools generate lock e2e-sglang soak bench-reconcile \
-	bench-engine-sim bench-sizing flags oracle gpu-check hostile bench-router bench-affinity clean
+	bench-engine-sim bench-sizing flags oracle gpu-check hostile bench-router bench-affinity bench-policy clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -59,6 +59,9 @@ bench-router: venv ## The router beside plain Envoy and other gateways, in one r
 
 bench-affinity: venv ## Cached prompts with our balancing, ring hash, least requests and random
 	@$(PY_ALL) -m e2e.bench.affinity
+
+bench-policy: venv tools ## From a changed policy on a real API server to the last of five routers
+	@$(PY_ALL) -m e2e.bench.policy_change
 
 bench-reconcile: venv tools ## 200 clusters applied at once, beside a plain server-side-apply loop
 	@$(PY) -m e2e.bench.reconcile

@@ -148,7 +148,7 @@ class Envoy:
             "--config-yaml", json.dumps(dict(self._overlay)), "--admin-address-path", str(where),
             "--concurrency", "1", "--disable-hot-restart", "--drain-strategy", "immediate",
             "--log-level", "error", "--component-log-level", "misc:critical",
-            stderr=(self.directory / "envoy.log").open("wb"),
+            cwd=self.directory, stderr=(self.directory / "envoy.log").open("wb"),
         )  # fmt: skip
         await self.until(lambda: where.exists() and bool(where.read_text()))
         self.admin_url = f"http://{where.read_text()}"

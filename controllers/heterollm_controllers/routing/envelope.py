@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
@@ -22,11 +23,24 @@ def config_source(path: str) -> Json:
     return {"path_config_source": {"path": path}, "resource_api_version": "V3"}
 
 
-def discovery_response(kind: str, version: int, resources: Sequence[Mapping[str, object]]) -> str:
-    """Text of a resource file: equal input gives equal text."""
+def discovery_response(kind: str, resources: Sequence[Mapping[str, object]], version: int | None = None) -> str:
+    """Text of a resource file: equal input gives equal text.
+
+    Without a version of its own a file is named by its content, so that policies that agree in it have the same file:
+    what has not changed is neither written nor read again.
+    """
+    typed_resources = [{"@type": _TYPES + kind, **resource} for resource in resources]
     response = {
-        "version_info": str(version),
+        "version_info": str(version) if version is not None else _digest(typed_resources),
         "type_url": _TYPES + kind,
-        "resources": [{"@type": _TYPES + kind, **resource} for resource in resources],
+        "resources": typed_resources,
     }
-    return json.dumps(response, sort_keys=True, separators=(",", ":")) + "\n"
+    return _text(response) + "\n"
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(_text(value).encode()).hexdigest()[:16]
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

@@ -17,7 +17,7 @@ _LISTENER = "envoy.config.listener.v3.Listener"
 
 
 def envoy_files(policy: RoutingPolicy, version: int) -> dict[str, str]:
-    """Envoy's resource files, name -> JSON text.
+    """Envoy's resource files, name -> JSON text. Of the version only the routes know; they tell it to clients.
 
     The listener is the same for every policy: a changed listener would close long streams, so everything that varies
     is in the routes, clusters and endpoints.
@@ -30,16 +30,16 @@ def envoy_files(policy: RoutingPolicy, version: int) -> dict[str, str]:
         clusters.append(always_full())
     assignments = {
         endpoints_file(tier.name): discovery_response(
-            "envoy.config.endpoint.v3.ClusterLoadAssignment", version, [load_assignment(tier)]
+            "envoy.config.endpoint.v3.ClusterLoadAssignment", [load_assignment(tier)]
         )
         for tier in tiers
     }
     return assignments | {
-        "cds.json": discovery_response("envoy.config.cluster.v3.Cluster", version, clusters),
-        "lds.json": discovery_response(_LISTENER, version, [listener(tls=False)]),
+        "cds.json": discovery_response("envoy.config.cluster.v3.Cluster", clusters),
+        "lds.json": discovery_response(_LISTENER, [listener(tls=False)]),
         # For routers that have a certificate: the agent of each takes one of the two.
-        "lds-tls.json": discovery_response(_LISTENER, version, [listener(tls=True)]),
+        "lds-tls.json": discovery_response(_LISTENER, [listener(tls=True)]),
         "rds.json": discovery_response(
-            "envoy.config.route.v3.RouteConfiguration", version, [route_configuration(policy, version)]
+            "envoy.config.route.v3.RouteConfiguration", [route_configuration(policy, version)], version
         ),
     }

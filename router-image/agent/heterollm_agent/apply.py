@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from heterollm_agent.directory import Applied, PolicyDirectory
 from heterollm_agent.envoy import Envoy, EnvoyAway, policy_rejections, version_of
@@ -28,30 +28,25 @@ def apply(policy: Policy, directory: PolicyDirectory, envoy: Envoy) -> None:
     before = directory.files()
     refusals = _refusals(envoy)
     try:
-        _write(policy, before, directory, envoy, lambda kind: _settled(envoy, kind, policy.version, refusals))
+        _write(policy, before, directory, envoy, refusals)
     except Refused:
         _restore(before, directory)
         raise
     directory.note(Applied(policy.version, policy.uid))
 
 
-def _write(
-    policy: Policy,
-    before: Mapping[str, str],
-    directory: PolicyDirectory,
-    envoy: Envoy,
-    wait: Callable[[str], None],
-) -> None:
+def _write(policy: Policy, before: Mapping[str, str], directory: PolicyDirectory, envoy: Envoy, refusals: int) -> None:
+    def bring(kind: str, text: str) -> None:
+        if directory.write(f"{kind}.json", text):
+            _settled(envoy, kind, json.loads(text)["version_info"], refusals)
+
     for name in sorted(policy.files):
         if name.startswith("eds-"):
             write_endpoints(name, policy.files[name], before.get(name), directory, envoy)
     # Clusters that routes still in force may use stay until the routes have changed.
-    both = _with_old_clusters(policy.files["cds.json"], before.get("cds.json"))
-    directory.write("cds.json", both)
-    wait("cds")
-    directory.write("rds.json", policy.files["rds.json"])
-    directory.write("lds.json", policy.files["lds.json"])
-    wait("rds")
+    bring("cds", _with_old_clusters(policy.files["cds.json"], before.get("cds.json")))
+    bring("rds", policy.files["rds.json"])
+    bring("lds", policy.files["lds.json"])
     directory.write("cds.json", policy.files["cds.json"])
     for name in before.keys() - policy.files.keys():
         directory.remove(name)
@@ -77,7 +72,7 @@ def _refusals(envoy: Envoy) -> int:
         return 0
 
 
-def _settled(envoy: Envoy, kind: str, version: int, refusals: int) -> None:
+def _settled(envoy: Envoy, kind: str, version: str, refusals: int) -> None:
     """Wait until Envoy has taken over `kind`; an Envoy that is not there reads everything when it starts."""
     deadline = time.monotonic() + _WARM_LIMIT
     taken = False
@@ -87,13 +82,13 @@ def _settled(envoy: Envoy, kind: str, version: int, refusals: int) -> None:
         except EnvoyAway:
             return
         if policy_rejections(stats) > refusals:
-            raise Refused(f"Envoy refused version {version}")
-        taken = version_of(stats, kind) == str(version)
+            raise Refused(f"Envoy refused {kind} {version}")
+        taken = version_of(stats, kind) == version
         if taken and stats.get("cluster_manager.warming_clusters", "0") == "0":
             return
         time.sleep(_POLL)
     if not taken:
-        raise Refused(f"Envoy has not taken version {version} within {_WARM_LIMIT:.0f} s")
+        raise Refused(f"Envoy has not taken {kind} {version} within {_WARM_LIMIT:.0f} s")
 
 
 def _restore(before: Mapping[str, str], directory: PolicyDirectory) -> None:

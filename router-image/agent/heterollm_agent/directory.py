@@ -42,15 +42,16 @@ class PolicyDirectory:
         paths = [path for path in self._path.glob("*.json") if path.name != _NOTE]
         return {path.name: path.read_text(encoding="utf-8") for path in paths}
 
-    def write(self, name: str, text: str) -> None:
-        """Replace one file; Envoy sees the old one or the new one, never a part."""
+    def write(self, name: str, text: str) -> bool:
+        """Replace one file, if it changes; whether it did. Envoy sees the old one or the new one, never a part."""
         path = self._path / name
         if path.exists() and path.read_text(encoding="utf-8") == text:
-            return
+            return False
         # Envoy reacts to a file that is moved into place; the leading dot keeps half-written ones out of files().
         fresh = self._path / f".{name}.new"
         fresh.write_text(text, encoding="utf-8")
         fresh.replace(path)
+        return True
 
     def remove(self, name: str) -> None:
         """Forget a file that the policy no longer has."""
