@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from heterollm_agent.apply import apply
+from heterollm_agent.apply import apply, tidy
 from heterollm_agent.directory import PolicyDirectory
 from heterollm_agent.envoy import Envoy as Admin
 from heterollm_agent.keys import CLIENTS_FILE, ENGINE_FILE, client_filter, engine_filter
@@ -95,6 +95,7 @@ class Envoy:
         self._tls = tls
         self._change = change
         self._version = 0
+        self._present: Policy | None = None
         self._temporary = tempfile.TemporaryDirectory()
         self.directory = Path(self._temporary.name)
         self.policy_dir = self.directory / "policy"
@@ -175,9 +176,14 @@ class Envoy:
 
     async def publish(self, changed: RoutingPolicy) -> None:
         """Bring a changed policy into force, as the agent does."""
-        fresh = parse(self.data(changed), None, tls=self._tls)
+        self._present = parse(self.data(changed), None, tls=self._tls)
         assert self.admin is not None
-        await asyncio.to_thread(self._write, fresh, self.admin)
+        await asyncio.to_thread(self._write, self._present, self.admin)
+
+    async def tidy(self) -> None:
+        """Drop what the last policy no longer had, as the agent does after a while."""
+        assert self._present is not None
+        await asyncio.to_thread(tidy, self._present, PolicyDirectory(self.policy_dir))
 
     async def stats(self, pattern: str) -> dict[str, int]:
         """Envoy's counters and gauges whose name matches."""

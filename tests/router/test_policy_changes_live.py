@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from functools import partial
 
 import aiohttp
 import pytest
 
-from heterollm_agent.apply import Refused
+from heterollm_agent.settle import Refused
 from heterollm_controllers.routing import RoutingPolicy
 from tests.router.engine import Engine, slow
 from tests.router.envoy import Envoy, chat, policy, tier
@@ -92,6 +94,72 @@ async def test_a_running_answer_outlives_changes_of_everything() -> None:
         await envoy.publish(policy(tier("other", b)))
         a.release.set()
         assert (await (await held).json())["model"] == "a"
+
+
+async def test_a_request_that_comes_in_slowly_is_answered_by_the_policy_it_came_under() -> None:
+    async with AsyncExitStack() as stack:
+        a, b = [await stack.enter_async_context(Engine(name)) for name in ("a", "b")]
+        envoy = await stack.enter_async_context(Envoy(policy(tier("one", a))))
+        client = await stack.enter_async_context(envoy.session())
+        rest = asyncio.Event()
+
+        async def slowly() -> AsyncIterator[bytes]:
+            text = json.dumps(chat()).encode()
+            yield text[:10]
+            await rest.wait()
+            yield text[10:]
+
+        slow_one = asyncio.create_task(client.post("/v1/chat/completions", data=slowly()))
+        await envoy.until_async(partial(_running, envoy))
+        await envoy.publish(policy(tier("two", b)))
+        rest.set()
+        answer = await slow_one
+        assert (answer.status, answer.headers["x-llm-policy-version"]) == (200, "1")
+        assert (await answer.json())["model"] == "a"
+
+
+async def _running(envoy: Envoy) -> bool:
+    return (await envoy.stats("^http.router.downstream_rq_active$")).get("http.router.downstream_rq_active") == 1
+
+
+async def test_no_request_fails_while_the_tier_that_serves_for_another_is_replaced() -> None:
+    async with AsyncExitStack() as stack:
+        a, b = [await stack.enter_async_context(Engine(name)) for name in ("a", "b")]
+        envoy = await stack.enter_async_context(Envoy(policy(tier("small"), tier("large", a))))
+        client = await stack.enter_async_context(envoy.session())
+        async with Load(client, model="small") as load:
+            await envoy.until(partial(load.beyond, 20))
+            # It passes its first check only when others have been waiting for it.
+            b.ready.clear()
+            change = asyncio.create_task(envoy.publish(policy(tier("small"), tier("other", b))))
+            await envoy.until(lambda: b.checks > 0)
+            await envoy.until(partial(load.beyond, len(load.statuses) + 20))
+            b.ready.set()
+            await change
+            await envoy.until(partial(load.beyond, len(load.statuses) + 20))
+        assert set(load.statuses) == {200}
+        assert b.requests
+
+
+async def test_what_a_policy_no_longer_has_is_dropped_in_the_end() -> None:
+    async with AsyncExitStack() as stack:
+        a, b = [await stack.enter_async_context(Engine(name)) for name in ("a", "b")]
+        envoy = await stack.enter_async_context(Envoy(policy(tier("one", a))))
+        await envoy.publish(policy(tier("two", b)))
+        assert (envoy.policy_dir / "eds-one.json").exists()
+        # A router that restarts meanwhile needs it: the clusters are still there.
+        await envoy.stop()
+        await envoy.start()
+        await envoy.tidy()
+        assert not (envoy.policy_dir / "eds-one.json").exists()
+
+        async def gone() -> bool:
+            return not await envoy.stats("^cluster.tier_one.membership_total$")
+
+        await envoy.until_async(gone)
+        async with envoy.session() as client:
+            answer = await client.post("/v1/chat/completions", json=chat())
+            assert (await answer.json())["model"] == "b"
 
 
 async def test_a_policy_envoy_refuses_leaves_the_old_one_in_force_and_on_disk() -> None:

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 
-from heterollm_agent.apply import apply
+from heterollm_agent.apply import apply, tidy
 from heterollm_agent.directory import PolicyDirectory
 from heterollm_agent.envoy import Envoy, EnvoyAway
 from heterollm_agent.follow import Follower
@@ -29,7 +29,7 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
     settings = Settings.read(os.environ)
     envoy, directory = Envoy(settings.admin), PolicyDirectory(settings.policy_dir)
-    keeper = Keeper(directory, lambda policy: apply(policy, directory, envoy))
+    keeper = Keeper(directory, lambda policy: apply(policy, directory, envoy), lambda policy: tidy(policy, directory))
     follower, draining = Follower(settings, keeper), threading.Event()
     # Before the policy: Envoy starts as soon as that is there.
     secrets = Secrets(settings)

@@ -41,10 +41,12 @@ class Envoy:
         self._admin = admin
 
     def stats(self) -> dict[str, str]:
-        """The few statistics the agent acts on; texts come without their quotes."""
-        lines = self._ask("GET", f"/stats?filter={quote(_WATCHED)}").decode().splitlines()
-        pairs = (line.partition(": ") for line in lines)
-        return {name: value.strip('"') for name, _, value in pairs}
+        """The few statistics the agent acts on, without those that have never counted; texts without their quotes."""
+        return self._stats(f"usedonly&filter={quote(_WATCHED)}")
+
+    def version(self, kind: str) -> str:
+        """Accepted version of `kind` (cds, lds, rds), empty when none was: the cheapest question about it."""
+        return version_of(self._stats("type=TextReadouts"), kind)
 
     def prometheus(self) -> bytes:
         """Everything Envoy counts, without what has never been counted.
@@ -79,6 +81,11 @@ class Envoy:
     def start_drain(self) -> None:
         """Ask clients, with every answer, to open their next connection elsewhere; keep serving."""
         self._ask("POST", "/drain_listeners?graceful&skip_exit")
+
+    def _stats(self, query: str) -> dict[str, str]:
+        lines = self._ask("GET", f"/stats?{query}").decode().splitlines()
+        pairs = (line.partition(": ") for line in lines)
+        return {name: value.strip('"') for name, _, value in pairs}
 
     def _ask(self, method: str, path: str) -> bytes:
         connection = http.client.HTTPConnection(self._admin.hostname or "", self._admin.port, timeout=_TIMEOUT)

@@ -41,6 +41,7 @@ class Follower(threading.Thread):
         while True:
             self._keeper.show_seed(partial(read_seed, self._settings.seed_dir, tls=self._settings.tls))
             heard = self._heard
+            self._keeper.tidy()
             try:
                 self._follow()
             except OSError as error:
@@ -54,3 +55,5 @@ class Follower(threading.Thread):
             self._heard = time.monotonic()
             if configmap is not None:
                 self._keeper.show_live(partial(policy_of, configmap, tls=self._settings.tls))
+            # The API server gives a sign of life every minute.
+            self._keeper.tidy()

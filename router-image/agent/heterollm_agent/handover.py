@@ -10,8 +10,8 @@ from heterollm_agent.envoy import Envoy, EnvoyAway
 
 __all__ = ["write_endpoints"]
 
-_LIMIT = 1.0
-"""Seconds that engines on their way out stay for new ones to pass their first check."""
+_LIMIT = 3.0
+"""Seconds that engines that leave stay for new ones to pass their first check. Their preStop hooks give them 5."""
 _POLL = 0.01
 
 Address = tuple[str, int]

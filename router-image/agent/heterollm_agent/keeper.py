@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from heterollm_agent.directory import Applied, PolicyDirectory
@@ -12,14 +13,29 @@ from heterollm_agent.policy import Malformed, Policy
 __all__ = ["Keeper"]
 
 _log = logging.getLogger(__name__)
+_LINGER = 60.0
+"""Seconds for which tiers that the policy no longer has stay, for requests that came before and are sent, or sent
+again, only now."""
 
 
 class Keeper:
     """Holds what is applied; shown policies by one thread, read by others."""
 
-    def __init__(self, directory: PolicyDirectory, apply: Callable[[Policy], None]) -> None:
+    def __init__(
+        self,
+        directory: PolicyDirectory,
+        apply: Callable[[Policy], None],
+        tidy: Callable[[Policy], None],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`tidy` is called with a policy that has been in force for a while."""
         self._directory = directory
         self._apply = apply
+        self._tidy = tidy
+        self._now = now
+        self._present: Policy | None = None
+        """In force; None as long as this process has not seen it."""
+        self._untidied_since: float | None = None
         self._lock = threading.Lock()
         self._applied = directory.applied()
         self._refused: tuple[str | None, int] | None = None
@@ -42,6 +58,9 @@ class Keeper:
         applied = self.applied
         if applied is None or policy.uid != applied.uid or policy.version > applied.version:
             self._take(policy)
+        elif policy.version == applied.version and self._present is None:
+            # Applied by a former process, which may have ended before it was tidied.
+            self._in_force(policy)
 
     def show_seed(self, read: Callable[[], Policy | None]) -> None:
         """The mounted policy, which lags: of use only until the API server has been heard."""
@@ -51,6 +70,16 @@ class Keeper:
         applied = self.applied
         if applied is None or (applied.uid is None and policy.version > applied.version):
             self._take(policy)
+
+    def tidy(self) -> None:
+        """To be called now and then by the thread that shows policies."""
+        since = self._untidied_since
+        if self._present is not None and since is not None and self._now() - since >= _LINGER:
+            self._tidy(self._present)
+            self._untidied_since = None
+
+    def _in_force(self, policy: Policy) -> None:
+        self._present, self._untidied_since = policy, self._now()
 
     def _read(self, read: Callable[[], Policy | None]) -> Policy | None:
         try:
@@ -71,6 +100,7 @@ class Keeper:
             self.refused_version = policy.version
             _log.error("policy %d not applied: %s", policy.version, error)
             return
+        self._in_force(policy)
         with self._lock:
             self._applied = Applied(policy.version, policy.uid)
         self.refused_version = 0
