@@ -6,9 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from heterollm_controllers.clock import parse, stamp
+from heterollm_controllers.reasons import Reason
 from heterollm_controllers.status_v1alpha1 import Decision, FallbackStatus, ScalingStatus
 from heterollm_controllers.steering.facts import TierFacts
-from heterollm_controllers.steering.signals import Readings
+from heterollm_controllers.steering.fallback import fall_back, shares
+from heterollm_controllers.steering.figures import TierFigures, figures_of, what_is_missing
+from heterollm_controllers.steering.scaling import Course, scale
+from heterollm_controllers.steering.signals import Readings, TierSignal
 from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
 
 __all__ = ["Memory", "Steering", "SteeringInput", "steer"]
@@ -31,6 +36,8 @@ class SteeringInput:
     tiers: tuple[TierFacts, ...]
     memory: Memory
     """As recorded by that look."""
+    missing: str = ""
+    """What was missing then, as `Steering` says it."""
 
 
 @dataclass(frozen=True)
@@ -63,4 +70,55 @@ def steer(
         tiers: facts of the tiers of the spec that run, cheapest first.
         readings: of the last tick; None when no Prometheus is configured or none was read yet.
     """
-    raise NotImplementedError
+    seen = [(facts, figures_of(facts, readings, now)) for facts in tiers]
+    missing = what_is_missing(seen, readings, now)
+    routed = all(figures.rates is not None for _, figures in seen)
+    cluster = readings.cluster if readings is not None and routed else None
+    fallback, changes = fall_back(spec.fallback, seen, cluster, memory.fallback, now)
+    decisions = [_decision(reason, subject, why, now) for reason, subject, why in changes]
+    scaling: dict[str, ScalingStatus] = {}
+    by_name = {tier.name: tier for tier in spec.tiers}
+    courses = _courses(fallback, seen)
+    for (facts, figures), course in zip(seen, courses, strict=True):
+        before = memory.scaling.get(facts.name)
+        after = before
+        if not spec.scaling.paused and facts.name in by_name:
+            after = scale(by_name[facts.name], facts, figures, before, course, now)
+        if after is not None:
+            scaling[facts.name] = after
+            decisions += _scaling_decisions(facts.name, before, after, now)
+    return Steering(Memory(scaling, fallback), tuple(decisions), missing, _deadline(fallback, now))
+
+
+def _courses(fallback: FallbackStatus | None, seen: Sequence[tuple[TierFacts, TierFigures]]) -> list[Course]:
+    """What the fallback means for the scaling of each tier."""
+    shared = shares(fallback, [facts.name for facts, _ in seen])
+    # In force even if only for the record: a dry run must not shrink what it would need.
+    steady = fallback is None or fallback.state == "Normal"
+    offered = [figures.rate(TierSignal.OFFERED) for _, figures in seen]
+    moved = [rate for (facts, _), rate in zip(seen, offered, strict=True) if shared[facts.name] < 100]
+    taken_over = sum(rate or 0.0 for rate in [*moved, *offered[-1:]]) if any(moved) else None
+    last = len(seen) - 1
+    return [Course(index == last, steady, taken_over if index == last else None) for index in range(len(seen))]
+
+
+def _scaling_decisions(tier: str, before: ScalingStatus | None, after: ScalingStatus, now: datetime) -> list[Decision]:
+    if before is not None and before.target != after.target:
+        action = Reason.SCALED_UP if after.target > before.target else Reason.SCALED_DOWN
+    elif before is None and after.raised_at is not None:
+        action = Reason.SCALED_UP
+    elif (before.limited if before is not None else None) != after.limited:
+        action = Reason.SCALING_LIMITED if after.limited else Reason.SCALING_FREE
+    else:
+        return []
+    return [_decision(action, tier, after.message, now)]
+
+
+def _decision(action: Reason, subject: str, why: str, now: datetime) -> Decision:
+    return Decision(time=stamp(now), action=action, subject=subject or "cluster", message=why[:1024])
+
+
+def _deadline(fallback: FallbackStatus | None, now: datetime) -> datetime | None:
+    """The next end of a phase."""
+    ends = [parse(item.until) for item in fallback.escalations if item.until] if fallback is not None else []
+    return min((end for end in ends if end > now), default=None)
