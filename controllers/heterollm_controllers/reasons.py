@@ -24,6 +24,8 @@ class ConditionType(StrEnum):
     """The operator has a newer engine template than the running engines use."""
     TIERS_COMPATIBLE = "TiersCompatible"
     """A request may move between the tiers: their models share tokenizer, chat template and family."""
+    METRICS_AVAILABLE = "MetricsAvailable"
+    """The figures by which the cluster steers itself are there, and fresh."""
 
 
 class Reason(StrEnum):
@@ -76,3 +78,36 @@ class Reason(StrEnum):
     ENGINE_RELEASED = "EngineReleased"
     ENGINE_RETRIED = "EngineRetried"
     TIER_REMOVED = "TierRemoved"
+
+    # MetricsAvailable
+    FRESH = "Fresh"
+    INCOMPLETE = "Incomplete"
+
+    # Decisions on the number of engines, and by which rule
+    SCALED_UP = "ScaledUp"
+    SCALED_DOWN = "ScaledDown"
+    SCALING_LIMITED = "ScalingLimited"
+    SCALING_FREE = "ScalingFree"
+    QUEUE_LONG = "QueueLong"
+    QUEUE_PER_ENGINE_LONG = "QueuePerEngineLong"
+    FIRST_TOKEN_SLOW = "FirstTokenSlow"
+    KV_CACHE_FULL = "KvCacheFull"
+    FORECAST_HIGHER = "ForecastHigher"
+    TAKES_OVER = "TakesOver"
+    WAKES_UP = "WakesUp"
+    FEWER_SUFFICE = "FewerSuffice"
+    FIXED_BY_HAND = "FixedByHand"
+    BOUNDS_CHANGED = "BoundsChanged"
+    LIMIT_REACHED = "LimitReached"
+    NO_NODE = "NoNode"
+
+    # Decisions on the fallback, and by which rule
+    TIER_ESCALATED = "TierEscalated"
+    TIER_PROBED = "TierProbed"
+    TIER_RETURNS = "TierReturns"
+    TIER_RECOVERED = "TierRecovered"
+    PURE_LARGE = "PureLarge"
+    PURE_LARGE_CLOSES = "PureLargeCloses"
+    FALLBACK_FORCED = "FallbackForced"
+    FALLBACK_NORMAL = "FallbackNormal"
+    ALL_WELL = "AllWell"

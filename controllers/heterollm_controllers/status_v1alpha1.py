@@ -267,6 +267,9 @@ class TierStatus(WireType):
     desired: Annotated[int, Field(ge=0, description="Engines it should have.")]
     serving: Annotated[int, Field(ge=0, description="Engines that serve, of any revision.")]
     updated: Annotated[int, Field(ge=0, description="Engines of the wanted revision that serve.")]
+    lost_at: Annotated[
+        Time | None, Field(description="When it lost the last engine that served, as long as none serves again.")
+    ] = None
     engines: Annotated[tuple[EngineStatus, ...], Field(max_length=512, description="Its engines.")] = ()
     sizing: Annotated[Sizing | None, Field(description="The engine derived from the tier spec.")] = None
     scaling: Annotated[ScalingStatus | None, Field(description="The last decision on the number of engines.")] = None

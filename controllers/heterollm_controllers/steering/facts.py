@@ -31,6 +31,7 @@ class TierFacts:
         engines: those that are not on their way out, standby ones included.
         leaving: engines on their way out.
         rolling: whether engines of an older revision are being replaced.
+        lost: whether it had an engine that served, and has none any more.
         concurrency: requests that one engine runs at once, in number; None when sizing does not know.
         rate: requests per second of one full engine; None when sizing does not know.
         start_seconds: measured time from an engine's creation to its first readiness; None until one was seen.
@@ -40,6 +41,7 @@ class TierFacts:
     engines: tuple[EngineFacts, ...]
     leaving: int = 0
     rolling: bool = False
+    lost: bool = False
     concurrency: int | None = None
     rate: float | None = None
     start_seconds: float | None = None

@@ -1,0 +1,128 @@
+"""What is known of one tier: readings joined with the engines that exist. What is not known is None."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from heterollm_controllers.steering.facts import TierFacts
+from heterollm_controllers.steering.signals import FRESH, ClusterSignal, History, PodSignal, Readings, TierSignal
+
+__all__ = ["TierFigures", "figures_of", "what_is_missing"]
+
+
+_NO_HISTORY = History()
+
+
+@dataclass(frozen=True)
+class TierFigures:
+    """Figures of one tier. Sums are over the serving engines whose figures are known.
+
+    Attributes:
+        known: engines that serve and have fresh figures.
+        unknown: engines that serve and have none, by name.
+        queue: requests that wait in engines.
+        running: requests that engines work on.
+        kv_use: used share of the KV cache, on average over engines.
+        first_token_ms: milliseconds to the first token, on average over requests.
+        load: requests in each known engine, by the engine's name.
+        rates: of requests per second, and other figures from the routers.
+        history: of the last hour.
+        window: seconds over which rates are taken.
+    """
+
+    known: int = 0
+    unknown: tuple[str, ...] = ()
+    queue: float | None = None
+    running: float | None = None
+    kv_use: float | None = None
+    first_token_ms: float | None = None
+    load: Mapping[str, float] = field(default_factory=dict)
+    rates: Mapping[TierSignal, float] | None = None
+    history: History = _NO_HISTORY
+    window: float = 60.0
+
+    def rate(self, signal: TierSignal) -> float | None:
+        """Requests per second. Where routers are seen, what they never counted did not happen."""
+        return None if self.rates is None else self.rates.get(signal, 0.0)
+
+
+def figures_of(tier: TierFacts, readings: Readings | None, now: datetime) -> TierFigures:
+    """The figures of a tier; those of engines that do not exist, or do not serve, never count."""
+    if readings is None or not _is_fresh(readings, now):
+        return TierFigures(unknown=tuple(engine.name for engine in tier.serving))
+    pods = {engine.name: _of_pod(engine.pod, readings) for engine in tier.serving}
+    known = {name: found for name, found in pods.items() if found is not None}
+    return TierFigures(
+        known=len(known),
+        unknown=tuple(name for name, found in pods.items() if found is None),
+        queue=_sum(known.values(), PodSignal.QUEUE),
+        running=_sum(known.values(), PodSignal.RUNNING),
+        kv_use=_mean(known.values(), PodSignal.KV_USE),
+        first_token_ms=_first_token_ms(known.values()),
+        load={
+            name: found[PodSignal.QUEUE] + found.get(PodSignal.RUNNING, 0.0)
+            for name, found in known.items()
+            if PodSignal.QUEUE in found
+        },
+        rates=_rates(tier.name, readings),
+        history=readings.history.get(tier.name, _NO_HISTORY),
+        window=readings.window,
+    )
+
+
+def what_is_missing(tiers: Sequence[tuple[TierFacts, TierFigures]], readings: Readings | None, now: datetime) -> str:
+    """What keeps the cluster from being steered by figures, for people; empty when nothing does.
+
+    An engine that has just begun to serve is given time to be scraped.
+    """
+    if readings is None:
+        return "no Prometheus is configured or none was read yet; see --prometheus-url"
+    if not _is_fresh(readings, now):
+        return "the last figures are too old"
+    if readings.failure:
+        return readings.failure
+    begun = now - timedelta(seconds=readings.window)
+    young = {item.name for facts, _ in tiers for item in facts.engines if (item.serving_since or begun) > begun}
+    missing = [name for _, figures in tiers for name in figures.unknown if name not in young]
+    parts = [f"no fresh metrics of {', '.join(missing)}"] if missing else []
+    if not readings.cluster.get(ClusterSignal.ROUTERS):
+        parts.append("no metrics of the routers")
+    return "; ".join(parts)
+
+
+def _is_fresh(readings: Readings, now: datetime) -> bool:
+    return abs(now - readings.at) <= FRESH
+
+
+def _of_pod(pod: str, readings: Readings) -> Mapping[PodSignal, float] | None:
+    """The figures of an engine; None when there are none, or they are older than the window."""
+    found = readings.pods.get(pod)
+    if found is None or not found.get(PodSignal.AGE, math.inf) <= readings.window:
+        return None
+    return found if PodSignal.QUEUE in found or PodSignal.RUNNING in found else None
+
+
+def _rates(tier: str, readings: Readings) -> Mapping[TierSignal, float] | None:
+    """A router that has counted nothing yet has no series: that is zero, as long as routers are seen at all."""
+    if readings.failure or not readings.cluster.get(ClusterSignal.ROUTERS):
+        return None
+    return readings.tiers.get(tier, {})
+
+
+def _sum(pods: Iterable[Mapping[PodSignal, float]], signal: PodSignal) -> float | None:
+    values = [found[signal] for found in pods if signal in found]
+    return sum(values) if values else None
+
+
+def _mean(pods: Iterable[Mapping[PodSignal, float]], signal: PodSignal) -> float | None:
+    values = [found[signal] for found in pods if signal in found]
+    return sum(values) / len(values) if values else None
+
+
+def _first_token_ms(pods: Iterable[Mapping[PodSignal, float]]) -> float | None:
+    pods = list(pods)
+    total, count = _sum(pods, PodSignal.FIRST_TOKEN_SUM), _sum(pods, PodSignal.FIRST_TOKEN_COUNT)
+    return 1000 * total / count if total is not None and count else None

@@ -1,0 +1,95 @@
+"""How many engines a tier needs: for what is forecast, and for what it had to do of late."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from heterollm_controllers.steering.facts import TierFacts
+from heterollm_controllers.steering.figures import TierFigures
+from heterollm_controllers.steering.forecast import forecast
+from heterollm_controllers.steering.signals import History
+from heterollm_controllers.v1alpha1 import Tier
+
+__all__ = ["Need", "ahead", "needed"]
+
+ROOM_FOR_RATE, ROOM_FOR_RATE_OF_LAST, ROOM_FOR_PEAK = 1.1, 1.05, 1.15
+"""What a forecast is multiplied with (R15)."""
+START_SECONDS = 180.0
+"""How long an engine takes to start while none was seen doing it."""
+TICK_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Need:
+    """Engines that are needed, from which figures; of a forecast also how far it looked and how far it missed."""
+
+    engines: int
+    why: str
+    horizon: int = 0
+    """Seconds."""
+    error: float | None = None
+
+
+def ahead(tier: Tier, facts: TierFacts, history: History, *, last: bool) -> Need | None:
+    """Engines needed when one that is started now is ready; None when nothing can be said."""
+    seconds = (facts.start_seconds or START_SECONDS) + tier.scaling.node_seconds + TICK_SECONDS
+    minutes = math.ceil(seconds / 60)
+    room = ROOM_FOR_RATE_OF_LAST if last else ROOM_FOR_RATE
+    needs = [
+        _forecast(history.rate, minutes, room, facts.rate, "requests/s"),
+        _forecast(history.concurrency, minutes, ROOM_FOR_PEAK, facts.concurrency, "requests at once"),
+    ]
+    found = [need for need in needs if need is not None]
+    return max(found, key=lambda need: need.engines, default=None)
+
+
+def _forecast(figures: Sequence[float], minutes: int, room: float, of_one: float | None, unit: str) -> Need | None:
+    found = forecast(tuple(figures), minutes) if of_one else None
+    if found is None or not of_one:
+        return None
+    missed = "" if found.error is None else f", forecasts missed by {100 * found.error:.0f} % of late"
+    why = f"{found.value:.1f} {unit} forecast in {minutes} min, times {room:g}, at {of_one:g} per engine{missed}"
+    return Need(math.ceil(found.value * room / of_one), why, 60 * minutes, found.error)
+
+
+def needed(tier: Tier, facts: TierFacts, figures: TierFigures, coming: Need | None, window: timedelta) -> Need | None:
+    """Engines that the peak of the window needs, with head-room; None when anything it takes is unknown.
+
+    Never fewer than what is coming.
+    """
+    serving, minutes = len(facts.serving), math.ceil(window / timedelta(minutes=1))
+    if not serving or figures.known * 2 < serving or figures.queue is None:
+        return None
+    # An engine without figures may have as much to do as the others.
+    unseen = serving / figures.known
+    room = 1 + tier.scaling.headroom_percent / 100
+    concurrency, kv_use = _peak(figures.history.concurrency, minutes), _peak(figures.history.kv_use, minutes)
+    rate = _peak(figures.history.rate, minutes)
+    needs: list[Need] = []
+    if concurrency is not None and facts.concurrency:
+        why = f"at most {concurrency:.0f} requests at once in {minutes} min, {facts.concurrency} per engine"
+        needs.append(Need(math.ceil(concurrency * unseen * room / facts.concurrency), why))
+    if kv_use is not None:
+        most = tier.scaling.kv_use_percent / 100
+        why = f"at most {100 * kv_use:.0f} % of the KV cache in {minutes} min"
+        needs.append(Need(math.ceil(serving * kv_use * room / most), why))
+    if not needs:
+        return None
+    if rate is not None and facts.rate:
+        why = f"at most {rate:.1f} requests/s in {minutes} min, {facts.rate:g} per engine"
+        needs.append(Need(math.ceil(rate * room / facts.rate), why))
+    if coming is not None:
+        needs.append(coming)
+    most_needed = max(needs, key=lambda need: need.engines)
+    idle = concurrency == 0 and not rate and tier.replicas.min == 0
+    return most_needed if idle else Need(max(most_needed.engines, 1), most_needed.why)
+
+
+def _peak(figures: Sequence[float], minutes: int) -> float | None:
+    """The highest of the last minutes; None unless each of them is known."""
+    latest = figures[-minutes:]
+    known = len(latest) == minutes and not any(math.isnan(value) for value in latest)
+    return max(latest) if known else None

@@ -1,0 +1,257 @@
+"""How many engines a tier should have: every rule states its wish, the highest wins, and going down takes patience.
+
+Rules count from the engines that serve, so engines on their way are capacity that a rule has already got, and none
+fires again until its figures are from after the newest engine began to serve.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from heterollm_controllers.clock import parse, stamp
+from heterollm_controllers.reasons import Reason
+from heterollm_controllers.status_v1alpha1 import ForecastStatus, ScalingStatus
+from heterollm_controllers.steering.facts import TierFacts
+from heterollm_controllers.steering.figures import TierFigures
+from heterollm_controllers.steering.needs import Need, ahead, needed
+from heterollm_controllers.steering.signals import TierSignal
+from heterollm_controllers.v1alpha1 import Tier
+
+__all__ = ["Course", "bounds", "scale"]
+
+FIRST_TOKEN_LIMIT_MS = 200
+"""Of the last tier, if its spec names none (R14)."""
+PATIENCE, PATIENCE_OF_LAST = 300, 1800
+"""Seconds that fewer engines must have sufficed before one leaves, for large engines longer: they start slowly."""
+EASE = 0.8
+"""A tier that could not grow is free again when its figures are below this share of their limits."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """What bears on the scaling of a tier besides its own figures.
+
+    Attributes:
+        last: whether it is the last tier.
+        steady: whether no fallback is in force: only then may a tier shrink.
+        taken_over: requests per second that the tier has to answer altogether while it stands in for others; None
+            while it does not, or nobody knows.
+    """
+
+    last: bool
+    steady: bool = True
+    taken_over: float | None = None
+
+
+def bounds(tier: Tier) -> tuple[int, int]:
+    """Fewest and most engines."""
+    replicas = tier.replicas
+    if replicas.fixed is not None:
+        return replicas.fixed, replicas.fixed
+    return replicas.min, max(replicas.min, replicas.max or 0)
+
+
+def scale(
+    tier: Tier, facts: TierFacts, figures: TierFigures, before: ScalingStatus | None, course: Course, now: datetime
+) -> ScalingStatus | None:
+    """What holds for the tier now; the same as before unless something was decided. None: the fewest, as ever."""
+    return _Scaling(tier, facts, figures, before, course, now).outcome()
+
+
+@dataclass(frozen=True)
+class _Wish:
+    engines: int
+    reason: Reason
+    why: str
+
+
+_CACHED_FOR = {Reason.QUEUE_LONG, Reason.QUEUE_PER_ENGINE_LONG, Reason.FIRST_TOKEN_SLOW, Reason.KV_CACHE_FULL}
+"""What keeping conversations on their engine may help; a forecast is no present need."""
+
+
+@dataclass(frozen=True)
+class _Scaling:
+    tier: Tier
+    facts: TierFacts
+    figures: TierFigures
+    before: ScalingStatus | None
+    course: Course
+    now: datetime
+
+    def outcome(self) -> ScalingStatus | None:
+        low, high = bounds(self.tier)
+        if not low <= self.current <= high:
+            return self._bounded(low, high)
+        if low == high:
+            return self.before
+        best = max(self._wishes(1.0), key=lambda wish: wish.engines, default=None)
+        if best is not None and best.engines > self.current:
+            return self._raised(best, high)
+        free = self._freed()
+        fewer = self._fewer(low)
+        return self._decided(free, fewer) if fewer is not None else free
+
+    @cached_property
+    def current(self) -> int:
+        return self.before.target if self.before is not None else bounds(self.tier)[0]
+
+    @cached_property
+    def serving(self) -> int:
+        return len(self.facts.serving)
+
+    @cached_property
+    def coming(self) -> Need | None:
+        if not self.tier.scaling.forecast:
+            return None
+        return ahead(self.tier, self.facts, self.figures.history, last=self.course.last)
+
+    # --- up -------------------------------------------------------------------------------------------------------
+
+    def _wishes(self, ease: float) -> Iterator[_Wish]:
+        """What each rule wants; `ease` shrinks the limits."""
+        if self.serving == 0:
+            offered = self.figures.rate(TierSignal.OFFERED)
+            if offered:
+                yield _Wish(1, Reason.WAKES_UP, f"{offered:.2f} requests/s come in and no engine serves")
+        elif self._is_settled():
+            yield from self._queue(ease)
+            yield from self._latency(ease)
+            yield from self._memory(ease)
+        if self.course.taken_over is not None and self.serving:
+            taken, of_one = self.course.taken_over, self.facts.rate
+            engines = math.ceil(taken / of_one) if of_one else self.serving + 1
+            yield _Wish(engines, Reason.TAKES_OVER, f"it stands in for other tiers: {taken:.1f} requests/s")
+        if self.coming is not None:
+            yield _Wish(self.coming.engines, Reason.FORECAST_HIGHER, self.coming.why)
+
+    def _is_settled(self) -> bool:
+        """Whether the figures are from after the newest engine began to serve."""
+        began = [engine.serving_since for engine in self.facts.serving if engine.serving_since is not None]
+        return not began or self.now - max(began) >= timedelta(seconds=self.figures.window)
+
+    def _queue(self, ease: float) -> Iterator[_Wish]:
+        settings, queue, known = self.tier.scaling, self.figures.queue, self.figures.known
+        if queue is None:
+            return
+        if queue > settings.queue_length * ease:
+            why = f"{queue:.0f} requests wait, more than {settings.queue_length}"
+            yield _Wish(self.serving + settings.queue_step, Reason.QUEUE_LONG, why)
+        if queue > settings.queue_per_engine * known * ease:
+            why = f"{queue:.0f} requests wait at {known} engines, more than {settings.queue_per_engine} each"
+            yield _Wish(self.serving + 1, Reason.QUEUE_PER_ENGINE_LONG, why)
+
+    def _latency(self, ease: float) -> Iterator[_Wish]:
+        settings, found = self.tier.scaling, self.figures.first_token_ms
+        limit = settings.time_to_first_token_ms or (FIRST_TOKEN_LIMIT_MS if self.course.last else None)
+        if limit is not None and found is not None and found > limit * ease:
+            why = f"the first token takes {found:.0f} ms on average, more than {limit}"
+            yield _Wish(self.serving + settings.time_to_first_token_step, Reason.FIRST_TOKEN_SLOW, why)
+
+    def _memory(self, ease: float) -> Iterator[_Wish]:
+        percent, found = self.tier.scaling.kv_use_percent, self.figures.kv_use
+        if found is not None and 100 * found > percent * ease:
+            why = f"{100 * found:.0f} % of the KV cache is used, more than {percent}"
+            engines = max(self.serving + 1, math.ceil(self.serving * 100 * found / percent))
+            yield _Wish(engines, Reason.KV_CACHE_FULL, why)
+
+    def _raised(self, wish: _Wish, high: int) -> ScalingStatus | None:
+        """As many as wished, or as can be."""
+        waits = timedelta(seconds=self.tier.scaling.unschedulable_seconds)
+        stuck = [
+            engine.name
+            for engine in self.facts.engines
+            if engine.unschedulable_since is not None and self.now - engine.unschedulable_since > waits
+        ]
+        if stuck:
+            return self._limited(Reason.NO_NODE, wish, f"{', '.join(stuck)} finds no node")
+        if self.current >= high:
+            return self._limited(Reason.LIMIT_REACHED, wish, f"the spec allows {high}")
+        return self._decided(self.before, _Wish(min(wish.engines, high), wish.reason, wish.why))
+
+    def _limited(self, limit: Reason, wish: _Wish, why: str) -> ScalingStatus:
+        before = self.before or self._unchanged()
+        caching = "Aggressive" if wish.reason in _CACHED_FOR else before.caching
+        if before.limited == limit and before.caching == caching:
+            return before
+        message = f"{wish.why}; {wish.engines} engines are wished, but {why}"
+        return _with(before, limited=str(limit), caching=caching, reason=str(wish.reason), message=message)
+
+    def _freed(self) -> ScalingStatus | None:
+        """Without its limit, once nothing presses any more."""
+        before = self.before
+        if before is None or before.limited is None or self.figures.known < self.serving:
+            return before
+        if any(wish.engines > before.target for wish in self._wishes(EASE)):
+            return before
+        message = f"{before.target} engines suffice"
+        return _with(before, limited=None, caching="Normal", reason=str(Reason.SCALING_FREE), message=message)
+
+    # --- down -----------------------------------------------------------------------------------------------------
+
+    def _fewer(self, low: int) -> _Wish | None:
+        """One engine less, if that was enough for long, and nothing is under way or unknown."""
+        patience = timedelta(
+            seconds=self.tier.scaling.scale_down_seconds or (PATIENCE_OF_LAST if self.course.last else PATIENCE)
+        )
+        if self.current <= low or not self.course.steady or not self._is_at_rest():
+            return None
+        # What the last engine's going did must show in the figures before the next one goes.
+        before, seen = self.before, timedelta(seconds=self.figures.window)
+        if before is not None and self.now - parse(before.decided_at) < seen:
+            return None
+        if before is not None and before.raised_at is not None and self.now - parse(before.raised_at) < patience:
+            return None
+        need = needed(self.tier, self.facts, self.figures, self.coming, patience)
+        if need is None or need.engines >= self.current:
+            return None
+        return _Wish(self.current - 1, Reason.FEWER_SUFFICE, need.why)
+
+    def _is_at_rest(self) -> bool:
+        """Exactly the wanted engines are there, all serve, and none is coming or going."""
+        own = [engine for engine in self.facts.engines if not engine.standby]
+        return self.serving == len(own) == self.current and self.facts.leaving == 0 and not self.facts.rolling
+
+    # --- record ---------------------------------------------------------------------------------------------------
+
+    def _bounded(self, low: int, high: int) -> ScalingStatus:
+        by_hand = self.tier.replicas.fixed is not None
+        why = f"the spec asks for {low}" if by_hand else f"the spec allows {low} to {high}"
+        reason = Reason.FIXED_BY_HAND if by_hand else Reason.BOUNDS_CHANGED
+        return self._decided(self.before, _Wish(min(max(self.current, low), high), reason, why))
+
+    def _unchanged(self) -> ScalingStatus:
+        return ScalingStatus(
+            target=self.current, reason=Reason.ALL_WELL, message="the fewest engines", decided_at=stamp(self.now)
+        )
+
+    def _decided(self, before: ScalingStatus | None, wish: _Wish) -> ScalingStatus:
+        """The new target, from the figures of one wish."""
+        before = before or self._unchanged()
+        time = stamp(self.now)
+        return _with(
+            before,
+            target=wish.engines,
+            reason=str(wish.reason),
+            message=f"{self.current} to {wish.engines} engines: {wish.why}"[:1024],
+            decided_at=time,
+            raised_at=time if wish.engines > self.current else before.raised_at,
+            limited=None,
+            caching="Normal",
+            forecast=_told(self.coming),
+        )
+
+
+def _told(coming: Need | None) -> ForecastStatus | None:
+    if coming is None:
+        return None
+    error = None if coming.error is None else round(100 * coming.error)
+    return ForecastStatus(engines=coming.engines, horizon_seconds=coming.horizon, error_percent=error)
+
+
+def _with(before: ScalingStatus, **update: Any) -> ScalingStatus:
+    return before.model_copy(update=update)
