@@ -26,6 +26,7 @@ __all__ = ["ATTEMPTS", "attempts", "tier_engines"]
 ATTEMPTS = 4
 """Tries of one request: the first and three retries."""
 
+_UNBOUNDED = Share(1 << 20, 1 << 20)
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -88,7 +89,6 @@ def diverted(tiers: Sequence[TierRoute]) -> Json:
 
 def _in_turn(name: str, order: Sequence[TierRoute], diverted: str) -> Json:
     """Attempt n goes to the n-th tier; one without a usable engine is passed over within the same attempt."""
-    most = max(tier.max_requests for tier in order)
     return {
         "name": name,
         # For the metrics: requests of one route go to different clusters of this kind.
@@ -101,9 +101,9 @@ def _in_turn(name: str, order: Sequence[TierRoute], diverted: str) -> Json:
                 clusters=[{"name": tier_cluster(tier.name)} for tier in order],
             ),
         },
-        # Retries are counted here, the rest at the tiers, which bound all of it. When an engine dies, all it had is
-        # tried again at once, and adds nothing to what had been admitted.
-        "circuit_breakers": circuit_breakers(Share(most, most)),
+        # The tiers bound all that is in flight; here only retries are counted. When an engine dies, all it had is tried
+        # again at once, and adds nothing to what had been admitted.
+        "circuit_breakers": circuit_breakers(_UNBOUNDED),
         "typed_extension_protocol_options": {
             _HTTP_OPTIONS: typed(
                 _HTTP_OPTIONS,
