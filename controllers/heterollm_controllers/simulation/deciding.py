@@ -1,0 +1,94 @@
+"""Who decides in a simulation: the operator's own steering, or a rule to compare it with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from heterollm_controllers.status_v1alpha1 import Decision, FallbackStatus, ScalingStatus
+from heterollm_controllers.steering.facts import TierFacts
+from heterollm_controllers.steering.fallback import shares
+from heterollm_controllers.steering.scaling import bounds
+from heterollm_controllers.steering.signals import Readings
+from heterollm_controllers.steering.steer import Memory, Steering, steer
+from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
+
+__all__ = ["Decider", "Operator", "Orders", "SteerFunction", "restored"]
+
+SteerFunction = Callable[[HeteroLLMClusterSpec, Sequence[TierFacts], Memory, Readings | None, datetime], Steering]
+"""What `steer` is; a test may give another."""
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What is to hold.
+
+    Attributes:
+        targets: engines by tier, standby ones not counted.
+        shares: per cent of its requests that each tier gets.
+        instead: the tier that stands in for the last one; empty if it answers for itself.
+        state: of the fallback.
+        decisions: made just now.
+    """
+
+    targets: Mapping[str, int]
+    shares: Mapping[str, int]
+    instead: str = ""
+    state: str = "Normal"
+    decisions: tuple[Decision, ...] = ()
+
+
+class Decider(Protocol):
+    """Decides at every tick, and can be restarted."""
+
+    def decide(self, tiers: Sequence[TierFacts], readings: Readings | None, now: datetime) -> Orders:
+        """Orders from what is known now."""
+        ...
+
+    def restart(self) -> None:
+        """Forget everything that is not recorded."""
+        ...
+
+
+class Operator:
+    """The operator's steering; its memory is what it would have written to status."""
+
+    def __init__(self, spec: HeteroLLMClusterSpec, steering: SteerFunction = steer) -> None:
+        self.memory = Memory()
+        self._spec = spec
+        self._steer = steering
+        self._fewest = {tier.name: bounds(tier)[0] for tier in spec.tiers}
+        self._names = [tier.name for tier in spec.tiers]
+
+    def decide(self, tiers: Sequence[TierFacts], readings: Readings | None, now: datetime) -> Orders:
+        """One tick of the real thing."""
+        steering = self._steer(self._spec, tiers, self.memory, readings, now)
+        self.memory = steering.memory
+        scaling, fallback = self.memory.scaling, self.memory.fallback
+        targets = {name: scaling[name].target if name in scaling else few for name, few in self._fewest.items()}
+        in_force = fallback if fallback is not None and not fallback.dry_run else None
+        return Orders(
+            targets=targets,
+            shares=shares(fallback, self._names),
+            instead=(in_force.degraded or "") if in_force is not None else "",
+            state=in_force.state if in_force is not None else "Normal",
+            decisions=steering.decisions,
+        )
+
+    def restart(self) -> None:
+        """Only what went through status is left."""
+        self.memory = restored(self.memory)
+
+
+def restored(memory: Memory) -> Memory:
+    """What a new operator reads back from the wire."""
+    scaling = {
+        name: ScalingStatus.model_validate(record.model_dump(mode="json", by_alias=True, exclude_none=True))
+        for name, record in memory.scaling.items()
+    }
+    fallback = memory.fallback
+    if fallback is not None:
+        fallback = FallbackStatus.model_validate(fallback.model_dump(mode="json", by_alias=True, exclude_none=True))
+    return Memory(scaling, fallback)

@@ -1,0 +1,213 @@
+"""What the operator would know of a cluster: counters scraped now and then, rates, ages, and what is missing."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from heterollm_controllers.simulation.cluster import Cluster
+from heterollm_controllers.simulation.engines import Group
+from heterollm_controllers.simulation.faults import FaultKind
+from heterollm_controllers.steering.signals import ClusterSignal, History, PodSignal, Readings, TierSignal
+
+__all__ = ["Prometheus"]
+
+_LATE = 20.0
+"""Seconds by which answers come late while Prometheus is slow."""
+_LOOKBACK = 300.0
+"""Seconds after its last scrape for which Prometheus still gives a figure."""
+_MINUTES = 60
+"""Minutes of history that are asked for."""
+_COUNTERS = (
+    TierSignal.OFFERED,
+    TierSignal.TRIED,
+    TierSignal.FAILED,
+    TierSignal.REFUSED,
+    TierSignal.SPILLED,
+    TierSignal.RETRIES,
+    TierSignal.ANSWERED,
+    TierSignal.SLOW,
+)
+_Scrape = tuple[float, tuple[tuple[float, ...], ...], float]
+"""Second, each tier's counters in the order of _COUNTERS, undecided requests."""
+
+
+@dataclass
+class _Minute:
+    """Of one tier, the minute that is not over yet: peaks, and the counter at its start."""
+
+    concurrency: float = math.nan
+    kv_use: float = math.nan
+    handled: float = math.nan
+
+
+@dataclass
+class _Past:
+    """Of one tier, the last hour."""
+
+    rate: deque[float] = field(default_factory=lambda: deque(maxlen=_MINUTES))
+    concurrency: deque[float] = field(default_factory=lambda: deque(maxlen=_MINUTES))
+    kv_use: deque[float] = field(default_factory=lambda: deque(maxlen=_MINUTES))
+    minute: _Minute = field(default_factory=_Minute)
+
+
+class Prometheus:
+    """Scrapes a cluster, and answers the poller. `watch` is due at every scrape, `read` at every tick."""
+
+    def __init__(self, cluster: Cluster, start: datetime, scrape_seconds: float = 15.0) -> None:
+        self.scrape_seconds = scrape_seconds
+        self._cluster = cluster
+        self._start = start
+        self._window = Readings(start, scrape_seconds).window
+        self._scrapes: deque[_Scrape] = deque()
+        self._pods: list[tuple[tuple[str, ...], dict[PodSignal, float]]] = []
+        self._tiers: dict[str, dict[TierSignal, float]] = {}
+        self._undecided: float | None = None
+        self._ejected: tuple[float, ...] = ()
+        self._past = [_Past() for _ in cluster.names]
+        self._history: dict[str, History] = {}
+        self._given: deque[Readings] = deque(maxlen=64)
+
+    # Scraping
+
+    def scrape(self, second: float) -> None:
+        """Ask all pods for their figures."""
+        cluster = self._cluster
+        counters = tuple(self._counters(index) for index in range(len(cluster.names)))
+        self._scrapes.append((second, counters, cluster.undecided))
+        self._pods = []
+        self._ejected = tuple(float(round(one.ejected * one.engines)) for one in cluster.routers.states)
+        for index, fleet in enumerate(cluster.fleets):
+            concurrency = fleet.model.concurrency
+            for group in [*fleet.groups, *(group for group, _ in fleet.leaving)]:
+                self._pods.append((tuple(group.pods), self._figures(group, concurrency, second)))
+            if fleet.idle:
+                still = {PodSignal.QUEUE: 0.0, PodSignal.RUNNING: 0.0, PodSignal.KV_USE: 0.0}
+                self._pods.append((tuple(f"{name}-0" for name in fleet.idle), still))
+            self._note(index, fleet.in_flight, counters[index])
+
+    def _counters(self, tier: int) -> tuple[float, ...]:
+        count, answers = self._cluster.routers.counts[tier], self._cluster.answers[tier]
+        return (
+            count.offered,
+            count.tried,
+            count.failed,
+            count.refused,
+            count.spilled,
+            count.retries,
+            answers.answered,
+            answers.slow,
+        )
+
+    def _figures(self, group: Group, concurrency: int, second: float) -> dict[PodSignal, float]:
+        """Of each engine of a group; rates only of engines that were scraped twice within the window."""
+        running = min(group.in_flight, concurrency)
+        figures = {
+            PodSignal.QUEUE: max(0.0, group.in_flight - concurrency),
+            PodSignal.RUNNING: running,
+            PodSignal.KV_USE: running / concurrency,
+        }
+        scraped = group.scraped
+        scraped.append((second, group.counters.seconds, group.counters.count))
+        while scraped[0][0] < second - self._window:
+            scraped.pop(0)
+        if len(scraped) > 1:
+            since, seconds, count = scraped[0]
+            figures[PodSignal.FIRST_TOKEN_SUM] = (group.counters.seconds - seconds) / (second - since)
+            figures[PodSignal.FIRST_TOKEN_COUNT] = (group.counters.count - count) / (second - since)
+        return figures
+
+    def _note(self, tier: int, in_flight: float, counters: tuple[float, ...]) -> None:
+        """Peaks of the minute."""
+        minute = self._past[tier].minute
+        fleet = self._cluster.fleets[tier]
+        fullest = max((group.in_flight for group in fleet.groups), default=0.0)
+        minute.concurrency = _larger(minute.concurrency, in_flight)
+        minute.kv_use = _larger(minute.kv_use, min(1.0, fullest / fleet.model.concurrency))
+        if math.isnan(minute.handled):
+            minute.handled = _handled(counters)
+
+    def end_minute(self) -> None:
+        """Another minute is over: what the hourly range query gives from now on."""
+        for index, past in enumerate(self._past):
+            minute = past.minute
+            handled = _handled(self._scrapes[-1][1][index]) if self._scrapes else math.nan
+            known = not math.isnan(minute.concurrency)
+            past.rate.append((handled - minute.handled) / 60 if known else math.nan)
+            past.concurrency.append(minute.concurrency)
+            past.kv_use.append(minute.kv_use)
+            past.minute = _Minute(handled=handled if known else math.nan)
+            self._history[self._cluster.names[index]] = History(
+                tuple(past.rate), tuple(past.concurrency), tuple(past.kv_use)
+            )
+
+    # Answering
+
+    def read(self, second: float, faults: Collection[FaultKind]) -> Readings | None:
+        """What the poller has after this tick; None if it never got an answer."""
+        now = self._start + timedelta(seconds=second)
+        if FaultKind.PROMETHEUS_DOWN in faults:
+            return replace(self._given[-1], failure="connection refused") if self._given else None
+        if FaultKind.PROMETHEUS_GARBAGE in faults:
+            return Readings(now, self.scrape_seconds, failure="the answer is no JSON")
+        if FaultKind.PROMETHEUS_EMPTY in faults:
+            return Readings(now, self.scrape_seconds)
+        if FaultKind.PROMETHEUS_NAN in faults:
+            return Readings(now, self.scrape_seconds, history=self._nothing())
+        self._given.append(self._figured(second, now, FaultKind.POLICY in faults))
+        if FaultKind.PROMETHEUS_SLOW in faults:
+            late = now - timedelta(seconds=_LATE)
+            return next((given for given in reversed(self._given) if given.at <= late), None)
+        return self._given[-1]
+
+    def _nothing(self) -> Mapping[str, History]:
+        none = (math.nan,) * _MINUTES
+        return {name: History(none, none, none) for name in self._cluster.names}
+
+    def _figured(self, second: float, now: datetime, refused: bool) -> Readings:
+        scraped = self._scrapes[-1][0] if self._scrapes else -math.inf
+        age = second - scraped
+        if age > _LOOKBACK:
+            return Readings(now, self.scrape_seconds, history=dict(self._history))
+        pods: dict[str, Mapping[PodSignal, float]] = {}
+        for names, figures in self._pods:
+            aged = {**figures, PodSignal.AGE: age}
+            for name in names:
+                pods[name] = aged
+        self._rates(second)
+        cluster = {
+            ClusterSignal.ROUTERS: float(self._cluster.spec.routing.replicas),
+            ClusterSignal.POLICY_REFUSED: 1.0 if refused else 0.0,
+        }
+        if self._undecided is not None:
+            cluster[ClusterSignal.UNDECIDED] = self._undecided
+        return Readings(now, self.scrape_seconds, pods, dict(self._tiers), cluster, dict(self._history))
+
+    def _rates(self, second: float) -> None:
+        """Per second, over the scrapes of the window; nothing with fewer than two of them."""
+        scrapes = self._scrapes
+        while scrapes and scrapes[0][0] < second - self._window:
+            scrapes.popleft()
+        if len(scrapes) < 2:
+            self._tiers, self._undecided = {}, None
+            return
+        first, last = scrapes[0], scrapes[-1]
+        seconds = last[0] - first[0]
+        self._undecided = (last[2] - first[2]) / seconds
+        for index, name in enumerate(self._cluster.names):
+            pairs = zip(_COUNTERS, first[1][index], last[1][index], strict=True)
+            figures = {signal: (after - before) / seconds for signal, before, after in pairs}
+            figures[TierSignal.EJECTED] = self._ejected[index]
+            self._tiers[name] = figures
+
+
+def _larger(known: float, new: float) -> float:
+    return new if math.isnan(known) else max(known, new)
+
+
+def _handled(counters: tuple[float, ...]) -> float:
+    """Requests that the tier answered or refused."""
+    return counters[_COUNTERS.index(TierSignal.ANSWERED)] + counters[_COUNTERS.index(TierSignal.REFUSED)]
