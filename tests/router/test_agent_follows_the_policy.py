@@ -181,7 +181,7 @@ async def test_what_is_no_policy_is_counted_and_ignored(tmp_path: Path) -> None:
 async def test_a_policy_envoy_refuses_is_counted_and_the_next_one_is_applied() -> None:
     async with AsyncExitStack() as stack:
         pod = await enter_pod(stack)
-        pod.api.put(pod.envoy.data(policy(tier("small", pod.engine, max_requests=-1))))
+        pod.api.put(pod.envoy.data(policy(tier("small", pod.engine, max_requests=1 << 32))))
         await pod.agent.shows("policy_refusals_total", 1)
         await pod.agent.shows(REFUSED, 3)
         assert await pod.agent.metric(WRITTEN) == 2

@@ -169,7 +169,7 @@ async def test_a_policy_envoy_refuses_leaves_the_old_one_in_force_and_on_disk() 
             return {path.name: path.read_text() for path in envoy.policy_dir.glob("*.json")}
 
         before = files()
-        nonsense = tier("small", engine, max_requests=-1)
+        nonsense = tier("small", engine, max_requests=1 << 32)
         with pytest.raises(Refused):
             await envoy.publish(policy(nonsense))
         assert files() == before

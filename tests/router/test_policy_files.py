@@ -191,7 +191,7 @@ def test_envoy_accepts_every_policy(
 
 
 def test_envoy_would_refuse_a_wrong_one(tmp_path: Path) -> None:
-    wrong = RoutingPolicy("c", (TierRoute("small", "m", (), max_requests=-1),))
+    wrong = RoutingPolicy("c", (TierRoute("small", "m", (), max_requests=1 << 32),))
     with pytest.raises(subprocess.CalledProcessError):
         _validate(tmp_path, wrong)
 
