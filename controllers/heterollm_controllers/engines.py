@@ -33,6 +33,8 @@ class Pod:
     created: datetime | None
     grace: int | None
     """Seconds that it has to end, once it is leaving."""
+    ready_since: datetime | None = None
+    unschedulable_since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,13 @@ def _pod(item: Mapping[str, Any], rank: int) -> Pod:
         bound=ready or "nodeName" in (item.get("spec") or {}) or scheduled.get("status") == "True",
         created=parse(metadata["creationTimestamp"]) if "creationTimestamp" in metadata else None,
         grace=metadata.get("deletionGracePeriodSeconds"),
+        ready_since=_since(conditions.get("Ready", {})) if ready else None,
+        unschedulable_since=_since(scheduled) if unschedulable else None,
     )
+
+
+def _since(condition: Mapping[str, Any]) -> datetime | None:
+    return parse(condition["lastTransitionTime"]) if condition.get("lastTransitionTime") else None
 
 
 _COUNTED = re.compile(r"^0/[0-9]+ nodes are available: ")

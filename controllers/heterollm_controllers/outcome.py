@@ -33,6 +33,8 @@ class Config:
     router_image: str = "heterollm/router:0.1.0"
     cluster_domain: str = "cluster.local"
     sglang_version: str = "0.5.23"
+    prometheus: bool = False
+    """Whether the operator asks a Prometheus, by whose figures clusters are steered."""
 
 
 @dataclass(frozen=True)

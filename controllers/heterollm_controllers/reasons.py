@@ -80,8 +80,9 @@ class Reason(StrEnum):
     TIER_REMOVED = "TierRemoved"
 
     # MetricsAvailable
-    FRESH = "Fresh"
+    COMPLETE = "Complete"
     INCOMPLETE = "Incomplete"
+    NOT_CONFIGURED = "NotConfigured"
 
     # Decisions on the number of engines, and by which rule
     SCALED_UP = "ScaledUp"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -42,6 +43,9 @@ from heterollm_controllers.status_v1alpha1 import (
     PlacementStatus,
     RoutingStatus,
 )
+from heterollm_controllers.steered import Crew, facts_of, lost_since, memory_of, metrics_available, on_standby
+from heterollm_controllers.steering.scaling import bounds
+from heterollm_controllers.steering.steer import Steering, SteeringInput, steer
 from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec, Tier
 
 __all__ = ["reconcile"]
@@ -55,20 +59,31 @@ def reconcile(observed: Observed, config: Config, now: datetime) -> Outcome:
     try:
         spec = HeteroLLMClusterSpec.model_validate(observed.cluster["spec"])
     except ValidationError as error:
-        return _invalid(observed, str(error), now)
+        return _invalid(observed, str(error), config, now)
     return _Look(observed, spec, config, now).outcome()
 
 
-def _invalid(observed: Observed, message: str, now: datetime) -> Outcome:
+def _invalid(observed: Observed, message: str, config: Config, now: datetime) -> Outcome:
     """A spec that an older schema let in: say so, and touch nothing."""
     cluster = Cluster(observed.cluster)
     status = observed.cluster.get("status") or {}
     refusal = Impossible(Reason.INVALID_SPEC, message)
     before = previous(status)
-    after = conditions(verdicts([refusal], [], [], None, False, UNCHECKED), before, cluster.generation, now)
+    figures = metrics_available("", config.prometheus, read=False, before=before.get(ConditionType.METRICS_AVAILABLE))
+    after = conditions(verdicts([refusal], [], [], None, False, UNCHECKED, figures), before, cluster.generation, now)
     known = HeteroLLMClusterStatus.model_validate(status)
     updated = known.model_copy(update={"observed_generation": cluster.generation, "conditions": after})
     return Outcome(status=updated.to_wire(), events=tuple(transitions(before, after)))
+
+
+_WARNED = {
+    Reason.ENGINE_RESTARTED,
+    Reason.ENGINE_RELEASED,
+    Reason.SCALING_LIMITED,
+    Reason.TIER_ESCALATED,
+    Reason.PURE_LARGE,
+}
+"""Decisions that somebody should hear of."""
 
 
 @dataclass
@@ -102,22 +117,25 @@ class _Look:
         if checks:
             return Outcome(status=dict(self.status), check=tuple(checks))
         placements = self._placements(chosen)
-        views = [self._view(item, placements) for item in chosen]
+        crews = [self._crew(item, placements) for item in chosen]
+        steering, steered_by = self._steer(crews)
+        views = [self._view(crew, placements, steering) for crew in crews]
         removed = self._removed_engines(views)
-        publication = self._publication(views)
+        publication = self._publication(views, steering)
         policy = policy_object(self.cluster, publication.files, publication.version)
         wanted = self._wanted(views, policy)
         apply, conflicts = self._to_apply(wanted)
         failure = "; ".join(filter(None, [self.observed.failure, *conflicts])) or None
         publishing = any(item["kind"] == "ConfigMap" for item in apply)
         waits = self._waits(removed, publishing)
-        status = self._status(views, refusals, failure, bool(apply), waits, publication)
+        status = self._status(views, refusals, failure, bool(apply), waits, publication, steering)
         return Outcome(
             status=status.to_wire(),
             events=(*self.events, *transitions(self.conditions, status.conditions)),
             apply=tuple(apply),
             delete=(*self._departures(views, removed), *self._prune(wanted)),
-            requeue_after=self._next_deadline(views),
+            requeue_after=self._next_deadline(views, steering),
+            steering=steered_by,
         )
 
     # --- which revision each tier should run -------------------------------------------------------------------
@@ -208,7 +226,8 @@ class _Look:
                 memory = known.placement if known is not None else None
                 yield Candidate(engine, memory or PlacementStatus(), pool, time)
 
-    def _view(self, chosen: Chosen, placements: Mapping[str, Placement]) -> TierView:
+    def _crew(self, chosen: Chosen, placements: Mapping[str, Placement]) -> Crew:
+        """A tier's engines, and which of them are whole."""
         tier = chosen.tier.name
         seen = [engine for engine in self.engines if engine.tier == tier]
         off = {name for name, placement in placements.items() if placement.off}
@@ -218,8 +237,26 @@ class _Look:
         }
         broken = off | {name for name, gang in gangs.items() if gang.why}
         engines = tuple(replace(engine, broken=engine.name in broken) for engine in seen)
-        desired = chosen.tier.replicas.min
-        step = next_step(desired, chosen.name, engines)
+        reserves = frozenset(engine.name for engine in seen if self._phase_before(engine.name) == "Standby")
+        before: Mapping[str, Any] = next((item for item in self.status.get("tiers") or [] if item["name"] == tier), {})
+        return Crew(chosen, engines, gangs, reserves, lost_since(engines, before, self.now))
+
+    def _steer(self, crews: Sequence[Crew]) -> tuple[Steering, SteeringInput]:
+        """How many engines each tier should have, and which fallback is in force."""
+        facts = tuple(facts_of(crew) for crew in crews)
+        steering = steer(self.spec, facts, memory_of(self.status), self.observed.readings, self.now)
+        for decision in steering.decisions:
+            self._decide(Reason(decision.action), decision.subject, decision.message)
+        return steering, SteeringInput(self.spec, facts, steering.memory, steering.missing)
+
+    def _view(self, crew: Crew, placements: Mapping[str, Placement], steering: Steering) -> TierView:
+        chosen, engines, tier = crew.chosen, crew.engines, crew.name
+        scaling = steering.memory.scaling.get(tier)
+        desired = scaling.target if scaling is not None else bounds(chosen.tier)[0]
+        # Engines on standby have nothing to do, those without figures may have much.
+        load = {item.name: 0.0 if item.name in crew.reserves else math.inf for item in engines} | dict(steering.load)
+        reserve = chosen.tier.replicas.standby
+        step = next_step(desired + reserve, chosen.name, engines, load)
         added = tuple(names.engine_name(self.cluster.name, tier, ordinal) for ordinal in step.add)
         drained = frozenset(engine.name for engine in step.drain)
         if chosen.name != self._known_revision(tier):
@@ -230,10 +267,14 @@ class _Look:
         for engine in step.drain:
             if self._phase_before(engine.name) != "Draining":
                 self._decide(Reason.ENGINE_DRAINED, engine.name, step.why)
-        for name, gang in gangs.items():
+        for name, gang in crew.gangs.items():
             if gang.doomed:
                 self._decide(Reason.ENGINE_RESTARTED, name, f"restart {gang.restarts}: {gang.why}")
-        return TierView(chosen, desired, engines, gangs, placements, added, drained)
+        staying = [engine for engine in engines if engine.name not in drained]
+        standby = on_standby(staying, desired, crew.reserves, load) if reserve else frozenset[str]()
+        return TierView(
+            chosen, desired, engines, crew.gangs, placements, added, drained, standby, scaling, crew.lost_at
+        )
 
     def _removed_engines(self, views: Sequence[TierView]) -> list[Engine]:
         """Engines of tiers that the spec no longer has; a tier that is merely not accepted keeps its engines."""
@@ -252,14 +293,14 @@ class _Look:
     def _decide(self, action: Reason, subject: str, message: str) -> None:
         text = message[:1024]
         self.decisions.append(Decision(time=stamp(self.now), action=action, subject=subject, message=text))
-        kind = "Warning" if action in (Reason.ENGINE_RESTARTED, Reason.ENGINE_RELEASED) else "Normal"
+        kind = "Warning" if action in _WARNED else "Normal"
         self.events.append(Event(kind, action, f"{subject}: {text}"))
 
     # --- objects ------------------------------------------------------------------------------------------------
 
-    def _publication(self, views: Sequence[TierView]) -> Publication:
+    def _publication(self, views: Sequence[TierView], steering: Steering) -> Publication:
         """The routing policy, and its version."""
-        policy = routing_policy(self.cluster.name, self.spec, views)
+        policy = routing_policy(self.cluster.name, self.spec, views, steering.memory.fallback)
         live = self._live("ConfigMap", names.policy_name(self.cluster.name)) or {}
         return publish(partial(envoy_files, policy), live.get("data") or {}, self.status.get("routing") or {})
 
@@ -335,18 +376,27 @@ class _Look:
         pending: bool,
         waits: Sequence[Wait],
         publication: Publication,
+        steering: Steering,
     ) -> HeteroLLMClusterStatus:
         programmed = self.conditions.get(ConditionType.PROGRAMMED, {})
         first_time = (
             programmed.get("status") != "True" or programmed.get("observedGeneration") != self.cluster.generation
         )
-        said = verdicts(refusals, views, waits, failure, pending and first_time, compatible(self.spec, self.mismatch))
+        figures = metrics_available(
+            steering.missing,
+            self.config.prometheus,
+            self.observed.readings is not None,
+            self.conditions.get(ConditionType.METRICS_AVAILABLE),
+        )
+        family = compatible(self.spec, self.mismatch)
+        said = verdicts(refusals, views, waits, failure, pending and first_time, family, figures)
+        fallback = steering.memory.fallback
         service = self.spec.routing.service
         port = "" if service.port == 80 else f":{service.port}"
         host = f"{self.cluster.name}.{self.cluster.namespace}.svc.{self.config.cluster_domain}"
         return HeteroLLMClusterStatus(
             observed_generation=self.cluster.generation,
-            mode="Normal",
+            mode=fallback.state if fallback is not None else "Normal",
             engines=f"{sum(len(view.serving) for view in views)}/{sum(view.desired for view in views)}",
             conditions=conditions(said, self.conditions, self.cluster.generation, self.now),
             tiers=tuple(tier_status(view) for view in views),
@@ -356,6 +406,7 @@ class _Look:
                 policy_digest=publication.digest,
                 routers=self._routers()[1],
             ),
+            fallback=fallback,
             decisions=journal(self.status.get("decisions") or [], self.decisions),
         )
 
@@ -383,13 +434,14 @@ class _Look:
         done = current and ready == wanted == status.get("updatedReplicas", 0) == status.get("replicas", 0)
         return (None if done else f"{ready}/{wanted} routers are ready"), ready
 
-    def _next_deadline(self, views: Sequence[TierView]) -> float | None:
-        """Seconds until the first back-off of a broken or waiting engine ends, or the time of one half placed."""
+    def _next_deadline(self, views: Sequence[TierView], steering: Steering) -> float | None:
+        """Seconds until a back-off of a broken or waiting engine ends, the time of one half placed, or a fallback."""
         deadlines = [
             parse(gang.not_before) for view in views for gang in view.gangs.values() if gang.why and gang.not_before
         ]
         placements = (view.placement(engine) for view in views for engine in view.engines)
         deadlines += [placement.deadline for placement in placements if placement.deadline is not None]
+        deadlines += [steering.deadline] if steering.deadline is not None else []
         later = [(deadline - self.now).total_seconds() for deadline in deadlines if deadline > self.now]
         return min(later, default=None)
 

@@ -7,12 +7,15 @@ New engines take the lowest free ordinals, so deciding twice on the same, perhap
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from heterollm_controllers.engines import Engine
 
 __all__ = ["Step", "next_step"]
+
+_NO_LOAD: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -24,12 +27,15 @@ class Step:
     why: str = ""
 
 
-def next_step(desired: int, revision: str, engines: Sequence[Engine]) -> Step:
-    """The next step from the engines there are to `desired` engines of `revision`."""
+def next_step(desired: int, revision: str, engines: Sequence[Engine], load: Mapping[str, float] = _NO_LOAD) -> Step:
+    """The next step from the engines there are to `desired` engines of `revision`.
+
+    `load` is what each engine has to do, by its name; of engines that are equal otherwise the least loaded leaves.
+    """
     alive = [engine for engine in engines if not engine.leaving]
     current = [engine for engine in alive if engine.revision == revision]
     old = [engine for engine in alive if engine.revision != revision]
-    drain = _drainable(desired, current, old)
+    drain = _drainable(desired, current, old, load)
     settled = all(engine.serving for engine in current) and not any(engine.leaving for engine in engines)
     missing = _missing(desired, len(current), len(old), surge=bool(old) and settled)
     if not drain and not missing:
@@ -44,7 +50,7 @@ def _missing(desired: int, current: int, old: int, surge: bool) -> int:
     return max(0, min(desired - current, desired + surge - current - old))
 
 
-def _drainable(desired: int, current: list[Engine], old: list[Engine]) -> list[Engine]:
+def _drainable(desired: int, current: list[Engine], old: list[Engine], load: Mapping[str, float]) -> list[Engine]:
     """Surplus engines, those that do not serve first; a serving one only while enough others serve.
 
     Once the new revision has proved itself, old engines that serve nobody all make room at once: a tier that never came
@@ -53,8 +59,11 @@ def _drainable(desired: int, current: list[Engine], old: list[Engine]) -> list[E
     proved = bool(current) and all(engine.serving for engine in current)
     idle = sum(not engine.serving for engine in old) if proved else 0
     surplus = max(len(current) + len(old) - desired, idle)
-    # Old before current, idle before serving, newest ordinal first.
-    candidates = sorted([*old, *current], key=lambda engine: (engine.serving, engine in current, -engine.ordinal))
+    # Old before current, idle before serving, least loaded and then newest ordinal first.
+    candidates = sorted(
+        [*old, *current],
+        key=lambda engine: (engine.serving, engine in current, load.get(engine.name, 0.0), -engine.ordinal),
+    )
     if old and current and not proved:
         # Current ones that do not serve yet are no surplus: they are what the others wait for.
         candidates = [engine for engine in candidates if engine in old]

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from heterollm_controllers.launch import HTTP_PORT
 from heterollm_controllers.routing import Change, Endpoint, Retries, RoutingPolicy, TierRoute
 from heterollm_controllers.status import TierView
+from heterollm_controllers.status_v1alpha1 import FallbackStatus
+from heterollm_controllers.steering.fallback import shares
+from heterollm_controllers.steering.scaling import bounds
 from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec, Routing, Tier
 from heterollm_controllers.v1alpha1 import Retries as RetriesSpec
 
@@ -18,13 +21,16 @@ _WAITING = 2
 """In flight may be twice what an engine runs at once: as many wait in its queue."""
 
 
-def routing_policy(cluster: str, spec: HeteroLLMClusterSpec, views: Sequence[TierView]) -> RoutingPolicy:
+def routing_policy(
+    cluster: str, spec: HeteroLLMClusterSpec, views: Sequence[TierView], fallback: FallbackStatus | None = None
+) -> RoutingPolicy:
     """What the routers of a cluster are told."""
+    kept = shares(fallback, [tier.name for tier in spec.tiers])
     by_name = {view.chosen.tier.name: view for view in views}
     wanted = spec.routing
     return RoutingPolicy(
         cluster=cluster,
-        tiers=tuple(_tier_route(tier, by_name.get(tier.name)) for tier in spec.tiers),
+        tiers=tuple(_tier_route(tier, by_name.get(tier.name), kept[tier.name]) for tier in spec.tiers),
         complexity_threshold=float(wanted.complexity_threshold),
         retries=_retries(wanted.retries),
         scorer_weights=tuple(sorted((name, float(weight)) for name, weight in (wanted.scorer_weights or {}).items())),
@@ -36,14 +42,22 @@ def routing_policy(cluster: str, spec: HeteroLLMClusterSpec, views: Sequence[Tie
     )
 
 
-def _tier_route(tier: Tier, view: TierView | None) -> TierRoute:
-    """Where a tier's requests go: the leaders of its engines that serve."""
+def _tier_route(tier: Tier, view: TierView | None, kept: int) -> TierRoute:
+    """Where a tier's requests go: the leaders of its engines that serve; `kept` per cent of them."""
     leaders = [engine.leader for engine in view.serving] if view is not None else []
     model = view.chosen.tier.model.id if view is not None else tier.model.id
     endpoints = tuple(
         Endpoint(leader.name, leader.address, HTTP_PORT) for leader in leaders if leader is not None and leader.address
     )
-    return TierRoute(tier.name, model, endpoints, max_requests=_capacity(tier, view))
+    scaling = view.scaling if view is not None else None
+    return TierRoute(
+        tier.name,
+        model,
+        endpoints,
+        max_requests=_capacity(tier, view),
+        diverted_percent=100 - kept,
+        sticky=scaling is not None and scaling.caching == "Aggressive",
+    )
 
 
 def _capacity(tier: Tier, view: TierView | None) -> int:
@@ -54,7 +68,7 @@ def _capacity(tier: Tier, view: TierView | None) -> int:
     """
     speed = view.chosen.sizing.performance if view is not None else None
     each = _WAITING * speed.concurrent_requests if speed is not None else UNSIZED_ENGINE
-    return max(1, each) * max(1, tier.replicas.max or tier.replicas.min)
+    return max(1, each) * max(1, bounds(tier)[1])
 
 
 def _retries(wanted: RetriesSpec) -> Retries:

@@ -14,18 +14,26 @@ from heterollm_controllers.placement import Placement
 from heterollm_controllers.reasons import ConditionType, Reason
 from heterollm_controllers.revisions import Chosen
 from heterollm_controllers.sizing import Impossible
-from heterollm_controllers.status_v1alpha1 import Decision, EngineStatus, PlacementStatus, TierStatus
+from heterollm_controllers.status_v1alpha1 import Decision, EngineStatus, PlacementStatus, ScalingStatus, TierStatus
+from heterollm_controllers.steering.scaling import bounds
 
 __all__ = ["JOURNAL_LENGTH", "TierView", "Wait", "journal", "tier_status", "verdicts"]
 
 JOURNAL_LENGTH = 20
 Wait = tuple[Reason, str]
-Phase = Literal["Pending", "Unschedulable", "Waiting", "Starting", "Serving", "Restarting", "Draining"]
+Phase = Literal["Pending", "Unschedulable", "Waiting", "Starting", "Serving", "Standby", "Restarting", "Draining"]
 
 
 @dataclass(frozen=True)
 class TierView:
-    """One tier after deciding: what it should run, the engines there are, and those just decided."""
+    """One tier after deciding: what it should run, the engines there are, and those just decided.
+
+    Attributes:
+        desired: engines that should get requests; the tier keeps some more on standby if its spec says so.
+        standby: names of the engines that are kept ready without requests.
+        scaling: the last decision on `desired`; None when it is the fewest, as ever.
+        lost_at: when the tier lost the last engine that served; None while one serves or none ever did.
+    """
 
     chosen: Chosen
     desired: int
@@ -34,10 +42,13 @@ class TierView:
     placements: Mapping[str, Placement]
     added: tuple[str, ...]
     drained: frozenset[str]
+    standby: frozenset[str] = frozenset()
+    scaling: ScalingStatus | None = None
+    lost_at: str | None = None
 
     def serves(self, engine: Engine) -> bool:
         """Whether requests may go to the engine after what was just decided."""
-        return engine.serving and engine.name not in self.drained
+        return engine.serving and engine.name not in self.drained and engine.name not in self.standby
 
     @property
     def serving(self) -> list[Engine]:
@@ -51,8 +62,15 @@ class TierView:
 
     @property
     def settled(self) -> bool:
-        """Exactly the wanted engines serve, and no other exists."""
-        return len(self.updated) == self.desired == len(self.engines) and not self.added
+        """The wanted engines serve, and no older one exists; exactly those, unless their number follows the traffic.
+
+        Then the fewest have to: engines that come and go with the traffic are no progress of a generation.
+        """
+        low, high = bounds(self.chosen.tier)
+        if low < high:
+            return len(self.updated) >= low and all(engine.revision == self.chosen.name for engine in self.engines)
+        complete = len(self.engines) == self.desired + self.chosen.tier.replicas.standby
+        return len(self.updated) == self.desired and complete and not self.added
 
     def placement(self, engine: Engine) -> Placement:
         """How the pods of an engine find their nodes; engines of one node leave that to the scheduler."""
@@ -62,6 +80,8 @@ class TierView:
         """Where an engine is in its life."""
         if engine.leaving or engine.name in self.drained:
             return "Draining"
+        if engine.name in self.standby:
+            return "Standby"
         if self.placement(engine).off:
             return "Waiting"
         if engine.broken:
@@ -84,7 +104,9 @@ def tier_status(view: TierView) -> TierStatus:
         serving=len(view.serving),
         updated=len(view.updated),
         engines=(*known, *added),
+        lost_at=view.lost_at,
         sizing=view.chosen.sizing,
+        scaling=view.scaling,
     )
 
 
@@ -124,7 +146,7 @@ def verdicts(
     waits: Sequence[Wait],
     failure: str | None,
     applying: bool,
-    compatible: Verdict,
+    *others: Verdict,
 ) -> list[Verdict]:
     """All conditions of a cluster.
 
@@ -134,7 +156,7 @@ def verdicts(
         waits: what the cluster still waits for beside the engines of its tiers.
         failure: why the last look could not be carried out.
         applying: whether objects of a new generation are about to be applied for the first time.
-        compatible: whether requests may move between the tiers.
+        others: what was judged elsewhere.
     """
     accepted = _accepted(refusals)
     programmed = _programmed(failure, applying)
@@ -143,7 +165,7 @@ def verdicts(
     stalled = (ConditionType.STALLED, stuck is not None, *(stuck[2:] if stuck else (Reason.SETTLED, "nothing blocks")))
     working = not ready[1] and stuck is None
     reconciling = (ConditionType.RECONCILING, working, *(ready[2:] if working else (Reason.SETTLED, "nothing to do")))
-    return [accepted, programmed, ready, reconciling, stalled, _update_available(views), compatible]
+    return [accepted, programmed, ready, reconciling, stalled, _update_available(views), *others]
 
 
 _NEEDS_SOMEBODY = {

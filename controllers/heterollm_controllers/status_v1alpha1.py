@@ -63,8 +63,13 @@ class EngineStatus(WireType):
     name: Annotated[Name, Field(description="Its StatefulSet.")]
     revision: Annotated[Name, Field(description="Its ControllerRevision.")]
     phase: Annotated[
-        Literal["Pending", "Unschedulable", "Waiting", "Starting", "Serving", "Restarting", "Draining"],
-        Field(description="Where it is in its life; Waiting: without pods, until it may look for its nodes again."),
+        Literal["Pending", "Unschedulable", "Waiting", "Starting", "Serving", "Standby", "Restarting", "Draining"],
+        Field(
+            description=(
+                "Where it is in its life; Waiting: without pods, until it may look for its nodes again; Standby: ready,"
+                " and without requests until the tier grows."
+            )
+        ),
     ]
     message: Annotated[str | None, Field(max_length=256, description="What it waits for, for people.")] = None
     restarts: Annotated[int, Field(ge=0, description="Restarts of the whole engine by the operator.")] = 0
@@ -297,13 +302,15 @@ class HeteroLLMClusterStatus(WireType):
     """What the operator observed and decided."""
 
     observed_generation: Annotated[int, Field(ge=0, description="Generation of the spec this status speaks of.")] = 0
-    mode: Annotated[str, Field(max_length=32, description="Normal; fallback modes follow.")] = "Normal"
+    mode: Annotated[str, Field(max_length=32, description="The fallback that is in force.")] = "Normal"
     engines: Annotated[str, Field(max_length=32, description="Serving engines of the wanted ones, as in 3/4.")] = "0/0"
     conditions: Annotated[
         tuple[Condition, ...],
         Field(
             max_length=16,
-            description="Accepted, Programmed, Ready, Reconciling, Stalled, UpdateAvailable, TiersCompatible.",
+            description=(
+                "Accepted, Programmed, Ready, Reconciling, Stalled, UpdateAvailable, TiersCompatible, MetricsAvailable."
+            ),
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = ()

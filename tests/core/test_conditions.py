@@ -14,7 +14,16 @@ from heterollm_controllers.reasons import ConditionType, Reason
 from tests.core.builders import NOW, api_tier
 from tests.core.world import Crash, World, settled
 
-ALL = ["Accepted", "Programmed", "Ready", "Reconciling", "Stalled", "UpdateAvailable", "TiersCompatible"]
+ALL = [
+    "Accepted",
+    "Programmed",
+    "Ready",
+    "Reconciling",
+    "Stalled",
+    "UpdateAvailable",
+    "TiersCompatible",
+    "MetricsAvailable",
+]
 
 
 def test_settled_cluster() -> None:
@@ -27,6 +36,7 @@ def test_settled_cluster() -> None:
         "Stalled": ("False", "Settled"),
         "UpdateAvailable": ("False", "UpToDate"),
         "TiersCompatible": ("True", "SameFamily"),
+        "MetricsAvailable": ("False", "NotConfigured"),
     }
 
 

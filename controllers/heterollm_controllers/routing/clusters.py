@@ -47,8 +47,8 @@ def tier_engines(tier: TierRoute, share: Share, *, last: bool) -> Json:
             "healthy_panic_threshold": {"value": 0},
             # Changes of health count at once; by default they wait for a second, in which a new engine is unused.
             "update_merge_window": "0s",
-            # Same prefix, same engine, as long as it has at most 1.5 times the average load.
-            "consistent_hashing_lb_config": {"hash_balance_factor": 150},
+            # Same prefix, same engine, as long as it has at most 1.5 times the average load, or 3 times.
+            "consistent_hashing_lb_config": {"hash_balance_factor": 300 if tier.sticky else 150},
         },
         # An engine taken out of the policy gets no more requests, though it still answers checks while it drains.
         "ignore_health_on_host_removal": True,
@@ -79,7 +79,7 @@ def attempts(tiers: Sequence[TierRoute]) -> Json:
 
 
 def diverted(tiers: Sequence[TierRoute]) -> Json:
-    """The tier that serves each attempt of a request for `tiers[0]` that the last tier shall answer.
+    """The tier that serves each attempt of a request for `tiers[0]` that the last of them shall answer.
 
     The others follow: such a request was moved for the sake of the cluster, and its client asked for less.
     """

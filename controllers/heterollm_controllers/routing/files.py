@@ -26,6 +26,8 @@ def envoy_files(policy: RoutingPolicy, version: int) -> dict[str, str]:
     clusters = [tier_engines(tier, share_of(tier, policy), last=tier is tiers[-1]) for tier in tiers]
     clusters += [attempts(tiers[index:]) for index in range(len(tiers))]
     clusters += [diverted(tiers[index:]) for index in range(len(tiers) - 1)]
+    # What the last tier does not answer itself goes to the one before it.
+    clusters += [diverted((tiers[-1], tiers[-2]))] if len(tiers) > 1 else []
     if policy.reserved_percent:
         clusters.append(always_full())
     assignments = {

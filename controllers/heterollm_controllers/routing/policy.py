@@ -33,8 +33,10 @@ class TierRoute:
     """Requests in flight (number) that the tier's engines can hold together; more are answered 429. Each router takes
     its share."""
     diverted_percent: int = 0
-    """Share of this tier's conversations that the last tier answers instead: 100 while the tier is escalated, else what
-    a migration has reached. A conversation stays on its side."""
+    """Share of this tier's conversations that the last tier answers instead (for the last tier: the one before it): 100
+    while the tier is escalated, else what a migration has reached. A conversation stays on its side."""
+    sticky: bool = False
+    """Keep conversations on their engine for longer, where their prefix is cached, though it may have more to do."""
 
 
 @dataclass(frozen=True)

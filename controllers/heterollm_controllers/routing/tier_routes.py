@@ -23,18 +23,18 @@ POST: Json = {"name": ":method", "string_match": {"exact": "POST"}}
 def tier_routes(policy: RoutingPolicy) -> list[Json]:
     """The routes of each tier, chosen by the name that the choose filter has put into the tier's header."""
     retries = retry_policy(policy)
-    last = policy.tiers[-1]
-    routes = ((tier, _tier_route(tier, retries, last=tier is last)) for tier in policy.tiers)
+    alone = len(policy.tiers) == 1
+    routes = ((tier, _tier_route(tier, retries, alone=alone)) for tier in policy.tiers)
     return [entry for tier, route in routes for entry in admitted(route, tier, policy)]
 
 
-def _tier_route(tier: TierRoute, retries: Json, *, last: bool) -> Json:
+def _tier_route(tier: TierRoute, retries: Json, *, alone: bool) -> Json:
     named = {"name": TIER_HEADER, "string_match": {"exact": tier.name}}
     return {
         "match": {**PATHS, "headers": [POST, named]},
         "metadata": {"filter_metadata": {METADATA: {"tier": tier.name}}},
         "route": {
-            **_target(tier, last=last),
+            **_target(tier, alone=alone),
             # An answer takes as long as it takes.
             "timeout": "0s",
             "hash_policy": [{"header": {"header_name": HASH_HEADER}}],
@@ -43,8 +43,8 @@ def _tier_route(tier: TierRoute, retries: Json, *, last: bool) -> Json:
     }
 
 
-def _target(tier: TierRoute, *, last: bool) -> Json:
-    diverted = 0 if last else tier.diverted_percent
+def _target(tier: TierRoute, *, alone: bool) -> Json:
+    diverted = 0 if alone else tier.diverted_percent
     if diverted == 0:
         return {"cluster": attempts_cluster(tier.name)}
     if diverted == 100:

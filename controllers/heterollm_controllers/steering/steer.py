@@ -49,12 +49,14 @@ class Steering:
         decisions: what was decided now, with the figures, for the journal.
         missing: what keeps the cluster from being steered, for people; empty when all figures are there.
         deadline: when to decide again even if no figure changes; None when nothing is waited for.
+        load: requests in each engine of which that is known, by the engine's name.
     """
 
     memory: Memory
     decisions: tuple[Decision, ...] = ()
     missing: str = ""
     deadline: datetime | None = None
+    load: Mapping[str, float] = field(default_factory=dict)
 
 
 def steer(
@@ -87,7 +89,8 @@ def steer(
         if after is not None:
             scaling[facts.name] = after
             decisions += _scaling_decisions(facts.name, before, after, now)
-    return Steering(Memory(scaling, fallback), tuple(decisions), missing, _deadline(fallback, now))
+    load = {name: requests for _, figures in seen for name, requests in figures.load.items()}
+    return Steering(Memory(scaling, fallback), tuple(decisions), missing, _deadline(fallback, now), load)
 
 
 def _courses(fallback: FallbackStatus | None, seen: Sequence[tuple[TierFacts, TierFigures]]) -> list[Course]:

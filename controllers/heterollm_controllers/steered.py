@@ -1,0 +1,137 @@
+"""Between the engines of a cluster and its steering: the facts it decides on, and which engines get requests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from statistics import median
+from typing import Any
+
+from heterollm_controllers.clock import stamp
+from heterollm_controllers.conditions import Verdict
+from heterollm_controllers.engines import Engine
+from heterollm_controllers.gang import Gang
+from heterollm_controllers.reasons import ConditionType, Reason
+from heterollm_controllers.revisions import Chosen
+from heterollm_controllers.status_v1alpha1 import FallbackStatus, ScalingStatus
+from heterollm_controllers.steering.facts import EngineFacts, TierFacts
+from heterollm_controllers.steering.steer import Memory
+
+__all__ = ["Crew", "facts_of", "lost_since", "memory_of", "metrics_available", "on_standby"]
+
+
+@dataclass(frozen=True)
+class Crew:
+    """The engines of one tier, before anything is decided on them.
+
+    Attributes:
+        reserves: names of those that were on standby.
+        lost_at: when the tier lost the last engine that served; None while one serves or none ever did.
+    """
+
+    chosen: Chosen
+    engines: tuple[Engine, ...]
+    gangs: Mapping[str, Gang]
+    reserves: frozenset[str]
+    lost_at: str | None
+
+    @property
+    def name(self) -> str:
+        """The tier's name."""
+        return self.chosen.tier.name
+
+
+def memory_of(status: Mapping[str, Any]) -> Memory:
+    """What an observed status remembers of steering."""
+    tiers = {tier["name"]: tier["scaling"] for tier in status.get("tiers") or [] if tier.get("scaling")}
+    fallback = status.get("fallback")
+    return Memory(
+        {name: ScalingStatus.model_validate(item) for name, item in tiers.items()},
+        FallbackStatus.model_validate(fallback) if fallback else None,
+    )
+
+
+def lost_since(engines: Iterable[Engine], before: Mapping[str, Any], now: datetime) -> str | None:
+    """When the tier lost its last engine, from its former status."""
+    if any(engine.serving for engine in engines):
+        return None
+    former = before.get("lostAt")
+    return former or (stamp(now) if before.get("serving") else None)
+
+
+def facts_of(crew: Crew) -> TierFacts:
+    """What steering is told of a tier."""
+    speed = crew.chosen.sizing.performance
+    alive = [engine for engine in crew.engines if not engine.leaving]
+    return TierFacts(
+        name=crew.name,
+        engines=tuple(_engine_facts(engine, engine.name in crew.reserves) for engine in alive),
+        leaving=len(crew.engines) - len(alive),
+        rolling=any(engine.revision != crew.chosen.name for engine in alive),
+        lost=crew.lost_at is not None,
+        concurrency=speed.concurrent_requests or None if speed is not None else None,
+        rate=float(speed.requests_per_second) or None if speed is not None else None,
+        start_seconds=_start_seconds(alive),
+    )
+
+
+def _engine_facts(engine: Engine, standby: bool) -> EngineFacts:
+    leader = engine.leader
+    waiting = [pod.unschedulable_since for pod in engine.alive if pod.unschedulable_since is not None]
+    return EngineFacts(
+        name=engine.name,
+        pod=leader.name if leader is not None else "",
+        serving=engine.serving,
+        standby=standby,
+        serving_since=leader.ready_since if leader is not None and engine.serving else None,
+        unschedulable_since=min(waiting, default=None),
+    )
+
+
+def _start_seconds(engines: Iterable[Engine]) -> float | None:
+    """How long engines took from their creation to their first readiness; the middle one's."""
+    leaders = [engine.leader for engine in engines if engine.serving]
+    taken = [
+        (pod.ready_since - pod.created).total_seconds()
+        for pod in leaders
+        # After a restart of a container, readiness is no longer the first.
+        if pod is not None and pod.ready_since is not None and pod.created is not None and not pod.restarts
+    ]
+    return median(taken) if taken else None
+
+
+def on_standby(
+    engines: Sequence[Engine], target: int, reserves: Collection[str], load: Mapping[str, float]
+) -> frozenset[str]:
+    """Of the engines that could serve those beyond the target: they are kept ready, and get no requests.
+
+    Whoever gets requests goes on getting them, the busiest first; a place that becomes free is filled at once.
+    """
+    able = [engine for engine in engines if engine.serving]
+    ranked = sorted(
+        able, key=lambda engine: (engine.name in reserves, -load.get(engine.name, math.inf), engine.ordinal)
+    )
+    return frozenset(engine.name for engine in ranked[target:])
+
+
+def metrics_available(missing: str, configured: bool, read: bool, before: Mapping[str, Any] | None) -> Verdict:
+    """Whether the figures are there that the cluster is steered by.
+
+    Args:
+        missing: what is missing of them.
+        configured: whether the operator knows a Prometheus.
+        read: whether it has asked it since it started; until then, what it said last holds.
+        before: the condition as it was.
+    """
+    kind = ConditionType.METRICS_AVAILABLE
+    if not configured:
+        return kind, False, Reason.NOT_CONFIGURED, "the operator knows no Prometheus: see --prometheus-url"
+    if not read:
+        if before is not None and before["reason"] != Reason.NOT_CONFIGURED:
+            return kind, before["status"] == "True", Reason(before["reason"]), before["message"]
+        return kind, False, Reason.INCOMPLETE, "Prometheus was not asked yet"
+    if missing:
+        return kind, False, Reason.INCOMPLETE, missing
+    return kind, True, Reason.COMPLETE, "all figures are there"
