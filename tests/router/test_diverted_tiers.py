@@ -21,9 +21,10 @@ class Router(NamedTuple):
     small: Engine
     large: Engine
 
-    async def divert(self, percent: int) -> None:
-        """Publish this share."""
-        await self.envoy.publish(policy(tier("small", self.small, diverted_percent=percent), tier("large", self.large)))
+    async def divert(self, percent: int, of_large: int = 0) -> None:
+        """Publish these shares."""
+        small = tier("small", self.small, diverted_percent=percent)
+        await self.envoy.publish(policy(small, tier("large", self.large, diverted_percent=of_large)))
 
     async def tiers(self, conversations: int, turn: str = "") -> list[str]:
         """Who answers each of so many conversations."""
@@ -72,6 +73,13 @@ async def test_the_last_tier_and_requests_for_it_are_not_diverted() -> None:
         assert await router.tier("any", model="large") == "large"
         assert len(router.large.requests) == 1
         await router.divert(0)
+        assert await router.tier("any") == "small"
+
+
+async def test_the_last_tiers_requests_may_go_to_the_one_before_it() -> None:
+    async with routed(0) as router:
+        await router.divert(0, of_large=100)
+        assert await router.tier("any", model="large") == "small"
         assert await router.tier("any") == "small"
 
 

@@ -134,18 +134,18 @@ def test_every_attempt_goes_to_a_tier_that_is_not_cheaper(policy: RoutingPolicy)
 
 @FEW
 @given(policies)
-def test_the_diverted_share_goes_to_the_last_tier_first(policy: RoutingPolicy) -> None:
+def test_the_diverted_share_goes_to_the_last_tier_first_and_its_own_to_the_one_before(policy: RoutingPolicy) -> None:
     files = envoy_files(policy, 1)
-    *tiers, last = policy.tiers
-    for tier in tiers:
-        steps = _steps(files, f"diverted_{tier.name}")
-        assert steps[0] == last.name
-        assert tier.name in steps
     shares = [_shares(route["route"]) for route in _tier_routes(files)]
-    for tier, share in zip(tiers, shares, strict=False):
+    if len(policy.tiers) == 1:
+        assert shares == [{f"route_{policy.tiers[0].name}": 100}]
+        return
+    for tier, share in zip(policy.tiers, shares, strict=True):
+        steps = _steps(files, f"diverted_{tier.name}")
+        assert steps[0] == policy.tiers[-2 if tier is policy.tiers[-1] else -1].name
+        assert tier.name in steps
         expected = {f"route_{tier.name}": 100 - tier.diverted_percent, f"diverted_{tier.name}": tier.diverted_percent}
         assert share == {name: percent for name, percent in expected.items() if percent}
-    assert shares[-1] == {f"route_{last.name}": 100}
 
 
 def _tier_routes(files: dict[str, str]) -> list[Any]:
