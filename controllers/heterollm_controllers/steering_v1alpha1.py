@@ -37,8 +37,9 @@ class TierScaling(WireType):
         int, Field(ge=1, le=64, description="Engines added for a long time to the first token.")
     ] = 1
     queue_per_engine: Annotated[
-        int, Field(ge=1, le=1_000_000, description="The tier grows by one when more wait per engine.")
-    ] = 32
+        int | None,
+        Field(ge=1, le=1_000_000, description="The tier grows by one when more wait per engine; no limit if absent."),
+    ] = None
     kv_use_percent: Annotated[
         Percent, Field(description="The tier grows when its engines use more of their KV cache, and shrinks to this.")
     ] = 80

@@ -90,6 +90,8 @@ class _Scaling:
         if low == high:
             return self.before
         best = max(self._wishes(1.0), key=lambda wish: wish.engines, default=None)
+        if best is not None and best.engines > self.serving and self.stuck:
+            return self._limited(Reason.NO_NODE, best, f"{', '.join(self.stuck)} finds no node")
         if best is not None and best.engines > self.current:
             return self._raised(best, high)
         free = self._freed()
@@ -98,11 +100,18 @@ class _Scaling:
 
     @cached_property
     def current(self) -> int:
-        return self.before.target if self.before is not None else bounds(self.tier)[0]
+        return self.before.target if self.before is not None else self.tier.replicas.min
 
     @cached_property
     def serving(self) -> int:
         return len(self.facts.serving)
+
+    @cached_property
+    def stuck(self) -> list[str]:
+        """Engines that have found no node for so long that none will come soon."""
+        waits = timedelta(seconds=self.tier.scaling.unschedulable_seconds)
+        since = [(engine.name, engine.unschedulable_since) for engine in self.facts.engines]
+        return [name for name, time in since if time is not None and self.now - time > waits]
 
     @cached_property
     def coming(self) -> Need | None:
@@ -141,8 +150,9 @@ class _Scaling:
         if queue > settings.queue_length * ease:
             why = f"{queue:.0f} requests wait, more than {settings.queue_length}"
             yield _Wish(self.serving + settings.queue_step, Reason.QUEUE_LONG, why)
-        if queue > settings.queue_per_engine * known * ease:
-            why = f"{queue:.0f} requests wait at {known} engines, more than {settings.queue_per_engine} each"
+        each = settings.queue_per_engine
+        if each is not None and queue > each * known * ease:
+            why = f"{queue:.0f} requests wait at {known} engines, more than {each} each"
             yield _Wish(self.serving + 1, Reason.QUEUE_PER_ENGINE_LONG, why)
 
     def _latency(self, ease: float) -> Iterator[_Wish]:
@@ -161,14 +171,6 @@ class _Scaling:
 
     def _raised(self, wish: _Wish, high: int) -> ScalingStatus | None:
         """As many as wished, or as can be."""
-        waits = timedelta(seconds=self.tier.scaling.unschedulable_seconds)
-        stuck = [
-            engine.name
-            for engine in self.facts.engines
-            if engine.unschedulable_since is not None and self.now - engine.unschedulable_since > waits
-        ]
-        if stuck:
-            return self._limited(Reason.NO_NODE, wish, f"{', '.join(stuck)} finds no node")
         if self.current >= high:
             return self._limited(Reason.LIMIT_REACHED, wish, f"the spec allows {high}")
         return self._decided(self.before, _Wish(min(wish.engines, high), wish.reason, wish.why))

@@ -1,0 +1,173 @@
+"""A cluster whose figures a test sets, and the ticks of its steering."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from heterollm_controllers.status_v1alpha1 import FallbackStatus, ScalingStatus
+from heterollm_controllers.steering.facts import EngineFacts, TierFacts
+from heterollm_controllers.steering.signals import ClusterSignal, History, PodSignal, Readings, TierSignal
+from heterollm_controllers.steering.steer import Memory, Steering, steer
+from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+LONG_AGO = START - timedelta(days=1)
+TICK = 5
+
+
+@dataclass
+class TierWorld:
+    """What is so of one tier now. Figures are per engine, rates per tier."""
+
+    name: str
+    serving: int = 2
+    starting: int = 0
+    leaving: int = 0
+    unschedulable_since: datetime | None = None
+    lost: bool = False
+    serving_since: datetime = LONG_AGO
+    queue: float = 0.0
+    running: float = 1.0
+    kv_use: float = 0.1
+    first_token_ms: float = 50.0
+    age: float = 3.0
+    silent: int = 0
+    offered: float = 5.0
+    tried: float = 5.0
+    failed: float = 0.0
+    slow: float = 0.0
+    concurrency: int | None = 64
+    rate: float | None = 10.0
+    history: History = field(default_factory=lambda: History((1.0,) * 60, (2.0,) * 60, (0.1,) * 60))
+
+    def facts(self) -> TierFacts:
+        """As the operator sees the engines."""
+        able = [
+            EngineFacts(f"{self.name}-{i}", f"{self.name}-{i}-0", True, serving_since=self.serving_since)
+            for i in range(self.serving)
+        ]
+        coming = [
+            EngineFacts(f"{self.name}-{i}", "", False, unschedulable_since=self.unschedulable_since)
+            for i in range(self.serving, self.serving + self.starting)
+        ]
+        return TierFacts(
+            self.name,
+            (*able, *coming),
+            leaving=self.leaving,
+            lost=self.lost,
+            concurrency=self.concurrency,
+            rate=self.rate,
+            start_seconds=55.0,
+        )
+
+    def pods(self) -> dict[str, dict[PodSignal, float]]:
+        """What Prometheus has of each engine; of the first `silent` ones nothing."""
+        found = {
+            PodSignal.QUEUE: self.queue,
+            PodSignal.RUNNING: self.running,
+            PodSignal.KV_USE: self.kv_use,
+            PodSignal.AGE: self.age,
+            PodSignal.FIRST_TOKEN_SUM: self.first_token_ms / 1000,
+            PodSignal.FIRST_TOKEN_COUNT: 1.0,
+        }
+        return {f"{self.name}-{i}-0": found for i in range(self.silent, self.serving)}
+
+    def rates(self) -> dict[TierSignal, float]:
+        """What the routers counted."""
+        return {
+            TierSignal.OFFERED: self.offered,
+            TierSignal.TRIED: self.tried,
+            TierSignal.FAILED: self.failed,
+            TierSignal.ANSWERED: self.tried - self.failed,
+            TierSignal.SLOW: self.slow,
+        }
+
+
+class World:
+    """Two tiers, time, and memory that goes through its wire form with every tick, as through status."""
+
+    def __init__(self, tiers: Mapping[str, Mapping[str, Any]] | None = None, **spec: Any) -> None:
+        """`tiers` holds settings of the tiers by name, the rest settings of the cluster."""
+        named = {"small": {}, "large": {}, **(tiers or {})}
+        self.spec = HeteroLLMClusterSpec.model_validate(
+            {"tiers": [_tier(name, settings) for name, settings in named.items()], **spec}
+        )
+        self.small, self.large = TierWorld("small"), TierWorld("large")
+        self.cluster: dict[ClusterSignal, float] = {ClusterSignal.ROUTERS: 2.0}
+        self.readings_away = False
+        self.failure = ""
+        self.now = START
+        self.memory = Memory()
+        self.last: Steering = Steering(self.memory)
+        self.said: list[str] = []
+
+    def tick(self, count: int = 1) -> Steering:
+        """Let so many ticks of five seconds pass."""
+        for _ in range(count):
+            facts = (self.small.facts(), self.large.facts())
+            self.last = steer(self.spec, facts, self.memory, self.readings(), self.now)
+            self.said += [f"{item.action} {item.subject}" for item in self.last.decisions]
+            self.memory = _through_status(self.last.memory)
+            self.now += timedelta(seconds=TICK)
+        return self.last
+
+    def seconds(self, seconds: float) -> Steering:
+        """Let so many seconds pass."""
+        return self.tick(round(seconds / TICK))
+
+    def readings(self) -> Readings | None:
+        """What the last tick of the poller gave."""
+        if self.readings_away:
+            return None
+        tiers = (self.small, self.large)
+        return Readings(
+            self.now,
+            scrape_seconds=5.0,
+            pods={} if self.failure else {name: found for tier in tiers for name, found in tier.pods().items()},
+            tiers={} if self.failure else {tier.name: tier.rates() for tier in tiers},
+            cluster={} if self.failure else self.cluster,
+            history={} if self.failure else {tier.name: tier.history for tier in tiers},
+            failure=self.failure,
+        )
+
+    def target(self, tier: str = "small") -> int:
+        """Engines that the tier should have."""
+        scaling = self.memory.scaling.get(tier)
+        replicas = next(item.replicas for item in self.spec.tiers if item.name == tier)
+        return scaling.target if scaling is not None else replicas.min
+
+    def scaling(self, tier: str = "small") -> ScalingStatus:
+        """The tier's last decision."""
+        return self.memory.scaling[tier]
+
+    @property
+    def fallback(self) -> FallbackStatus:
+        """Which fallback is in force."""
+        assert self.memory.fallback is not None
+        return self.memory.fallback
+
+    @property
+    def state(self) -> str:
+        """Its name."""
+        return self.memory.fallback.state if self.memory.fallback is not None else "Normal"
+
+
+def _tier(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "model": {"id": "Qwen/Qwen3-4B"},
+        "accelerator": {"type": "A100-80GB", "perNode": 8},
+        "replicas": {"min": 2, "max": 8},
+        **settings,
+    }
+
+
+def _through_status(memory: Memory) -> Memory:
+    """As a restarted operator would find it."""
+    return Memory(
+        {name: ScalingStatus.model_validate(item.model_dump(by_alias=True)) for name, item in memory.scaling.items()},
+        FallbackStatus.model_validate(memory.fallback.model_dump(by_alias=True)) if memory.fallback else None,
+    )
