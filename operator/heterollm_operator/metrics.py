@@ -45,3 +45,15 @@ class Metrics:
         self.leader = Gauge(
             "heterollm_leader", "1 while this replica holds the lease.", ["identity"], registry=self.registry
         )
+        self.poll_seconds = Histogram(
+            "heterollm_poll_seconds",
+            "Seconds a tick took: all queries, and the check of every cluster.",
+            buckets=_LOOKS,
+            registry=self.registry,
+        )
+        self.poll_failures = Counter(
+            "heterollm_poll_failures",
+            "Ticks in which queries to Prometheus failed, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )

@@ -1,0 +1,114 @@
+"""What the operator's metrics say of each cluster: its fallback, its engines, and which figures of it are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from heterollm_controllers.steering.facts import TierFacts
+from heterollm_controllers.steering.signals import ClusterSignal, PodSignal, Readings
+from heterollm_controllers.steering.steer import SteeringInput
+from heterollm_operator.store import Key
+
+__all__ = ["ClusterMetrics"]
+
+_STATES = ("Normal", "Escalated", "PureLarge")
+_OF_ENGINES = (
+    PodSignal.QUEUE,
+    PodSignal.RUNNING,
+    PodSignal.KV_USE,
+    PodSignal.AGE,
+)
+"""What every engine has at any time: there is no time to the first token without a request, no GPU use without DCGM."""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    state: str
+    tiers: tuple[tuple[str, int, int], ...]
+    """Name, wanted engines, serving engines."""
+
+
+class ClusterMetrics(Collector):
+    """Figures of the clusters that this replica has looked at: only the leader has any."""
+
+    def __init__(
+        self, known: Callable[[], Mapping[Key, SteeringInput]], readings: Callable[[], Mapping[Key, Readings]]
+    ) -> None:
+        """`known` and `readings`: the clusters that are steered, and what the last tick learned of them."""
+        self._known = known
+        self._readings = readings
+        self._seen: dict[Key, _Seen] = {}
+
+    def looked(self, key: Key, status: Mapping[str, Any]) -> None:
+        """Take note of a cluster's status."""
+        fallback = status.get("fallback") or {}
+        # What a dry run only reports is not in force.
+        state = "Normal" if fallback.get("dryRun") else fallback.get("state", "Normal")
+        tiers = tuple((tier["name"], tier["desired"], tier["serving"]) for tier in status.get("tiers") or ())
+        self._seen[key] = _Seen(state, tiers)
+
+    def forget(self, key: Key) -> None:
+        """The cluster has gone."""
+        self._seen.pop(key, None)
+
+    def collect(self) -> Iterator[Metric]:
+        """The figures as they are now."""
+        yield self._states()
+        yield self._engines()
+        yield self._missing()
+
+    def _states(self) -> Metric:
+        family = GaugeMetricFamily(
+            "heterollm_cluster_state",
+            "1 for the state of the fallback that is in force, 0 for the others.",
+            labels=["namespace", "cluster", "state"],
+        )
+        for key, seen in self._seen.items():
+            for state in _STATES:
+                family.add_metric([*key, state], float(seen.state == state))
+        return family
+
+    def _engines(self) -> Metric:
+        family = GaugeMetricFamily(
+            "heterollm_tier_engines",
+            "Engines of a tier: those it should have, and those that serve.",
+            labels=["namespace", "cluster", "tier", "kind"],
+        )
+        for key, seen in self._seen.items():
+            for tier, target, serving in seen.tiers:
+                family.add_metric([*key, tier, "target"], target)
+                family.add_metric([*key, tier, "serving"], serving)
+        return family
+
+    def _missing(self) -> Metric:
+        family = GaugeMetricFamily(
+            "heterollm_signals_missing",
+            "Serving engines without a figure, or 1 for a figure of the whole cluster; all: Prometheus gave nothing.",
+            labels=["namespace", "cluster", "tier", "signal"],
+        )
+        known = self._known()
+        for key, readings in self._readings().items():
+            if key in known:
+                for (tier, signal), count in _missing_of(readings, known[key].tiers).items():
+                    family.add_metric([*key, tier, signal], count)
+        return family
+
+
+def _missing_of(readings: Readings, tiers: tuple[TierFacts, ...]) -> dict[tuple[str, str], int]:
+    """By tier and signal."""
+    if readings.failure and not (readings.pods or readings.tiers or readings.cluster):
+        return {("", "all"): 1}
+    found = {}
+    if ClusterSignal.ROUTERS not in readings.cluster:
+        found["", ClusterSignal.ROUTERS.value] = 1
+    for tier in tiers:
+        given = [readings.pods.get(engine.pod, {}) for engine in tier.serving]
+        for signal in _OF_ENGINES:
+            if lacking := sum(signal not in figures for figures in given):
+                found[tier.name, signal.value] = lacking
+    return found

@@ -1,0 +1,254 @@
+"""The PromQL behind every figure. Each query is for all clusters at once: their number never depends on clusters'.
+
+What all of them keep to:
+
+- A pod counts once, however many jobs scrape it; an engine's requests count once, however many ranks report them.
+- Figures of an engine bear the name of its leader's pod, though with attention DP every pod of the engine has some.
+- `namespace` is what Prometheus itself says of a pod, `heterollm_namespace` what the pod claims: see `answers`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+
+from heterollm_controllers.steering.signals import ClusterSignal, PodSignal, TierSignal
+from heterollm_operator.store import Key
+
+__all__ = ["HistoryFigure", "Name", "Query", "RawFigure", "Replacement", "Selection", "history", "now", "replaced"]
+
+
+class RawFigure(StrEnum):
+    """Figures from which several signals follow."""
+
+    REQUESTS = "requests"
+    FIRST_BYTE = "firstByte"
+
+
+class HistoryFigure(StrEnum):
+    """Figures of the last hour, by the fields of `History`."""
+
+    RATE = "historyRate"
+    CONCURRENCY = "historyConcurrency"
+    KV_USE = "historyKvUse"
+
+
+Name = PodSignal | TierSignal | ClusterSignal | RawFigure | HistoryFigure
+Replacement = PodSignal | TierSignal | ClusterSignal
+
+
+@dataclass(frozen=True)
+class Query:
+    """One query.
+
+    Attributes:
+        text: PromQL.
+        labels: what is read of its rows, besides the labels that name the cluster.
+        optional: what it asks for may not exist, so that its failure is none of Prometheus.
+    """
+
+    text: str
+    labels: tuple[str, ...] = ()
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Of what the queries are.
+
+    Attributes:
+        window: seconds over which rates are taken.
+        scrape: seconds between two scrapes.
+        namespaces: those served; none for all.
+        slow: the first byte of a request is slow after that many milliseconds: the bounds in use.
+    """
+
+    window: int
+    scrape: int
+    namespaces: tuple[str, ...] = ()
+    slow: Collection[int] = ()
+
+    def of(self, name: str, *matchers: str) -> str:
+        """Selector of a metric, of the clusters served."""
+        own = ['heterollm_cluster!=""']
+        if self.namespaces:
+            own.append(f'heterollm_namespace=~"{"|".join(self.namespaces)}"')
+        return f"{name}{{{','.join([*own, *matchers])}}}"
+
+
+_ENGINE = "namespace, heterollm_cluster, pod"
+_CLUSTER = "namespace, heterollm_namespace, heterollm_cluster"
+_TIER = f"{_CLUSTER}, heterollm_tier"
+_REQUEST = ("wanted_tier", "heterollm_tier", "diverted", "code")
+_UP = "heterollm_router_envoy_up"
+
+
+def now(of: Selection) -> dict[Name, Query]:
+    """What is asked at every tick."""
+    return {**_pods(of), **_routers(of), RawFigure.REQUESTS: _requests(of), RawFigure.FIRST_BYTE: _first_byte(of)}
+
+
+def history(of: Selection) -> dict[Name, Query]:
+    """What is asked once a minute, by range queries with a step of a minute."""
+    rate = of.of("heterollm_router_requests_total", 'heterollm_tier!=""', 'code=~"2..|3..|429"')
+    running, queue, use = (
+        of.of(f"sglang:{name}", 'priority=""') for name in ("num_running_reqs", "num_queue_reqs", "token_usage")
+    )
+    both = f"sum by ({_TIER}) ({_ranks(running, _TIER)}) + sum by ({_TIER}) ({_ranks(queue, _TIER)})"
+    each = f"{_TIER}, wanted_tier, diverted, code, decision, attempts"
+    texts = {
+        # Not over a minute where scrapes are rarer: no rate follows from a single sample.
+        HistoryFigure.RATE: f"sum by ({_TIER}) ({_once(f'rate({rate}[{max(60, of.window)}s])', each)})",
+        # The peak of the sum: engines do not have their peaks at the same time.
+        HistoryFigure.CONCURRENCY: f"max_over_time(({both})[1m:{of.scrape}s])",
+        HistoryFigure.KV_USE: f"max by ({_TIER}) (max_over_time({use}[{max(60, of.window)}s]))",
+    }
+    return {name: Query(text, ("heterollm_tier",)) for name, text in texts.items()}
+
+
+def replaced(name: Replacement, text: str, key: Key, window: int) -> Query:
+    """A query that a cluster wants asked in place of ours."""
+    values = {"namespace": _escaped(key.namespace), "cluster": _escaped(key.name), "window": f"{window}s"}
+    filled = re.sub(r"\$(namespace|cluster|window)\b", lambda found: values[found[1]], text)
+    return Query(filled, _LABELS[type(name)])
+
+
+_LABELS: dict[type[StrEnum], tuple[str, ...]] = {
+    PodSignal: ("pod",),
+    TierSignal: ("heterollm_tier",),
+    ClusterSignal: (),
+}
+
+
+def _pods(of: Selection) -> dict[Name, Query]:
+    queue, running, use = (
+        # With priorities, the total is in the series whose priority is empty.
+        of.of(f"sglang:{name}", 'priority=""')
+        for name in ("num_queue_reqs", "num_running_reqs", "token_usage")
+    )
+    seconds, count = (of.of(f"sglang:time_to_first_token_seconds_{part}") for part in ("sum", "count"))
+    texts = {
+        PodSignal.QUEUE: f"sum by ({_ENGINE}) ({_ranks(queue)})",
+        PodSignal.RUNNING: f"sum by ({_ENGINE}) ({_ranks(running)})",
+        PodSignal.KV_USE: f"max by ({_ENGINE}) ({_leader(use)})",
+        PodSignal.AGE: f"max by ({_ENGINE}) ({_leader(f'time() - timestamp({queue})')})",
+        PodSignal.FIRST_TOKEN_SUM: _rate_of_engines(seconds, of.window),
+        PodSignal.FIRST_TOKEN_COUNT: _rate_of_engines(count, of.window),
+    }
+    found: dict[Name, Query] = {name: Query(text, ("pod",)) for name, text in texts.items()}
+    return {**found, PodSignal.GPU_USE: Query(_gpu_use(running), ("pod",), optional=True)}
+
+
+def _routers(of: Selection) -> dict[Name, Query]:
+    tier = ("heterollm_tier",)
+    up = of.of(_UP)
+    refused = of.of("heterollm_router_policy_version", 'state="refused"')
+    found: dict[Name, Query] = {
+        TierSignal.REQUEST_P50: Query(_quantile(0.5, of), tier),
+        TierSignal.REQUEST_P95: Query(_quantile(0.95, of), tier),
+        TierSignal.REQUEST_P99: Query(_quantile(0.99, of), tier),
+        TierSignal.BETWEEN_TOKENS: Query(_between_tokens(of), tier),
+        TierSignal.RETRIES: Query(_retries(of), tier),
+        TierSignal.EJECTED: Query(_ejected(of), tier),
+        ClusterSignal.POLICY_REFUSED: Query(f"max by ({_CLUSTER}) ({refused})"),
+        # Of a router that was not scraped for a whole window, no series does not mean zero.
+        ClusterSignal.ROUTERS: Query(
+            f"count by ({_CLUSTER}) (max by ({_CLUSTER}, pod) ({up} == 1 and ({up} offset {of.window}s) == 1))"
+        ),
+    }
+    return found
+
+
+def _requests(of: Selection) -> Query:
+    """By tier wanted and tier that answered, which PromQL cannot compare with each other."""
+    labels = ", ".join(_REQUEST)
+    rate = _rate_from_zero(of, of.of("heterollm_router_requests_total"))
+    return Query(
+        f"sum by ({_CLUSTER}, {labels}) ({_once(rate, f'{_CLUSTER}, {labels}, decision, attempts')})", _REQUEST
+    )
+
+
+def _first_byte(of: Selection) -> Query:
+    """By bound. Since Prometheus 3, bounds are written with a fraction."""
+    bounds = "|".join(str(bound) for bound in sorted(of.slow))
+    buckets = of.of("heterollm_router_first_byte_milliseconds_bucket", f'le=~"({bounds})([.]0)?|[+]Inf"')
+    rate = _once(f"rate({buckets}[{of.window}s])", f"{_TIER}, decision, le")
+    return Query(f"sum by ({_TIER}, le) ({rate})", ("heterollm_tier", "le"))
+
+
+def _quantile(share: float, of: Selection) -> str:
+    buckets = of.of("heterollm_router_request_milliseconds_bucket", 'heterollm_tier!=""')
+    return f"histogram_quantile({share}, sum by ({_TIER}, le) (rate({buckets}[{of.window}s])))"
+
+
+def _between_tokens(of: Selection) -> str:
+    seconds, count = (
+        f"sum by ({_TIER}) (rate({of.of(f'sglang:inter_token_latency_seconds_{part}')}[{of.window}s]))"
+        for part in ("sum", "count")
+    )
+    return f"1000 * {seconds} / {count}"
+
+
+def _retries(of: Selection) -> str:
+    failed, bad = (
+        _rate_from_zero(of, of.of(f"heterollm_router_{name}_total")) for name in ("failed_attempts", "bad_answers")
+    )
+    # Those that failed have a reason and the others have none, so that none hides another.
+    return f"sum by ({_TIER}) ({_once(f'({failed}) or ({bad})', f'{_TIER}, reason')})"
+
+
+def _ejected(of: Selection) -> str:
+    active = of.of("envoy_cluster_outlier_detection_ejections_active", 'envoy_cluster_name=~"tier_.+"')
+    return f'max by ({_TIER}) (label_replace({active}, "heterollm_tier", "$1", "envoy_cluster_name", "tier_(.+)"))'
+
+
+def _gpu_use(running: str) -> str:
+    """Of the pods that run engines. DCGM's exporter has the pod's name in labels of either of two names."""
+    name = "DCGM_FI_DEV_GPU_UTIL"
+    moved = f'{name}{{exported_pod!=""}}'
+    for label in ("namespace", "pod"):
+        moved = f'label_replace({moved}, "{label}", "$1", "exported_{label}", "(.+)")'
+    use = _leader(f'{moved} or {name}{{exported_pod=""}}')
+    # One row for each pod, whatever pods may claim: else a single one would fail the query for all.
+    engines = f"topk by (namespace, pod) (1, max by ({_ENGINE}) ({_leader(running)})) >= bool 0"
+    return f"avg by (namespace, pod) ({use}) / 100 * on (namespace, pod) group_left (heterollm_cluster) ({engines})"
+
+
+def _rate_of_engines(counter: str, window: int) -> str:
+    rate = _leader(f"rate({counter}[{window}s])")
+    # Of each pod once; a request has one series per way of streaming.
+    return f"sum by ({_ENGINE}) (max by ({_ENGINE}, is_streaming) ({rate}))"
+
+
+def _rate_from_zero(of: Selection, counter: str) -> str:
+    """Rate of a router's counter. Envoy shows a counter once it is used: what is new began at zero.
+
+    Without this, a tier that begins to fail would have no failures until its second scrape. It is not so of routers
+    that were not scraped before.
+    """
+    new = f"({counter} unless {counter} offset {of.window}s) / {of.window}"
+    known = f"and on (job, instance) ({of.of(_UP)} offset {of.window}s)"
+    return f"({new} {known}) or rate({counter}[{of.window}s])"
+
+
+def _once(figures: str, labels: str) -> str:
+    """Each pod's figures once, though several jobs may scrape it."""
+    return f"max by ({labels}, pod) ({figures})"
+
+
+def _ranks(gauge: str, labels: str = _ENGINE) -> str:
+    """A count of requests: ranks of one data-parallel rank all tell the same ones."""
+    named = f"{labels}, pod" if "pod" not in labels else labels
+    return f"max by ({named}, dp_rank) ({_leader(gauge)})"
+
+
+def _leader(figures: str) -> str:
+    """The same, under the name of the leader's pod of each engine."""
+    return f'label_replace({figures}, "pod", "${{1}}-0", "pod", "(.+)-[0-9]+")'
+
+
+def _escaped(name: str) -> str:
+    """For a string in quotes."""
+    return re.sub(r"([\\\"'])", r"\\\1", name)

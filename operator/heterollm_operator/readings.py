@@ -1,0 +1,154 @@
+"""From figures to readings: the signals of each cluster. What was not asked for, or not answered, is absent."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from heterollm_controllers.steering.signals import ClusterSignal, History, PodSignal, Readings, TierSignal
+from heterollm_operator.answers import Figures, Minutes, Place
+from heterollm_operator.queries import HistoryFigure, Name, RawFigure
+from heterollm_operator.store import Key
+
+__all__ = ["Answers", "readings"]
+
+_TOO_MANY = "429"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Of one tick.
+
+    Attributes:
+        common: of the queries that are for all clusters.
+        replaced: of the queries that a cluster wants instead; an empty answer replaces, too.
+        failure: why common queries failed; empty if all were answered.
+        failures: why a cluster's own ones failed.
+    """
+
+    common: Mapping[Name, Figures]
+    replaced: Mapping[Key, Mapping[Name, Figures]] = field(default_factory=dict)
+    failure: str = ""
+    failures: Mapping[Key, str] = field(default_factory=dict)
+
+
+def readings(
+    answers: Answers,
+    history: Mapping[Name, Minutes],
+    slow: Mapping[Key, int],
+    at: datetime,
+    scrape_seconds: float,
+) -> dict[Key, Readings]:
+    """What one tick, at `at`, learned of each cluster.
+
+    Args:
+        history: of the last minute in which it was asked for.
+        slow: the clusters that are known, with the milliseconds after which a first byte is slow.
+    """
+    found = {}
+    for key, bound in slow.items():
+        rows = _Rows(key, answers)
+        failure = "; ".join(filter(None, (answers.failure, answers.failures.get(key, ""))))
+        found[key] = Readings(
+            at=at,
+            scrape_seconds=scrape_seconds,
+            pods=_pods(rows),
+            tiers=_tiers(rows, bound),
+            cluster=_whole(rows),
+            history=_history(key, history),
+            failure=failure,
+        )
+    return found
+
+
+class _Rows:
+    """The rows about one cluster."""
+
+    def __init__(self, key: Key, answers: Answers) -> None:
+        self._key = key
+        self._common = answers.common
+        self._replaced = answers.replaced.get(key, {})
+
+    def of(self, name: Name) -> Iterable[tuple[Place, float]]:
+        """Of one figure, from the cluster's own query if it has one."""
+        figures = self._replaced.get(name) if name in self._replaced else self._common.get(name)
+        return figures.get(self._key, ()) if figures is not None else ()
+
+    def follows(self, name: TierSignal | ClusterSignal) -> bool:
+        """Whether a signal may follow from another figure: the cluster has no query of its own for it."""
+        return name not in self._replaced
+
+
+def _pods(rows: _Rows) -> dict[str, dict[PodSignal, float]]:
+    found: dict[str, dict[PodSignal, float]] = {}
+    for signal in PodSignal:
+        for (pod,), value in rows.of(signal):
+            if pod:
+                found.setdefault(pod, {})[signal] = value
+    return found
+
+
+def _whole(rows: _Rows) -> dict[ClusterSignal, float]:
+    found = {signal: value for signal in ClusterSignal for _, value in rows.of(signal)}
+    if rows.follows(ClusterSignal.UNDECIDED):
+        lost = [rate for (wanted, _, _, code), rate in rows.of(RawFigure.REQUESTS) if not wanted and code == "500"]
+        if lost:
+            found[ClusterSignal.UNDECIDED] = sum(lost)
+    return found
+
+
+def _tiers(rows: _Rows, slow: int) -> dict[str, dict[TierSignal, float]]:
+    found: dict[str, dict[TierSignal, float]] = defaultdict(dict)
+    for follow in (_requests(rows), _slow(rows, slow)):
+        for tier, signal, rate in follow:
+            if rows.follows(signal):
+                found[tier][signal] = found[tier].get(signal, 0.0) + rate
+    for signal in TierSignal:
+        for (tier,), value in rows.of(signal):
+            found[tier][signal] = value
+    found.pop("", None)
+    return dict(found)
+
+
+def _requests(rows: _Rows) -> Iterable[tuple[str, TierSignal, float]]:
+    for (wanted, answering, diverted, code), rate in rows.of(RawFigure.REQUESTS):
+        answered = code[:1] in ("2", "3")
+        yield wanted, TierSignal.OFFERED, rate
+        if answered:
+            yield answering, TierSignal.ANSWERED, rate
+        if code == _TOO_MANY:
+            yield answering, TierSignal.REFUSED, rate
+        if answered and wanted != answering:
+            yield wanted, TierSignal.SPILLED, rate
+        # What clients got wrong (4xx) or gave up (0) says nothing of the tier, nor does what it was not to answer.
+        if diverted == "false" and code != "0" and code[:1] != "4":
+            yield wanted, TierSignal.TRIED, rate
+            failed = wanted != answering or code[:1] == "5"
+            yield wanted, TierSignal.FAILED, rate if failed else 0.0
+
+
+def _slow(rows: _Rows, bound: int) -> Iterable[tuple[str, TierSignal, float]]:
+    counts: dict[str, dict[str, float]] = defaultdict(dict)
+    for (tier, edge), rate in rows.of(RawFigure.FIRST_BYTE):
+        counts[tier][edge.removesuffix(".0")] = rate
+    for tier, edges in counts.items():
+        if (every := edges.get("+Inf")) is not None and (fast := edges.get(str(bound))) is not None:
+            yield tier, TierSignal.SLOW, max(every - fast, 0.0)
+
+
+def _history(key: Key, answers: Mapping[Name, Minutes]) -> dict[str, History]:
+    tiers: dict[str, dict[Name, tuple[float, ...]]] = defaultdict(dict)
+    for name, figures in answers.items():
+        for (tier,), series in figures.get(key, ()):
+            tiers[tier][name] = series
+    return {
+        tier: History(
+            rate=found.get(HistoryFigure.RATE, ()),
+            concurrency=found.get(HistoryFigure.CONCURRENCY, ()),
+            kv_use=found.get(HistoryFigure.KV_USE, ()),
+        )
+        for tier, found in tiers.items()
+        if tier
+    }
