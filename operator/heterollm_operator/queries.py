@@ -130,7 +130,8 @@ def _pods(of: Selection) -> dict[Name, Query]:
     )
     seconds, count = (of.of(f"sglang:time_to_first_token_seconds_{part}") for part in ("sum", "count"))
     texts = {
-        PodSignal.QUEUE: f"sum by ({_ENGINE}) ({_ranks(queue)})",
+        # What a single scrape has caught is no queue yet.
+        PodSignal.QUEUE: f"sum by ({_ENGINE}) ({_ranks(f'min_over_time({queue}[{2 * of.scrape}s])')})",
         PodSignal.RUNNING: f"sum by ({_ENGINE}) ({_ranks(running)})",
         PodSignal.KV_USE: f"max by ({_ENGINE}) ({_leader(use)})",
         PodSignal.AGE: f"max by ({_ENGINE}) ({_leader(f'time() - timestamp({queue})')})",

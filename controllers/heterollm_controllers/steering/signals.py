@@ -21,7 +21,7 @@ class PodSignal(StrEnum):
     """Figures of one engine, by the name of its leader's pod."""
 
     QUEUE = "queue"
-    """Requests that wait in the engine, in number."""
+    """Requests that wait in the engine, in number: the fewer of the last two scrapes."""
     RUNNING = "running"
     """Requests that the engine works on, in number."""
     KV_USE = "kvUse"
