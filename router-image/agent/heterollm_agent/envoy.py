@@ -13,7 +13,7 @@ _TIMEOUT = 2.0
 """Seconds; the admin interface is on the same loopback."""
 
 _WATCHED = (
-    r"^(cluster_manager\.(cds\.(version_text|update_rejected|update_failure)|warming_clusters)"
+    r"^(cluster_manager\.cds\.(version_text|update_rejected|update_failure)"
     r"|listener_manager\.lds\.(version_text|update_rejected|update_failure)"
     r"|http\.router\.(rds\.routes\.(version_text|update_rejected|update_failure)|downstream_rq_active)"
     r"|cluster\.tier_[a-z0-9]+\.(update_rejected|update_failure)"
@@ -25,6 +25,8 @@ _VERSIONS = {
     "lds": "listener_manager.lds.version_text",
     "rds": "http.router.rds.routes.version_text",
 }
+
+_WARMING = "cluster_manager.warming_clusters"
 
 _FROM_SECRETS = {"keys": 0, "certificate": 0}
 """What is counted of updates that are not the policy's."""
@@ -81,6 +83,10 @@ class Envoy:
     def start_drain(self) -> None:
         """Ask clients, with every answer, to open their next connection elsewhere; keep serving."""
         self._ask("POST", "/drain_listeners?graceful&skip_exit")
+
+    def warming(self) -> int:
+        """Clusters that are not ready yet (number)."""
+        return int(self._stats(f"type=Gauges&filter=^{_WARMING}$").get(_WARMING, "0"))
 
     def _stats(self, query: str) -> dict[str, str]:
         lines = self._ask("GET", f"/stats?{query}").decode().splitlines()

@@ -23,7 +23,7 @@ def write_endpoints(name: str, fresh: str, old: str | None, directory: PolicyDir
     A new engine is used after its first check, so if only new ones remain, the old ones stay, and what comes
     after this waits, until one has passed it.
     """
-    if old is not None:
+    if old is not None and old != fresh:
         cluster, coming = _read(fresh)
         _, leaving = _read(old)
         if coming and not coming & leaving:

@@ -8,10 +8,11 @@ from heterollm_agent.envoy import Envoy, EnvoyAway, policy_rejections
 
 __all__ = ["Refused", "Settling"]
 
-_POLL = 0.01
-"""Seconds between two looks at Envoy."""
+_FIRST_PAUSE = 0.005
+_LONGEST_PAUSE = 0.02
+"""Seconds between two looks at Envoy, doubling: looks keep it from the work that is waited for."""
 _CLOSER = 5
-"""Looks for the version alone before each one at everything, which costs Envoy six times as much."""
+"""One look of so many is also for refusals, which costs Envoy three times as much."""
 _LIMIT = 10.0
 """Seconds to wait for new clusters; beyond, the policy goes on and the next tier serves."""
 
@@ -31,16 +32,18 @@ class Settling:
             self._refusals = 0
 
     def wait(self, kind: str, version: str) -> None:
-        """Until Envoy has taken over this version of `kind` and all its clusters are ready."""
+        """Until Envoy has taken over this version of `kind`, and all clusters are ready if it is these."""
         deadline = time.monotonic() + _LIMIT
-        looks = 0
+        pause, looks = _FIRST_PAUSE, 1
         try:
-            while not self._done(kind, version, closer=looks % _CLOSER == _CLOSER - 1):
+            while not self._done(kind, version):
+                if looks % _CLOSER == 0:
+                    self.check()
                 if time.monotonic() > deadline:
                     self._give_up(kind, version)
                     return
-                time.sleep(_POLL)
-                looks += 1
+                time.sleep(pause)
+                pause, looks = min(2 * pause, _LONGEST_PAUSE), looks + 1
         except EnvoyAway:
             return
 
@@ -52,14 +55,8 @@ class Settling:
         except EnvoyAway:
             return
 
-    def _done(self, kind: str, version: str, *, closer: bool) -> bool:
-        taken = self._envoy.version(kind) == version
-        if not taken:
-            if closer:
-                self.check()
-            return False
-        # Nothing but clusters warms up.
-        return kind != "cds" or self._envoy.stats().get("cluster_manager.warming_clusters", "0") == "0"
+    def _done(self, kind: str, version: str) -> bool:
+        return self._envoy.version(kind) == version and (kind != "cds" or self._envoy.warming() == 0)
 
     def _give_up(self, kind: str, version: str) -> None:
         if self._envoy.version(kind) != version:

@@ -13,7 +13,7 @@ def cluster_stages(fresh: str, old: str | None) -> list[str]:
 
     Clusters that are made of others follow when those are ready. What `fresh` lacks stays.
     """
-    if old is None:
+    if old is None or old == fresh:
         return [fresh]
     wanted = json.loads(fresh)
     were = _by_name(json.loads(old))
