@@ -1,0 +1,50 @@
+"""The embedded cluster with the operator, a real Prometheus and Alertmanager, and a chat cluster that is steered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from e2e.cluster.cache import print_report
+from e2e.cluster.node.down import down
+from e2e.cluster.node.layout import Layout
+from e2e.monitoring.start import SCRAPE_SECONDS, Monitoring, start_monitoring
+from e2e.scenarios.chat_cluster import ChatCluster
+from e2e.stack import ROOT, Stack
+from e2e.steering.manifest import steered_sample
+
+# Images loaded by the other scenarios are found again.
+NAME = "scenarios"
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """A cluster whose operator knows the Prometheus that `monitoring` starts; nothing of it is left afterwards."""
+    layout = Layout(NAME)
+    down(layout, print_report)
+    try:
+        stack = Stack.up(NAME, print_report, gpus=16)
+        images = stack.load_images(["operator", "router", "engine-sim"])
+        told = {"url": Monitoring.inside, "scrapeSeconds": SCRAPE_SECONDS}
+        stack.install_operator(images["operator"], {"prometheus": told})
+        yield stack
+    finally:
+        down(layout, print_report)
+
+
+@pytest.fixture(scope="session")
+def monitoring(stack: Stack) -> Monitoring:
+    """Prometheus, with the alert rules that the chart installs, and what it pages."""
+    rules = yaml.safe_load((ROOT / "helm" / "heterollm" / "files" / "alerts.yaml").read_text())
+    return start_monitoring(stack, rules["groups"])
+
+
+@pytest.fixture
+def chat(stack: Stack, monitoring: Monitoring) -> ChatCluster:
+    """The chat cluster, Ready."""
+    cluster = ChatCluster(stack, "default")
+    cluster.apply(steered_sample())
+    cluster.wait_ready()
+    return cluster
