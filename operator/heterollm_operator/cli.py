@@ -7,7 +7,7 @@ import asyncio
 import sys
 from importlib.metadata import version
 
-from heterollm_operator import config, render_command, size_command, slime_command
+from heterollm_operator import config, render_command, simulate_command, size_command, slime_command
 
 __all__ = ["main"]
 
@@ -19,6 +19,7 @@ def main(arguments: list[str] | None = None) -> None:
         "operator": _operator,
         "size": size_command.run,
         "render": render_command.run,
+        "simulate": simulate_command.run,
         "import-slime": slime_command.run,
         "crd": _crd,
         "version": _version,
@@ -38,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     config.add_options(operator)
     size_command.add_parser(commands)
     render_command.add_parser(commands)
+    simulate_command.add_parser(commands)
     slime_command.add_parser(commands)
     commands.add_parser("crd", help="print the CustomResourceDefinition as YAML")
     commands.add_parser("version", help="print the version")
@@ -50,13 +52,14 @@ def _parser() -> argparse.ArgumentParser:
 def _operator(options: argparse.Namespace) -> int:
     from heterollm_controllers.diff import digest
     from heterollm_controllers.reconcile import reconcile
+    from heterollm_controllers.steering.steer import steer
     from heterollm_operator import logs
     from heterollm_operator.main import operate
     from heterollm_operator.worker import Core
 
     settings = config.from_options(options)
     logs.configure(settings.log_level)
-    return asyncio.run(operate(settings, Core(reconcile, digest, settings.core)))
+    return asyncio.run(operate(settings, Core(reconcile, digest, steer, settings.core)))
 
 
 def _crd(_: argparse.Namespace) -> int:

@@ -39,13 +39,13 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--sglang-version", default=Config().sglang_version, help="release to check engine.args by")
 
 
-def add_file_option(parser: argparse.ArgumentParser) -> None:
+def add_file_option(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """The option that names the input."""
     parser.add_argument(
         "-f",
         "--filename",
         action="append",
-        required=True,
+        required=required,
         metavar="FILE",
         help='YAML or JSON with a HeteroLLMCluster, and ConfigMaps it refers to; "-" is standard input (repeatable)',
     )

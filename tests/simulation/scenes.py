@@ -52,14 +52,14 @@ def spec(small: tuple[int, int] = (2, 8), large: tuple[int, int] = (1, 2), **mor
 class Still:
     """Decides nothing: the engines there are, and all requests to their tiers, unless told otherwise."""
 
-    def __init__(self, targets: dict[str, int], shares: dict[str, int] | None = None, instead: str = "") -> None:
-        self.targets, self.shares, self.instead = targets, shares or dict.fromkeys(targets, 100), instead
+    def __init__(self, targets: dict[str, int], shares: dict[str, int] | None = None) -> None:
+        self.targets, self.shares = targets, shares or dict.fromkeys(targets, 100)
         self.facts: list[list[TierFacts]] = []
         self.restarts = 0
 
     def decide(self, tiers: Sequence[TierFacts], *_: object) -> Orders:
         self.facts.append(list(tiers))
-        return Orders(dict(self.targets), dict(self.shares), self.instead)
+        return Orders(dict(self.targets), dict(self.shares))
 
     def restart(self) -> None:
         self.restarts += 1

@@ -32,7 +32,7 @@ def test_no_request_is_lost_or_doubled(
     rate: float, large_share: float, faults: list[Fault], engines: tuple[int, int], shares: tuple[int, int]
 ) -> None:
     decider = Still(
-        dict(zip(("small", "large"), engines, strict=True)), dict(zip(("small", "large"), shares, strict=True)), "small"
+        dict(zip(("small", "large"), engines, strict=True)), dict(zip(("small", "large"), shares, strict=True))
     )
     simulation = simulated(decider, rate=rate, large_share=large_share, faults=tuple(faults), minutes=8)
     offered = sum(count.offered for count in simulation.cluster.routers.counts)

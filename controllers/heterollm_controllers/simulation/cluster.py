@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from heterollm_controllers.routed import UNSIZED_ENGINE
 from heterollm_controllers.simulation.engine_model import EngineModel, within
 from heterollm_controllers.simulation.faults import Fault, FaultKind
 from heterollm_controllers.simulation.fleet import Fleet
 from heterollm_controllers.simulation.routers import Outcome, RouterModel
+from heterollm_controllers.steering.scaling import bounds
 from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
 
 __all__ = ["Answers", "Cluster"]
@@ -46,7 +48,6 @@ class Cluster:
         *,
         start: datetime,
         objective: float,
-        node_seconds: float = 0.0,
         engines: Mapping[str, int] | None = None,
     ) -> None:
         """All engines that `engines` names, or else the fewest of the spec, serve from the start.
@@ -54,7 +55,6 @@ class Cluster:
         Args:
             models: of each tier's engines.
             objective: seconds within which first tokens should come.
-            node_seconds: that a new node takes.
         """
         self.spec = spec
         self.names = [tier.name for tier in spec.tiers]
@@ -64,7 +64,7 @@ class Cluster:
                 models[tier.name],
                 start=start,
                 drain_seconds=tier.engine.drain_seconds,
-                node_seconds=node_seconds,
+                node_seconds=tier.scaling.node_seconds,
                 engines=(engines or {}).get(tier.name, tier.replicas.min),
                 standby=tier.replicas.standby,
             )
@@ -77,7 +77,7 @@ class Cluster:
         self._objective = objective
         self._slow_after = spec.fallback.slow_milliseconds / 1000
         self._most = [
-            _WAITING * fleet.model.concurrency * max(1, tier.replicas.max or tier.replicas.min)
+            _WAITING * (fleet.model.concurrency if fleet.model.told else UNSIZED_ENGINE) * max(1, bounds(tier)[1])
             for fleet, tier in zip(self.fleets, spec.tiers, strict=True)
         ]
 
@@ -93,7 +93,7 @@ class Cluster:
             wanted: requests that arrive, in number by the tier they are meant for.
             faults: that hold.
         """
-        slower = self._suffer(faults, second) if faults else [1.0] * len(self.fleets)
+        slower = self._suffer(faults, second)
         self._admit(slower)
         lost = [fleet.take_lost() for fleet in self.fleets]
         if any(fault.kind is FaultKind.SCORER for fault in faults):
@@ -122,11 +122,6 @@ class Cluster:
         for state, share in zip(self.routers.states, failing, strict=True):
             state.failing = share
         return slower
-
-    def clear(self) -> None:
-        """All faults are over."""
-        for state in self.routers.states:
-            state.failing = 0.0
 
     def _admit(self, slower: Sequence[float]) -> None:
         """How much each tier may take in this second: what it may hold, and what it will have finished."""

@@ -28,14 +28,12 @@ class Orders:
     Attributes:
         targets: engines by tier, standby ones not counted.
         shares: per cent of its requests that each tier gets.
-        instead: the tier that stands in for the last one; empty if it answers for itself.
         state: of the fallback.
         decisions: made just now.
     """
 
     targets: Mapping[str, int]
     shares: Mapping[str, int]
-    instead: str = ""
     state: str = "Normal"
     decisions: tuple[Decision, ...] = ()
 
@@ -72,7 +70,6 @@ class Operator:
         return Orders(
             targets=targets,
             shares=shares(fallback, self._names),
-            instead=(in_force.degraded or "") if in_force is not None else "",
             state=in_force.state if in_force is not None else "Normal",
             decisions=steering.decisions,
         )

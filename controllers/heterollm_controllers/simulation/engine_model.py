@@ -75,6 +75,7 @@ class EngineModel:
         dollars_per_hour: of one engine.
         cold_start: seconds from creation to service, once it has its nodes.
         source: where the figures come from, for people.
+        told: whether the operator knows concurrency and rate.
     """
 
     lone_seconds: float
@@ -86,6 +87,7 @@ class EngineModel:
     dollars_per_hour: float
     cold_start: float
     source: str
+    told: bool = True
 
     @cached_property
     def full_seconds(self) -> float:
@@ -151,10 +153,13 @@ def within(limit: float, delay: float, median: float, scatter: float) -> float:
     return 0.5 * math.erfc(-math.log((limit - delay) / median) / scatter / math.sqrt(2))
 
 
-def engine_model(tier: Tier, sizing: Sizing, *, last: bool, cold_start: float | None = None) -> EngineModel:
+def engine_model(
+    tier: Tier, sizing: Sizing, *, last: bool, cold_start: float | None = None, reference_speed: bool = False
+) -> EngineModel:
     """The model of a tier's engines: what was measured or estimated of them, or else the reference's.
 
     Args:
+        reference_speed: take the reference's speed in any case, as if it had been measured.
         last: the tier is the last one, whose reference is the large engine; the others' is the small one.
         cold_start: seconds; the reference's if None.
     """
@@ -162,7 +167,7 @@ def engine_model(tier: Tier, sizing: Sizing, *, last: bool, cold_start: float | 
     starts = reference.cold_start if cold_start is None else cold_start
     price = gpu_of(tier.accelerator).dollars_per_hour * sizing.gpus_per_engine
     speed = sizing.performance
-    if speed is None:
+    if speed is None or reference_speed:
         return EngineModel(
             lone_seconds=reference.first_token + reference.per_token * (reference.tokens - 1),
             rate=reference.rate,
@@ -173,6 +178,7 @@ def engine_model(tier: Tier, sizing: Sizing, *, last: bool, cold_start: float | 
             dollars_per_hour=price,
             cold_start=starts,
             source="R9",
+            told=reference_speed,
         )
     first = float(speed.time_to_first_token_ms) / 1000
     lone = first + float(speed.time_per_token_ms) / 1000 * (speed.output_tokens - 1)

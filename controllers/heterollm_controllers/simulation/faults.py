@@ -23,7 +23,7 @@ class FaultKind(StrEnum):
     """New engines of a tier find no node."""
     PROMETHEUS_DOWN = "prometheus-down"
     PROMETHEUS_SLOW = "prometheus-slow"
-    """Answers come 20 s late."""
+    """Only the quickest queries, those for engines, are answered before the poller's deadline."""
     PROMETHEUS_GARBAGE = "prometheus-garbage"
     """Answers cannot be read."""
     PROMETHEUS_EMPTY = "prometheus-empty"

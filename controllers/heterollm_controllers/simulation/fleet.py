@@ -119,9 +119,10 @@ class Fleet:
         return TierFacts(
             name=self.name,
             engines=tuple(engines),
-            leaving=sum(len(group.pods) for group, _ in self.leaving),
-            concurrency=self.model.concurrency,
-            rate=self.model.rate,
+            leaving=len(self.leaving),
+            lost=bool(self._since) and not serving and not self.idle,
+            concurrency=self.model.concurrency if self.model.told else None,
+            rate=self.model.rate if self.model.told else None,
             start_seconds=self._start_seconds,
         )
 

@@ -15,8 +15,8 @@ from heterollm_controllers.steering.signals import ClusterSignal, History, PodSi
 
 __all__ = ["Prometheus"]
 
-_LATE = 20.0
-"""Seconds by which answers come late while Prometheus is slow."""
+_HISTORY_KEPT = 180.0
+"""Seconds for which the poller hands out history that it cannot renew."""
 _LOOKBACK = 300.0
 """Seconds after its last scrape for which Prometheus still gives a figure."""
 _MINUTES = 60
@@ -69,7 +69,7 @@ class Prometheus:
         self._ejected: tuple[float, ...] = ()
         self._past = [_Past() for _ in cluster.names]
         self._history: dict[str, History] = {}
-        self._given: deque[Readings] = deque(maxlen=64)
+        self._renewed = -math.inf
 
     # Scraping
 
@@ -146,22 +146,23 @@ class Prometheus:
 
     # Answering
 
-    def read(self, second: float, faults: Collection[FaultKind]) -> Readings | None:
-        """What the poller has after this tick; None if it never got an answer."""
+    def read(self, second: float, faults: Collection[FaultKind]) -> Readings:
+        """What the poller has after this tick."""
         now = self._start + timedelta(seconds=second)
+        kept = self._history if second - self._renewed <= _HISTORY_KEPT else {}
         if FaultKind.PROMETHEUS_DOWN in faults:
-            return replace(self._given[-1], failure="connection refused") if self._given else None
+            return Readings(now, self.scrape_seconds, history=dict(kept), failure="connection refused")
         if FaultKind.PROMETHEUS_GARBAGE in faults:
-            return Readings(now, self.scrape_seconds, failure="the answer is no JSON")
+            return Readings(now, self.scrape_seconds, history=dict(kept), failure="the answer is no JSON")
         if FaultKind.PROMETHEUS_EMPTY in faults:
             return Readings(now, self.scrape_seconds)
         if FaultKind.PROMETHEUS_NAN in faults:
             return Readings(now, self.scrape_seconds, history=self._nothing())
-        self._given.append(self._figured(second, now, FaultKind.POLICY in faults))
+        found = self._figured(second, now, FaultKind.POLICY in faults)
         if FaultKind.PROMETHEUS_SLOW in faults:
-            late = now - timedelta(seconds=_LATE)
-            return next((given for given in reversed(self._given) if given.at <= late), None)
-        return self._given[-1]
+            return replace(found, tiers={}, cluster={}, history=dict(kept), failure="no answer within 4 s")
+        self._renewed = second
+        return found
 
     def _nothing(self) -> Mapping[str, History]:
         none = (math.nan,) * _MINUTES

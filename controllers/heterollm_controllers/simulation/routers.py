@@ -6,6 +6,7 @@ passed over. A diverted share goes to the last tier first. A tier takes no more 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -27,9 +28,10 @@ class TierState:
 
     Attributes:
         engines: that get requests.
-        in_flight: requests it has, in number; `room`: how many more it may take within this second.
+        room: how many more requests it may take within this second.
         failing: share of attempts that it fails, 0 to 1.
-        ejected: share of its engines that the routers have ejected.
+        ejected: share of its engines that the routers have ejected; `ejections`: how often each, on average.
+        patience: attempts within this second until the routers will have ejected all its engines.
     """
 
     engines: int = 0
@@ -37,11 +39,15 @@ class TierState:
     failing: float = 0.0
     ejected: float = 0.0
     ejections: float = 0.0
+    patience: float = math.inf
 
     @property
     def usable(self) -> float:
         """Probability that an engine is there to take an attempt."""
-        return 1 - self.ejected**self.engines if self.engines else 0.0
+        if not self.engines:
+            return 0.0
+        # A failing tier is tried as long as any engine is left; see `patience`.
+        return 1.0 if self.failing > 0 else 1 - self.ejected**self.engines
 
 
 @dataclass
@@ -80,35 +86,35 @@ class RouterModel:
         tiers: number of tiers.
         retries: most retries of a request.
         budget: retries of failed answers, as a share of the good ones.
-        diverted: share of each tier's requests, 0 to 1, that goes to the other tier below first.
-        instead: by tier, which one the diverted share goes to: the last, or for the last one the one that helps it.
+        diverted: share of each tier's requests, 0 to 1, that goes to the last tier first, and of the last tier's to
+            the one before it.
     """
 
     tiers: int
     retries: int = 3
     budget: float = 0.5
     diverted: list[float] = field(default_factory=list)
-    instead: list[int] = field(default_factory=list)
     states: list[TierState] = field(default_factory=list)
     counts: list[Counts] = field(default_factory=list)
     _saved: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        last = self.tiers - 1
         self.diverted = self.diverted or [0.0] * self.tiers
-        self.instead = self.instead or [last] * self.tiers
         self.states = [TierState() for _ in range(self.tiers)]
         self.counts = [Counts() for _ in range(self.tiers)]
         self._saved = [_SAVINGS] * self.tiers
 
     def route(self, wanted: Sequence[float]) -> Outcome:
         """Send a second's requests, in number by the tier they are meant for."""
+        for state in self.states[:-1]:
+            left = state.engines * (1 - state.ejected)
+            state.patience = left * _attempts_per_ejection(state.failing) if state.failing > 0 else math.inf
         outcome = Outcome([0.0] * self.tiers, [0.0] * self.tiers)
         for tier, number in enumerate(wanted):
             if number <= 0:
                 continue
             self.counts[tier].offered += number
-            aside = number * self.diverted[tier] if self.instead[tier] != tier else 0.0
+            aside = number * self.diverted[tier] if self.tiers > 1 else 0.0
             if number > aside:
                 self._own(tier, number - aside, outcome)
             if aside > 0:
@@ -147,7 +153,8 @@ class RouterModel:
     def _aside(self, tier: int, number: float, outcome: Outcome) -> None:
         """Requests that another tier is to answer in its place; if it cannot, they fall back to their own."""
         count = self.counts[tier]
-        other = self.instead[tier]
+        last = self.tiers - 1
+        other = last if tier < last else last - 1
         answered, failed, refused = self._try(tier, number, [other] * 2 + [tier] * 2, outcome)
         count.diverted += number
         count.spilled += sum(share for index, share in enumerate(answered) if index != tier)
@@ -167,14 +174,16 @@ class RouterModel:
         for target in order:
             state = self.states[target]
             usable = state.usable
-            if usable <= 0:
+            if usable <= 0 or state.patience <= 0:
                 continue
+            first = min(fresh * usable, state.patience)
             retried = 0.0
             if again > 0 and retries < self.retries:
                 retries += 1
-                retried = min(again * usable, budget)
+                retried = min(again * usable, budget, state.patience - first)
                 budget -= retried
-            attempt = fresh * usable + retried
+            attempt = first + retried
+            state.patience -= attempt
             admitted = min(attempt, state.room)
             good = admitted * (1 - state.failing)
             state.room -= good
@@ -184,7 +193,7 @@ class RouterModel:
             refused += attempt - admitted
             self.counts[tier].retries += retried
             again += admitted - good - retried
-            fresh -= fresh * usable
+            fresh -= first
             if fresh + again <= 0:
                 break
         self._saved[tier] = min(_SAVINGS, max(0.0, budget - _FREE_RETRIES) + self.budget * sum(answered))

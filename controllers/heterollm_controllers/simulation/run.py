@@ -32,7 +32,6 @@ class Scenario:
         models: of each tier's engines, by its name.
         seconds: how long.
         objective: seconds within which first tokens should come.
-        node_seconds: that a new node takes; 0 if nodes are there.
         engines: serving at the start, by tier; the fewest of the spec for tiers that are not named.
         seed: of the randomness of arrivals.
     """
@@ -43,7 +42,6 @@ class Scenario:
     seconds: int
     faults: tuple[Fault, ...] = ()
     objective: float = 0.2
-    node_seconds: float = 0.0
     scrape_seconds: int = 15
     engines: Mapping[str, int] = field(default_factory=dict)
     seed: int = 1
@@ -60,7 +58,6 @@ class Moment:
         queue: requests that wait in engines.
         serving: engines that get requests; `present`: that occupy GPUs; `target`: that were decided.
         state: of the fallback.
-        need: engines that the arrivals since the last tick keep fully busy.
     """
 
     second: int
@@ -93,7 +90,6 @@ class Simulation:
             scenario.models,
             start=START,
             objective=scenario.objective,
-            node_seconds=scenario.node_seconds,
             engines=scenario.engines,
         )
         self.moments: list[Moment] = []
@@ -177,14 +173,10 @@ class Simulation:
             watch(Tick(second, readings, orders))
 
     def _carry_out(self, orders: Orders, second: int) -> None:
-        routers, names = self.cluster.routers, self.cluster.names
-        last = len(names) - 1
+        routers = self.cluster.routers
         for index, fleet in enumerate(self.cluster.fleets):
             fleet.want(orders.targets[fleet.name], second)
             routers.diverted[index] = 1 - orders.shares[fleet.name] / 100
-            routers.instead[index] = last
-        if orders.instead:
-            routers.instead[last] = names.index(orders.instead)
 
     # Notes
 

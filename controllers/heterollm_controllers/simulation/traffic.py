@@ -49,7 +49,7 @@ class Steady:
 
 @dataclass(frozen=True)
 class Wave:
-    """A day: the mean rate at its start and end, the peak after six hours, the least after eighteen.
+    """A day: the least at its start and end, the peak in the middle.
 
     Attributes:
         load: of the mean.
@@ -62,7 +62,7 @@ class Wave:
     period: float = _DAY
 
     def at(self, second: float) -> Load:
-        swing = 1 + self.depth * math.sin(2 * math.pi * second / self.period)
+        swing = 1 - self.depth * math.cos(2 * math.pi * second / self.period)
         return Load(self.load.rate * swing, self.load.large_share)
 
 
