@@ -37,9 +37,9 @@ class ClusterMetrics(Collector):
     """Figures of the clusters that this replica has looked at: only the leader has any."""
 
     def __init__(
-        self, known: Callable[[], Mapping[Key, SteeringInput]], readings: Callable[[], Mapping[Key, Readings]]
+        self, known: Callable[[], Mapping[Key, SteeringInput]], readings: Callable[[Key], Readings | None]
     ) -> None:
-        """`known` and `readings`: the clusters that are steered, and what the last tick learned of them."""
+        """`known` and `readings`: the clusters that are steered, and what the last tick learned of one."""
         self._known = known
         self._readings = readings
         self._seen: dict[Key, _Seen] = {}
@@ -91,10 +91,9 @@ class ClusterMetrics(Collector):
             "Serving engines without a figure, or 1 for a figure of the whole cluster; all: Prometheus gave nothing.",
             labels=["namespace", "cluster", "tier", "signal"],
         )
-        known = self._known()
-        for key, readings in self._readings().items():
-            if key in known:
-                for (tier, signal), count in _missing_of(readings, known[key].tiers).items():
+        for key, given in self._known().items():
+            if (readings := self._readings(key)) is not None:
+                for (tier, signal), count in _missing_of(readings, given.tiers).items():
                     family.add_metric([*key, tier, signal], count)
         return family
 

@@ -10,14 +10,34 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from heterollm_controllers.outcome import Config
 
-__all__ = ["Settings", "add_options", "from_options"]
+__all__ = ["PrometheusSettings", "Settings", "add_options", "from_options"]
 
 _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _CORE = Config()
+
+
+@dataclass(frozen=True)
+class PrometheusSettings:
+    """Where figures come from, and how often.
+
+    Attributes:
+        url: of the server, without a slash at its end.
+        token_file: file with the bearer token; None to send none.
+        ca_file: file with the certificates to trust; None for those of the system.
+        poll: seconds from one tick to the next.
+        scrape: seconds between two scrapes of a pod.
+    """
+
+    url: str
+    token_file: Path | None
+    ca_file: Path | None
+    poll: float
+    scrape: float
 
 
 @dataclass(frozen=True)
@@ -29,6 +49,7 @@ class Settings:
         identity: unique to this process, also across restarts of its container.
         host: address to serve health and metrics on; empty for all addresses.
         resync: longest time between two looks at a cluster, in seconds.
+        prometheus: where figures come from; None for nowhere.
         core: what the pure core needs to know.
     """
 
@@ -42,6 +63,7 @@ class Settings:
     resync: float
     log_level: str
     kubeconfig: str | None
+    prometheus: PrometheusSettings | None
     core: Config
 
 
@@ -73,6 +95,13 @@ def add_options(parser: argparse.ArgumentParser, environ: Mapping[str, str] = os
     option("router-image", _CORE.router_image, "image of routers (default: %(default)s)", metavar="IMAGE")
     option("sglang-version", _CORE.sglang_version, "SGLang release in the engine image (default: %(default)s)")
     option("cluster-domain", _CORE.cluster_domain, "DNS domain of the Kubernetes cluster (default: %(default)s)")
+    option(
+        "prometheus-url", "", "Prometheus's address; empty: clusters are not steered by figures", _url, metavar="URL"
+    )
+    option("prometheus-token-file", "", "file with a bearer token for Prometheus", metavar="FILE")
+    option("prometheus-ca-file", "", "file with the certificates to trust for it", metavar="FILE")
+    option("poll-seconds", "5", "seconds between two ticks (default: %(default)s)", _seconds(1, 60))
+    option("scrape-seconds", "15", "how often Prometheus scrapes pods (default: %(default)s)", _seconds(1, 60))
     parser.add_argument(
         "--kubeconfig", default=environ.get("KUBECONFIG"), metavar="FILE", help="only outside a cluster [KUBECONFIG]"
     )
@@ -93,7 +122,20 @@ def from_options(options: argparse.Namespace) -> Settings:
         resync=options.resync,
         log_level=options.log_level,
         kubeconfig=options.kubeconfig,
+        prometheus=_prometheus(options),
         core=Config(options.engine_image, options.router_image, options.cluster_domain, options.sglang_version),
+    )
+
+
+def _prometheus(options: argparse.Namespace) -> PrometheusSettings | None:
+    if not options.prometheus_url:
+        return None
+    return PrometheusSettings(
+        url=options.prometheus_url,
+        token_file=Path(options.prometheus_token_file) if options.prometheus_token_file else None,
+        ca_file=Path(options.prometheus_ca_file) if options.prometheus_ca_file else None,
+        poll=options.poll_seconds,
+        scrape=options.scrape_seconds,
     )
 
 
@@ -113,11 +155,37 @@ def _address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def _url(text: str) -> str:
+    if not text:
+        return ""
+    found = urlsplit(text)
+    try:
+        whole = found.scheme in ("http", "https") and bool(found.hostname) and found.port != 0
+    except ValueError:  # a port that is none shows when it is asked for
+        whole = False
+    if not whole:
+        raise argparse.ArgumentTypeError(f"{text!r} is not http://HOST:PORT/PATH or https://...")
+    if found.username is not None or found.query or found.fragment:
+        raise argparse.ArgumentTypeError("the address of Prometheus takes no credentials, no query and no fragment")
+    return text.rstrip("/")
+
+
 def _level(text: str) -> str:
     # Not argparse's `choices`, which do not check what comes from the environment.
     if text not in _LEVELS:
         raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(_LEVELS)}")
     return text
+
+
+def _seconds(least: float, most: float) -> Callable[[str], float]:
+    def convert(text: str) -> float:
+        value = float(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not between {least:g} and {most:g}")
+        return value
+
+    convert.__name__ = "number of seconds"  # argparse names it in "invalid ... value"
+    return convert
 
 
 def _positive(type_: Callable[[str], Any]) -> Callable[[str], Any]:

@@ -8,11 +8,13 @@ import signal
 from collections.abc import Coroutine
 from typing import Any
 
+from heterollm_controllers.steering.signals import Readings
 from heterollm_operator import watch
 from heterollm_operator.apply import NotLeading, Writer
 from heterollm_operator.client import Api, ApiError
-from heterollm_operator.clock import SystemClock
-from heterollm_operator.config import Settings
+from heterollm_operator.clock import Clock, SystemClock
+from heterollm_operator.cluster_metrics import ClusterMetrics
+from heterollm_operator.config import PrometheusSettings, Settings
 from heterollm_operator.freshness import Freshness
 from heterollm_operator.health import Health, serve
 from heterollm_operator.kinds import scopes
@@ -20,10 +22,13 @@ from heterollm_operator.leader import Elector, LeaseLost, Timing
 from heterollm_operator.lease import ApiLease
 from heterollm_operator.listing import Lister
 from heterollm_operator.metrics import Metrics
+from heterollm_operator.poller import Poller, Polling
+from heterollm_operator.prometheus import Prometheus
 from heterollm_operator.queue import WorkQueue
+from heterollm_operator.steered import Steered
 from heterollm_operator.store import Key, Store
 from heterollm_operator.watch import Watcher
-from heterollm_operator.worker import Core, Worker
+from heterollm_operator.worker import Core, Sight, Worker
 
 __all__ = ["operate"]
 
@@ -59,7 +64,12 @@ class Operator:
             identity=settings.identity,
             limit=timing.request,
         )
-        self._worker = Worker(core, self._store, self._queue, writer, self._metrics, clock, settings.resync)
+        steered = Steered(core.steer, clock)
+        self._poller = self._polls(settings.prometheus, steered, clock)
+        cluster_metrics = ClusterMetrics(steered.known, self._readings)
+        self._metrics.registry.register(cluster_metrics)
+        sight = Sight(self._readings, steered, cluster_metrics)
+        self._worker = Worker(core, self._store, self._queue, writer, self._metrics, clock, settings.resync, sight)
         self._health = Health(
             self._freshness,
             self._watcher.stale_after,
@@ -77,6 +87,8 @@ class Operator:
         server = await serve(self._health, self._settings.host, self._settings.port)
         parts: list[Coroutine[Any, Any, object]] = [stop.wait(), self._lister.run(), self._watch_and_elect()]
         parts += [self._work() for _ in range(self._settings.workers)]
+        if self._poller is not None:
+            parts.append(self._poll(self._poller))
         tasks = [asyncio.create_task(part) for part in parts]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -110,6 +122,20 @@ class Operator:
     async def _work(self) -> None:
         await self._leads.wait()
         await self._worker.run()
+
+    def _polls(self, settings: PrometheusSettings | None, steered: Steered, clock: Clock) -> Poller | None:
+        if settings is None:
+            return None
+        source = Prometheus(settings.url, clock.utc, settings.token_file, settings.ca_file)
+        polling = Polling(settings.poll, settings.scrape, self._settings.namespaces)
+        return Poller(source, polling, steered.known, steered.due, self._queue.add, self._metrics, clock)
+
+    def _readings(self, key: Key) -> Readings | None:
+        return self._poller.readings(key) if self._poller is not None else None
+
+    async def _poll(self, poller: Poller) -> None:
+        await self._leads.wait()
+        await poller.run()
 
     async def _end(self) -> None:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 __all__ = ["Metrics"]
@@ -51,6 +53,12 @@ class Metrics:
             buckets=_LOOKS,
             registry=self.registry,
         )
+        self.prometheus_age = Gauge(
+            "heterollm_prometheus_age_seconds",
+            "Seconds since Prometheus last answered all queries; NaN where it is not asked.",
+            registry=self.registry,
+        )
+        self.prometheus_age.set(math.nan)
         self.poll_failures = Counter(
             "heterollm_poll_failures",
             "Ticks in which queries to Prometheus failed, by reason.",

@@ -100,11 +100,12 @@ class Poller:
         self._minute = datetime.min.replace(tzinfo=UTC)
         self._history_of = self._minute
         self._complaint = ""
-        self.answered_at: float | None = None
-        """When all queries were last answered (monotonic seconds)."""
+        self._answered_at = clock.monotonic()
 
     async def run(self) -> None:
         """Tick for ever."""
+        self._answered_at = self._clock.monotonic()
+        self._metrics.prometheus_age.set_function(lambda: self._clock.monotonic() - self._answered_at)
         while True:
             started = self._clock.monotonic()
             await self.tick()
@@ -115,10 +116,6 @@ class Poller:
     def readings(self, key: Key) -> Readings | None:
         """What the last tick learned of a cluster; None for one that it did not know."""
         return self._latest.get(key)
-
-    def all_readings(self) -> Mapping[Key, Readings]:
-        """Of all clusters."""
-        return self._latest
 
     async def tick(self) -> None:
         """Ask once, and put the clusters into the queue that are to be looked at for it."""
@@ -244,10 +241,10 @@ class Poller:
         for reason in {error.reason for error in errors}:
             self._metrics.poll_failures.labels(reason).inc()
         if not errors:
-            self.answered_at = self._clock.monotonic()
+            self._answered_at = self._clock.monotonic()
         complaint = _summary(errors)
         if complaint != self._complaint:
-            _log.log(logging.WARNING if complaint else logging.INFO, "Prometheus: %s", complaint or "answers again")
+            _log.log(logging.WARNING if complaint else logging.INFO, "%s", complaint or "Prometheus answers again")
         self._complaint = complaint
 
 

@@ -14,15 +14,19 @@ from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 from heterollm_controllers.outcome import NOT_OURS, Config, Observed, Outcome
+from heterollm_controllers.steering.signals import Readings
+from heterollm_controllers.steering.steer import steer
 from heterollm_operator.apply import NotLeading, Stale, Writer, name_of
 from heterollm_operator.client import ApiError
 from heterollm_operator.clock import Clock
+from heterollm_operator.cluster_metrics import ClusterMetrics
 from heterollm_operator.kinds import CLUSTER
 from heterollm_operator.metrics import Metrics
 from heterollm_operator.queue import WorkQueue
+from heterollm_operator.steered import Steer, Steered
 from heterollm_operator.store import Body, Key, Store
 
-__all__ = ["Core", "Worker"]
+__all__ = ["Core", "Sight", "Worker"]
 
 _log = logging.getLogger(__name__)
 
@@ -44,10 +48,32 @@ class Refused(Exception):
 class Core:
     """The pure functions and their constants, so that tests can put others in their place."""
 
-    def __init__(self, reconcile: Reconcile, digest: Digest, config: Config) -> None:
+    def __init__(self, reconcile: Reconcile, digest: Digest, config: Config, steer: Steer = steer) -> None:
         self.reconcile = reconcile
         self.digest = digest
+        self.steer = steer
         self.config = config
+
+
+class Sight:
+    """What looks know of the clusters' figures, and what they leave for those who watch the figures."""
+
+    def __init__(
+        self, readings: Callable[[Key], Readings | None], steered: Steered, cluster_metrics: ClusterMetrics
+    ) -> None:
+        self.readings = readings
+        self._steered = steered
+        self._metrics = cluster_metrics
+
+    def looked(self, key: Key, outcome: Outcome) -> None:
+        """A look has been carried out."""
+        self._steered.looked(key, outcome.steering)
+        self._metrics.looked(key, outcome.status)
+
+    def forget(self, key: Key) -> None:
+        """The cluster has gone."""
+        self._steered.forget(key)
+        self._metrics.forget(key)
 
 
 class Worker:
@@ -62,6 +88,7 @@ class Worker:
         metrics: Metrics,
         clock: Clock,
         resync: float,
+        sight: Sight,
     ) -> None:
         """`resync` is the longest time between two looks at a cluster, in seconds."""
         self._core = core
@@ -71,6 +98,7 @@ class Worker:
         self._metrics = metrics
         self._clock = clock
         self._resync = resync
+        self._sight = sight
         self._verdicts: OrderedDict[str, str | None] = OrderedDict()
         self._failures: dict[Key, str] = {}
         self.since: dict[Key, float] = {}
@@ -120,14 +148,17 @@ class Worker:
         if cluster is None or "deletionTimestamp" in cluster["metadata"]:
             # Its children go with it, by their owner references.
             self._failures.pop(key, None)
+            self._sight.forget(key)
             return "gone", None
         failure = self._failures.get(key)
-        observed = Observed(cluster, self._store.children(key), MappingProxyType(self._verdicts), failure)
+        children, verdicts = self._store.children(key), MappingProxyType(self._verdicts)
+        observed = Observed(cluster, children, verdicts, failure, self._sight.readings(key))
         outcome = self._core.reconcile(observed, self._core.config, self._clock.utc())
         if outcome.check:
             await self._check(cluster, outcome)
             return "checked", 0.0
         await self._carry_out(cluster, outcome)
+        self._sight.looked(key, outcome)
         if self._failures.pop(key, None) is not None:
             return "recovered", 0.0  # at once, for the status to say so
         resync = self._resync * random.uniform(0.9, 1.1)

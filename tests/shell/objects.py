@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from heterollm_controllers import names
+from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
 
 UID = "uid-of-c"
 
@@ -19,6 +20,13 @@ def cluster(version: int = 1, **more: Any) -> dict[str, Any]:
         "spec": {},
         **more,
     }
+
+
+def spec(*tiers: str, **more: Any) -> HeteroLLMClusterSpec:
+    """A spec with tiers of these names."""
+    model, accelerator = {"id": "Qwen/Qwen3-4B"}, {"type": "L40S"}
+    rows = [{"name": name, "model": model, "accelerator": accelerator} for name in tiers]
+    return HeteroLLMClusterSpec.model_validate({"tiers": rows, **more})
 
 
 def child(name: str, version: int = 1, *, kind: str = "ConfigMap", owner: str | None = UID, **more: Any) -> Any:

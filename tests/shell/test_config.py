@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import pytest
 
 from heterollm_controllers.outcome import Config
 from heterollm_operator import cli
-from heterollm_operator.config import Settings, add_options, from_options
+from heterollm_operator.config import PrometheusSettings, Settings, add_options, from_options
 
 
 def parse(arguments: str = "", **environ: str) -> Settings:
@@ -23,6 +24,7 @@ def test_the_defaults_serve_all_namespaces() -> None:
     assert (settings.lease_namespace, settings.lease_name) == ("default", "heterollm-operator")
     assert (settings.host, settings.port) == ("", 8080)
     assert (settings.workers, settings.resync, settings.log_level) == (8, 600, "INFO")
+    assert settings.prometheus is None
     assert settings.core == Config()
 
 
@@ -43,6 +45,16 @@ def test_namespaces_come_from_either_side() -> None:
     assert parse("--namespace c --namespace d", HETEROLLM_NAMESPACES="a").namespaces == ("c", "d")
 
 
+def test_where_figures_come_from() -> None:
+    environ = {
+        "HETEROLLM_PROMETHEUS_URL": "https://monitoring.example.com/prometheus/",
+        "HETEROLLM_PROMETHEUS_TOKEN_FILE": "/token",
+    }
+    found = parse("--poll-seconds 2 --scrape-seconds 7.5", **environ).prometheus
+    url = "https://monitoring.example.com/prometheus"
+    assert found == PrometheusSettings(url, Path("/token"), None, poll=2, scrape=7.5)
+
+
 @pytest.mark.parametrize(
     ("arguments", "environ", "message"),
     [
@@ -53,6 +65,14 @@ def test_namespaces_come_from_either_side() -> None:
         ("", {"HETEROLLM_LOG_LEVEL": "LOUD"}, "is none of DEBUG, INFO"),
         ("", {"HETEROLLM_WORKERS": "many"}, "invalid positive int value"),
         ("", {"HETEROLLM_RESYNC": "-1"}, "not more than 0"),
+        ("--prometheus-url prometheus:9090", {}, "is not http://HOST:PORT/PATH"),
+        ("--prometheus-url http://", {}, "is not http://HOST:PORT/PATH"),
+        ("--prometheus-url http://a:b@prometheus", {}, "takes no credentials"),
+        ("--prometheus-url http://prometheus?a=b", {}, "takes no credentials, no query"),
+        ("--prometheus-url http://prometheus:port", {}, "is not http://HOST:PORT/PATH"),
+        ("--prometheus-url http://prometheus:99999", {}, "is not http://HOST:PORT/PATH"),
+        ("--poll-seconds 0", {}, "not between 1 and 60"),
+        ("--scrape-seconds nan", {}, "not between 1 and 60"),
     ],
 )
 def test_bad_values_are_refused_with_a_reason(
@@ -67,7 +87,7 @@ def test_help_names_every_environment_variable(capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit, match="0"):
         cli.main(["operator", "--help"])
     text = capsys.readouterr().out
-    for name in ("NAMESPACES", "LEASE_NAMESPACE", "LEASE_NAME", "LISTEN", "WORKERS", "RESYNC", "ROUTER_IMAGE"):
+    for name in ("NAMESPACES", "LEASE_NAMESPACE", "LEASE_NAME", "LISTEN", "WORKERS", "RESYNC", "PROMETHEUS_URL"):
         assert f"HETEROLLM_{name}" in text
 
 

@@ -11,14 +11,18 @@ from typing import Any
 import pytest
 
 from heterollm_controllers.outcome import Config, Delete, Event, Observed, Outcome
+from heterollm_controllers.steering.signals import Readings
+from heterollm_controllers.steering.steer import Memory, SteeringInput, steer
 from heterollm_operator.apply import NotLeading, Writer
 from heterollm_operator.client import ApiError
+from heterollm_operator.cluster_metrics import ClusterMetrics
 from heterollm_operator.metrics import Metrics
 from heterollm_operator.queue import WorkQueue
+from heterollm_operator.steered import Steered
 from heterollm_operator.store import Key, Store
-from heterollm_operator.worker import Core, Worker
+from heterollm_operator.worker import Core, Sight, Worker
 from tests.shell.fake_api import CLUSTER_PATH, STATUS_PATH, FakeApi, Request
-from tests.shell.objects import UID, child, cluster, manifest
+from tests.shell.objects import UID, child, cluster, manifest, spec
 from tests.shell.virtual import START, VirtualClock
 
 C = Key("ns", "c")
@@ -50,8 +54,12 @@ class Bench:
             identity="me",
             limit=2.5,
         )
+        self.readings: Readings | None = None
+        self.steered = Steered(steer, self.clock)
+        self.cluster_metrics = ClusterMetrics(self.steered.known, lambda _: self.readings)
+        sight = Sight(lambda _: self.readings, self.steered, self.cluster_metrics)
         core = Core(self._reconcile, digest, Config())
-        self.worker = Worker(core, self.store, self.queue, writer, self.metrics, self.clock, resync=600)
+        self.worker = Worker(core, self.store, self.queue, writer, self.metrics, self.clock, 600, sight)
 
     def _changed(self, key: Key) -> None:
         self.queue.add(key)
@@ -360,3 +368,29 @@ async def test_writes_are_counted_by_kind_and_verb(bench: Bench) -> None:
         ]
     }
     assert set(counted.values()) == {1.0}
+
+
+async def test_a_look_is_given_the_figures_and_leaves_by_what_it_steered(bench: Bench) -> None:
+    given = SteeringInput(spec("small"), (), Memory())
+    bench.readings = Readings(START)
+    bench.answer = lambda _: Outcome(status={"fine": True}, steering=given)
+    await bench.look()
+    assert bench.observed[-1].readings is bench.readings
+    assert bench.steered.known() == {C: given}
+
+
+async def test_nothing_is_left_of_a_look_that_failed(bench: Bench) -> None:
+    bench.answer = lambda _: Outcome(status={"fine": True}, steering=SteeringInput(spec("small"), (), Memory()))
+    bench.api.fail("PATCH heterollmclusters/c/status", ApiError(409, "the object has been modified"))
+    await bench.look()
+    assert bench.steered.known() == {}
+
+
+async def test_a_cluster_that_has_gone_leaves_neither_figures_nor_metrics(bench: Bench) -> None:
+    bench.answer = lambda _: Outcome(status={"fine": True}, steering=SteeringInput(spec("small"), (), Memory()))
+    await bench.look()
+    assert next(iter(bench.cluster_metrics.collect())).samples
+    bench.store.remove(cluster(9999))
+    assert await bench.look() == "gone"
+    assert bench.steered.known() == {}
+    assert [family.samples for family in bench.cluster_metrics.collect()] == [[], [], []]

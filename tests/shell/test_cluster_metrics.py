@@ -1,0 +1,88 @@
+"""What the operator's metrics say of clusters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from heterollm_controllers.steering.facts import EngineFacts, TierFacts
+from heterollm_controllers.steering.signals import ClusterSignal, PodSignal, Readings
+from heterollm_controllers.steering.steer import Memory, SteeringInput
+from heterollm_operator.cluster_metrics import ClusterMetrics
+from heterollm_operator.store import Key
+from tests.shell.objects import spec
+from tests.shell.virtual import START
+
+C = Key("ns", "c")
+WHERE = {"namespace": "ns", "cluster": "c"}
+WHOLE = {PodSignal.QUEUE: 0.0, PodSignal.RUNNING: 0.0, PodSignal.KV_USE: 0.0, PodSignal.AGE: 1.0}
+
+
+class Shown:
+    """A registry with the clusters' metrics."""
+
+    def __init__(self) -> None:
+        self.known: dict[Key, SteeringInput] = {}
+        self.readings: dict[Key, Readings] = {}
+        self.metrics = ClusterMetrics(lambda: self.known, self.readings.get)
+        self.registry = CollectorRegistry()
+        self.registry.register(self.metrics)
+
+    def value(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(f"heterollm_{name}", {**WHERE, **labels})
+
+    def missing(self) -> dict[tuple[str, str], float]:
+        """By tier and signal."""
+        (family,) = [family for family in self.registry.collect() if family.name == "heterollm_signals_missing"]
+        return {(sample.labels["tier"], sample.labels["signal"]): sample.value for sample in family.samples}
+
+
+@pytest.fixture
+def shown() -> Shown:
+    return Shown()
+
+
+def status(**fallback: Any) -> dict[str, Any]:
+    return {"fallback": fallback, "tiers": [{"name": "small", "desired": 4, "serving": 3}]}
+
+
+def test_state_and_engines(shown: Shown) -> None:
+    shown.metrics.looked(C, status(state="PureLarge"))
+    states = {state: shown.value("cluster_state", state=state) for state in ("Normal", "Escalated", "PureLarge")}
+    assert states == {"Normal": 0, "Escalated": 0, "PureLarge": 1}
+    assert shown.value("tier_engines", tier="small", kind="target") == 4
+    assert shown.value("tier_engines", tier="small", kind="serving") == 3
+    shown.metrics.looked(C, status(state="Normal"))
+    assert shown.value("cluster_state", state="PureLarge") == 0
+    shown.metrics.forget(C)
+    assert shown.value("cluster_state", state="Normal") is None
+    assert shown.value("tier_engines", tier="small", kind="target") is None
+
+
+def test_a_dry_run_is_in_no_state(shown: Shown) -> None:
+    shown.metrics.looked(C, status(state="PureLarge", dryRun=True))
+    assert shown.value("cluster_state", state="Normal") == 1
+
+
+def test_a_cluster_without_a_status_is_normal(shown: Shown) -> None:
+    shown.metrics.looked(C, {})
+    assert shown.value("cluster_state", state="Normal") == 1
+
+
+def test_what_is_missing(shown: Shown) -> None:
+    engines = [EngineFacts(name, f"{name}-0", serving=name != "starting") for name in ("a", "b", "starting")]
+    shown.known[C] = SteeringInput(spec("small"), (TierFacts("small", tuple(engines)),), Memory())
+    assert shown.missing() == {}, "before the first tick nobody knows"
+    shown.readings[C] = Readings(START, pods={"a-0": WHOLE, "b-0": {PodSignal.QUEUE: 1.0}})
+    expected = {("", "routers"): 1, ("small", "running"): 1, ("small", "kvUse"): 1, ("small", "age"): 1}
+    assert shown.missing() == expected
+    shown.readings[C] = Readings(START, pods={"a-0": WHOLE, "b-0": WHOLE}, cluster={ClusterSignal.ROUTERS: 2})
+    assert shown.missing() == {}
+
+
+def test_without_prometheus_one_line_says_all(shown: Shown) -> None:
+    shown.known[C] = SteeringInput(spec("small"), (TierFacts("small", ()),), Memory())
+    shown.readings[C] = Readings(START, failure="Prometheus: no answer in time")
+    assert shown.missing() == {("", "all"): 1}

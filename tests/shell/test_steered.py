@@ -1,0 +1,92 @@
+"""Which clusters are to be looked at for new figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from heterollm_controllers.status_v1alpha1 import ScalingStatus
+from heterollm_controllers.steering.facts import TierFacts
+from heterollm_controllers.steering.signals import Readings
+from heterollm_controllers.steering.steer import Memory, Steering, SteeringInput
+from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
+from heterollm_operator.steered import Steered
+from heterollm_operator.store import Key
+from tests.shell.objects import spec
+from tests.shell.virtual import START, VirtualClock
+
+C = Key("ns", "c")
+GIVEN = SteeringInput(spec("small"), (), Memory(), missing="something")
+SCALED = ScalingStatus(target=3, reason="QueueLong", message="", decided_at="2026-01-01T00:00:00Z")
+
+
+class Core:
+    """Decides what the test says."""
+
+    def __init__(self) -> None:
+        self.after = Steering(GIVEN.memory, missing=GIVEN.missing)
+        self.defect = False
+
+    def steer(
+        self,
+        spec: HeteroLLMClusterSpec,
+        tiers: Sequence[TierFacts],
+        memory: Memory,
+        readings: Readings | None,
+        now: datetime,
+    ) -> Steering:
+        assert (spec, tiers, memory, now) == (GIVEN.spec, GIVEN.tiers, GIVEN.memory, START)
+        assert readings == Readings(START)
+        if self.defect:
+            raise ZeroDivisionError
+        return self.after
+
+
+@pytest.fixture
+def core() -> Core:
+    return Core()
+
+
+@pytest.fixture
+def steered(core: Core) -> Steered:
+    steered = Steered(core.steer, VirtualClock())
+    steered.looked(C, GIVEN)
+    return steered
+
+
+def test_the_same_decision_needs_no_look(steered: Steered) -> None:
+    assert not steered.due(C, Readings(START))
+
+
+def test_another_one_does(core: Core, steered: Steered) -> None:
+    core.after = replace(core.after, memory=Memory({"small": SCALED}))
+    assert steered.due(C, Readings(START))
+    steered.looked(C, replace(GIVEN, missing=""))
+    core.after = Steering(GIVEN.memory)
+    assert not steered.due(C, Readings(START))
+
+
+@pytest.mark.parametrize("missing", ["", "something else"])
+def test_so_does_what_is_missing_now(core: Core, steered: Steered, missing: str) -> None:
+    core.after = replace(core.after, missing=missing)
+    assert steered.due(C, Readings(START))
+
+
+def test_nobody_looks_at_a_cluster_that_is_not_steered(core: Core, steered: Steered) -> None:
+    core.after = replace(core.after, missing="")
+    steered.looked(C, None)
+    assert not steered.due(C, Readings(START))
+    assert steered.known() == {}
+
+
+def test_a_defect_is_told_once_and_ends_nothing(core: Core, steered: Steered, caplog: pytest.LogCaptureFixture) -> None:
+    core.defect = True
+    assert not steered.due(C, Readings(START))
+    assert not steered.due(C, Readings(START))
+    assert len(caplog.records) == 1
+    core.defect = False
+    core.after = replace(core.after, missing="")
+    assert steered.due(C, Readings(START))
