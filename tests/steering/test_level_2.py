@@ -9,7 +9,7 @@ import pytest
 
 from heterollm_controllers.clock import parse
 from heterollm_controllers.steering.fallback import shares
-from tests.steering.world import World
+from tests.steering.world import START, World
 
 NAMES = ["small", "large"]
 
@@ -49,6 +49,13 @@ def test_it_opens_by_twenty_requests_half_of_which_failed_or_were_slow(
     world.tick()
     assert world.state == state
     assert kept(world) == (100 if state == "Normal" else 0)
+
+
+def test_a_rest_outlasts_the_figures_from_before_it() -> None:
+    world = World(fallback={"holdSeconds": 10})
+    world.small.failed = 5.0
+    world.tick()
+    assert parse(world.fallback.escalations[0].until or "") - START == timedelta(seconds=30)
 
 
 def test_it_opens_when_no_engine_is_left() -> None:

@@ -37,7 +37,7 @@ class Turn:
     why: str = ""
 
 
-def opened(tier: str, before: EscalationStatus | None, why: str, settings: Fallback, now: datetime) -> Turn:
+def opened(tier: str, before: EscalationStatus | None, judged: Judgement, settings: Fallback, now: datetime) -> Turn:
     """The tier rests from now on; longer if it has failed before."""
     if before is None or before.phase == "Holding":
         hold, reopened = settings.hold_seconds, before.reopened if before is not None else ()
@@ -45,11 +45,12 @@ def opened(tier: str, before: EscalationStatus | None, why: str, settings: Fallb
         hold = min(2 * before.hold_seconds, settings.longest_hold_seconds)
         horizon = now - timedelta(seconds=settings.reopenings_seconds)
         reopened = (*(time for time in before.reopened if parse(time) > horizon), stamp(now))[-16:]
-    until = stamp(now + timedelta(seconds=hold))
+    # Long enough for the figures to be of the probes alone.
+    until = stamp(now + timedelta(seconds=max(hold, math.ceil(judged.window))))
     record = EscalationStatus(
         tier=tier, phase="Holding", percent=0, since=stamp(now), until=until, hold_seconds=hold, reopened=reopened
     )
-    return Turn(record, Reason.TIER_ESCALATED, f"{why}; it rests for {hold} s")
+    return Turn(record, Reason.TIER_ESCALATED, f"{judged.why}; it rests for {hold} s")
 
 
 def next_turn(
@@ -65,7 +66,7 @@ def next_turn(
     if not judged.known:
         return Turn(before)
     if before.phase != "Holding" and judged.fails:
-        return opened(before.tier, before, judged.why, settings, now)
+        return opened(before.tier, before, judged, settings, now)
     if before.until is not None and now < parse(before.until):
         return Turn(before)
     match before.phase:

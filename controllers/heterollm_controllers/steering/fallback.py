@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from types import MappingProxyType
@@ -120,7 +120,7 @@ class _Fallback:
             return next_turn(record, judged, offered, bool(facts.serving), self.settings, self.now)
         if not judged.fails or self._substitute(facts.name) is None:
             return Turn(None)
-        return opened(facts.name, None, judged.why, self.settings, self.now)
+        return opened(facts.name, None, judged, self.settings, self.now)
 
     def _judged(self, facts: TierFacts, figures: TierFigures) -> Judgement:
         """A tier with a small share of its requests is judged by few."""
@@ -191,7 +191,8 @@ class _Fallback:
         """The tier that should carry everything fails: the others are better than nothing."""
         name = self.names[-1]
         substitute = self._substitute(name)
-        turn = opened(name, None, f"{last.why}; {substitute} answers in its place", self.settings, self.now)
+        judged = replace(last, why=f"{last.why}; {substitute} answers in its place")
+        turn = opened(name, None, judged, self.settings, self.now)
         self.changes.append((Reason.TIER_ESCALATED, name, turn.why))
         left = {**_NOTHING_LEFT, "escalations": (turn.record,), "degraded": substitute}
         return self._said(Reason.TIER_ESCALATED, f"{name}: {turn.why}", "Escalated", **left, percent=100)
