@@ -144,7 +144,7 @@ class Controllers:
     def _status(self, pod: Body, ready: bool, restarts: int) -> dict[str, Any]:
         if "nodeName" not in pod["spec"]:
             unschedulable = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no GPUs"}
-            return {"phase": "Pending", "conditions": [unschedulable]}
+            return {"phase": "Pending", "conditions": [self._timed(pod, unschedulable)]}
         address = (pod.get("status") or {}).get("podIP")
         if address is None:
             self._addresses += 1
@@ -152,9 +152,16 @@ class Controllers:
         return {
             "phase": "Running",
             "podIP": address,
-            "conditions": [{"type": "Ready", "status": str(ready)}],
+            "conditions": [self._timed(pod, {"type": "Ready", "status": str(ready)})],
             "containerStatuses": [{"name": "engine", "restartCount": restarts}],
         }
+
+    def _timed(self, pod: Body, condition: dict[str, Any]) -> dict[str, Any]:
+        """With the time of its last transition."""
+        before = {item["type"]: item for item in (pod.get("status") or {}).get("conditions", [])}
+        old = before.get(condition["type"], {})
+        same = old.get("status") == condition["status"]
+        return {**condition, "lastTransitionTime": old["lastTransitionTime"] if same else self.server.now}
 
 
 _GRACE = "deletionGracePeriodSeconds"

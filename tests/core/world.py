@@ -18,6 +18,7 @@ from heterollm_controllers.clock import stamp
 from heterollm_controllers.diff import digest
 from heterollm_controllers.outcome import NOT_OURS, Config, Delete, Event, Observed, Outcome
 from heterollm_controllers.reconcile import reconcile
+from heterollm_controllers.steering.signals import Readings
 from tests.core.builders import NOW, api_tier
 from tests.core.fake_controllers import Controllers
 from tests.core.fake_server import Body, Conflict, Invalid, Server
@@ -61,6 +62,8 @@ class World:
         self.failure: str | None = None
         self.requeue_after: float | None = None
         self._quiet_since: tuple[int, datetime] | None = None
+        self.figures: Callable[[], Readings | None] = lambda: None
+        """What the poller had from Prometheus at the last tick."""
         self.watch: Callable[[], None] = lambda: None
         """Called after every tick, for what must hold throughout a test."""
         self._published: dict[int, str] = {}
@@ -165,7 +168,7 @@ class World:
             return False
         version, since = self._quiet_since
         due = self.requeue_after is not None and self.now >= since + timedelta(seconds=self.requeue_after)
-        return version == self.server.version and not due
+        return version == self.server.version and not due and self.figures() is None
 
     def outcome(self, view: View | None = None) -> Outcome:
         """What the core decides on a view."""
@@ -176,7 +179,8 @@ class World:
             for (kind, _), body in view.items()
             if kind != names.KIND and (body["metadata"].get("labels") or {}).get(names.CLUSTER) == NAME
         )
-        return reconcile(Observed(cluster, children, self.verdicts, self.failure), self.config, self.now)
+        observed = Observed(cluster, children, self.verdicts, self.failure, self.figures())
+        return reconcile(observed, self.config, self.now)
 
     def look(self, view: View | None = None, effects: int | None = None) -> None:
         """One look, dying before effect number `effects` if given."""

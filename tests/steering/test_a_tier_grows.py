@@ -77,6 +77,17 @@ def test_a_rule_fires_again_only_by_figures_from_after_the_newest_engine_began()
     assert world.target() == 6
 
 
+def test_engines_that_join_from_standby_are_given_time_to_help() -> None:
+    world = World()
+    world.small.queue = 100.0
+    world.tick()
+    world.small.serving = 4
+    world.seconds(25)
+    assert world.target() == 4
+    world.seconds(10)
+    assert world.target() == 6
+
+
 def test_a_forecast_raises_before_the_traffic_comes() -> None:
     world = World()
     # From 10 to 18.6 requests/s of the 20 that two engines do: not yet too many.
@@ -112,7 +123,7 @@ def test_at_its_limit_the_tier_keeps_conversations_on_their_engines() -> None:
     world.small.queue = 100.0
     world.tick()
     world.small.serving = 3
-    world.seconds(10)
+    world.seconds(40)
     told = world.scaling()
     assert (told.target, told.limited, told.caching) == (3, "LimitReached", "Aggressive")
     world.small.queue = 27.0  # 81 wait: below the limit, and not by enough

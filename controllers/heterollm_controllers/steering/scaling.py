@@ -139,8 +139,10 @@ class _Scaling:
             yield _Wish(self.coming.engines, Reason.FORECAST_HIGHER, self.coming.why)
 
     def _is_settled(self) -> bool:
-        """Whether the figures are from after the newest engine began to serve."""
+        """Whether the figures are from after the newest engine began to serve, or came from standby."""
         began = [engine.serving_since for engine in self.facts.serving if engine.serving_since is not None]
+        if self.before is not None and self.before.raised_at is not None and self.serving >= self.current:
+            began.append(parse(self.before.raised_at))
         return not began or self.now - max(began) >= timedelta(seconds=self.figures.window)
 
     def _queue(self, ease: float) -> Iterator[_Wish]:

@@ -1,0 +1,180 @@
+"""Engines and routes follow what is decided from figures: recorded first, and let go before they leave."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from heterollm_controllers.outcome import Config
+from heterollm_controllers.steering.signals import ClusterSignal, History, PodSignal, Readings, TierSignal
+from tests.core.builders import api_tier
+from tests.core.world import Crash, World, settled
+
+CALM = History((1.0,) * 60, (1.0,) * 60, (0.1,) * 60)
+STEERED = Config(prometheus=True)
+
+
+class Figures:
+    """What Prometheus has of a world; a test sets what differs."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.queue: dict[str, float] = {}
+        """Requests that wait, by engine; one for those not named."""
+        self.rates: dict[str, dict[TierSignal, float]] = {}
+        self.away = False
+        world.figures = self
+        world.upgrade_operator(STEERED)
+
+    def __call__(self) -> Readings | None:
+        if self.away:
+            return None
+        pods = {name: self._of(name.rpartition("-")[0]) for name in self._world.uids("Pod")}
+        return Readings(
+            self._world.now,
+            pods=pods,
+            tiers=self.rates,
+            cluster={ClusterSignal.ROUTERS: 1.0},
+            history={"small": CALM, "large": CALM},
+        )
+
+    def _of(self, engine: str) -> Mapping[PodSignal, float]:
+        queue = self.queue.get(engine, 1.0)
+        return {PodSignal.QUEUE: queue, PodSignal.RUNNING: 0.0, PodSignal.KV_USE: 0.1, PodSignal.AGE: 1.0}
+
+
+def elastic(**replicas: Any) -> dict[str, Any]:
+    """A tier of two to six engines."""
+    return api_tier(replicas={"min": 2, "max": 6, **replicas}, scaling={"scaleDownSeconds": 300})
+
+
+def crowded(*tiers: dict[str, Any]) -> tuple[World, Figures]:
+    """A settled world in whose first tier 102 requests begin to wait."""
+    world = settled(*(tiers or (elastic(),)))
+    figures = Figures(world)
+    world.ticks(13)  # longer than the window
+    figures.queue = {"demo-small-0": 100.0}
+    return world, figures
+
+
+def test_the_decision_is_recorded_before_its_engines_are_made() -> None:
+    world, _ = crowded()
+    with pytest.raises(Crash):
+        world.look(effects=1)  # dies once the status is stored
+    assert [tier["desired"] for tier in world.status["tiers"]] == [4]
+    assert ("ScaledUp", "small") in world.actions()
+    assert len(world.engines()) == 2
+    world.restart_operator()
+    world.tick()
+    assert len(world.engines()) == 4
+    assert [action for action, _ in world.actions()].count("ScaledUp") == 1
+
+
+def test_engines_that_were_added_serve_and_leave_again_the_idle_ones_first() -> None:
+    world, figures = crowded()
+    world.until(lambda: len(world.serving()) == 4)
+    assert world.ready()
+    figures.queue = {"demo-small-3": 9.0, "demo-small-1": 9.0, "demo-small-2": 9.0}
+    world.until(lambda: len(world.engines()) == 3, most=100)
+    assert sorted(world.engines()) == ["demo-small-1", "demo-small-2", "demo-small-3"]
+    assert world.ready()
+    world.until(lambda: len(world.engines()) == 2, most=100)
+    world.ticks(50)
+    assert len(world.serving()) == 2
+
+
+def test_an_elastic_cluster_stays_ready_while_engines_come() -> None:
+    world, _ = crowded()
+    readiness = set()
+    world.watch = lambda: readiness.add(world.ready())
+    world.until(lambda: len(world.serving()) == 4)
+    assert readiness == {True}
+
+
+def test_figures_that_go_away_and_a_restart_write_nothing() -> None:
+    world, figures = crowded()
+    figures.queue = {}
+    world.ticks(3)
+    before = world.server.version
+    world.restart_operator()
+    figures.away = True
+    world.figures = lambda: None
+    world.ticks(5)
+    assert world.server.version == before
+    assert world.holds("MetricsAvailable")
+
+
+def test_engines_on_standby_get_no_requests_until_the_tier_grows_and_then_at_once() -> None:
+    world, figures = crowded(elastic(standby=2))
+    figures.queue = {}
+    world.tick()
+    assert sorted(world.engines()) == [f"demo-small-{number}" for number in range(4)]
+    assert sorted(world.serving()) == ["demo-small-0", "demo-small-1"]
+    assert [engine["phase"] for engine in world.status["tiers"][0]["engines"]] == ["Serving"] * 2 + ["Standby"] * 2
+    figures.queue = {"demo-small-0": 101.0}
+    world.look()
+    assert len(world.serving()) == 4, "no engine had to start"
+    world.ticks(10)
+    assert (len(world.serving()), len(world.engines())) == (4, 6)
+
+
+def test_a_standby_engine_takes_the_place_of_one_that_dies() -> None:
+    world = settled(elastic(standby=1))
+    Figures(world)
+    world.tick()
+    assert sorted(world.serving()) == ["demo-small-0", "demo-small-1"]
+    world.controllers.crash("demo-small-0-0")
+    world.look()
+    assert sorted(world.serving()) == ["demo-small-1", "demo-small-2"]
+
+
+def shares(world: World) -> dict[str, int]:
+    """Envoy clusters of the small tier's route, by weight."""
+    (resource,) = json.loads(next(text for name, text in world.policy().items() if name.startswith("rds")))["resources"]
+    for route in resource["virtual_hosts"][0]["routes"]:
+        named = [item for item in route["match"].get("headers", []) if item["name"] == "x-llm-tier"]
+        if named and named[0]["string_match"]["exact"] == "small":
+            target = route["route"]
+            parts = target.get("weighted_clusters", {}).get(
+                "clusters", [{"name": target.get("cluster"), "weight": 100}]
+            )
+            return {part["name"]: part["weight"] for part in parts}
+    raise AssertionError("no route")
+
+
+@pytest.mark.parametrize(("dry", "share"), [(False, {"diverted_small": 100}), (True, {"route_small": 100})])
+def test_the_fallback_reaches_the_routers_unless_it_is_a_dry_run(dry: bool, share: dict[str, int]) -> None:
+    world = settled(api_tier(), api_tier("large"), fallback={"dryRun": dry})
+    figures = Figures(world)
+    world.tick()
+    assert shares(world) == {"route_small": 100}
+    figures.rates = {"small": {TierSignal.TRIED: 5.0, TierSignal.FAILED: 5.0, TierSignal.OFFERED: 5.0}}
+    world.tick()
+    assert world.status["mode"] == "Escalated"
+    assert shares(world) == share
+    assert ("TierEscalated", "small") in world.actions()
+    assert [event.kind for event in world.events if event.reason == "TierEscalated"] == ["Warning"]
+
+
+def test_losing_the_last_engine_is_remembered_until_one_serves_again() -> None:
+    world = settled(api_tier(), api_tier("large"))
+    Figures(world)
+    world.tick()
+    world.controllers.crash("demo-small-0-0")
+    world.look()
+    assert "lostAt" in world.status["tiers"][0]
+    assert world.status["mode"] == "Escalated"
+    world.ticks(4)
+    assert "lostAt" not in world.status["tiers"][0]
+
+
+def test_how_a_tier_scales_is_no_reason_to_restart_its_engines() -> None:
+    world = settled(elastic())
+    before = world.uids()
+    world.change(api_tier(replicas={"min": 2, "max": 9}, scaling={"queueLength": 7}))
+    world.settle()
+    assert world.uids() == before
+    assert not world.holds("UpdateAvailable")
