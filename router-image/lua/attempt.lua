@@ -26,7 +26,7 @@ local function note(handle, key, value)
 end
 
 local function too_late(handle, seen)
-  return seen.start and handle:timestamp() - seen.start > handle:filterContext():get("deadline") * 1000
+  return handle:timestamp() - seen.chosen.start > handle:filterContext():get("deadline") * 1000
 end
 
 -- The change for this attempt, or nil: one further in the list for every bad answer so far, or for every attempt.
@@ -46,7 +46,7 @@ end
 
 function envoy_on_request(handle)
   local attempt = tonumber(handle:headers():get("x-envoy-attempt-count") or 1)
-  if attempt == 1 then return note(handle, "start", handle:timestamp()) end
+  if attempt == 1 then return end
   budget.spend()
   local seen = noted(handle)
   if too_late(handle, seen) then

@@ -5,7 +5,7 @@ local read = require("request").read
 local score = require("score").of
 local asked = require("asked")
 local lower_retries = require("retries").lower
-local bit = require("bit")
+local hash = require("hash")
 
 local TIER, PRIORITY, PREFIX, HINT = "x-llm-tier", "x-llm-priority", "x-llm-prefix", "x-llm-hint"
 -- Whose API key was sent: set by Envoy alone.
@@ -13,11 +13,12 @@ local CLIENT = "x-llm-client"
 -- What response headers, metrics and the shape of errors are made from.
 local METADATA = "llm"
 
--- The policy as read last. Reading it costs as much as scoring, and it changes rarely.
+-- The policy as read last. Reading it costs more than all the rest, and it changes rarely. Every route bears the digest
+-- of what this filter knows of the policy as its name, which is the cheapest thing to look at.
 local known = {}
 
 local function policy_of(handle)
-  local digest = handle:filterContext():get("digest")
+  local digest = handle:streamInfo():routeName()
   if known.digest ~= digest then
     local told = handle:virtualHost():metadata()
     known = {
@@ -58,55 +59,46 @@ local function note(handle, key, value)
   handle:streamInfo():dynamicMetadata():set(METADATA, key, value)
 end
 
-local function refuse(handle, status, code, message)
-  note(handle, "error", code)
-  handle:respond({ [":status"] = status }, message)
+local function refuse(handle, refusal)
+  note(handle, "error", refusal.code)
+  handle:respond({ [":status"] = refusal.status }, refusal.message)
 end
 
--- FNV-1a: short and good enough to spread prefixes over a ring.
-local function hash(text)
-  local h = 2166136261
-  for i = 1, #text do
-    h = bit.bxor(h, text:byte(i))
-    -- h * 16777619 by shifts, as doubles lose the low bits of a 64-bit product.
-    h = bit.tobit(h + bit.lshift(h, 1) + bit.lshift(h, 4) + bit.lshift(h, 7) + bit.lshift(h, 8) + bit.lshift(h, 24))
-  end
-  return bit.tohex(h)
+local NOT_JSON = { status = "400", code = "invalid_json", message = "The request body is not a JSON object." }
+
+local function not_found(what, policy)
+  return { status = "404", code = "model_not_found", message = what .. " " .. policy.help }
 end
 
-local function by_score(handle, policy, seen)
-  local points = score(seen, policy.scorer)
-  note(handle, "score", string.format("%.3f", points))
-  return points > policy.threshold and policy.last or policy.first
-end
-
--- The tier's name and what decided; or nil and what is wrong: status, code, message.
-local function choose(handle, policy, wish, hint, seen)
+-- The tier's name, what decided, and the score as text if that did; or nil and what is wrong.
+local function choose(policy, wish, hint, seen)
   if wish then
     if policy.tiers[wish] then return wish, "header" end
-    return nil, "404", "model_not_found", "No such tier. " .. policy.help
+    return nil, not_found("No such tier.", policy)
   end
   if not seen.model then
-    return nil, "400", "missing_model", "The field `model` is missing. " .. policy.help
+    return nil, { status = "400", code = "missing_model", message = "The field `model` is missing. " .. policy.help }
   end
   if seen.model == "auto" then
     if hint == "plan" then return policy.last, "hint" end
     if hint == "act" then return policy.first, "hint" end
-    return by_score(handle, policy, seen), "score"
+    local points = score(seen, policy.scorer)
+    return points > policy.threshold and policy.last or policy.first, "score", string.format("%.3f", points)
   end
   local tier = policy.models[seen.model]
   if tier then return tier, "model" end
-  return nil, "404", "model_not_found", "The model does not exist. " .. policy.help
+  return nil, not_found("The model does not exist.", policy)
 end
 
 function envoy_on_request(handle)
   local policy, wish, hint = take_wishes(handle)
   local body = handle:body()
   local seen = body and read(body:getBytes(0, body:length()))
-  if not seen then return refuse(handle, "400", "invalid_json", "The request body is not a JSON object.") end
-  local tier, how, code, message = choose(handle, policy, wish, hint, seen)
-  if not tier then return refuse(handle, how, code, message) end
-  note(handle, "decision", how)
+  if not seen then return refuse(handle, NOT_JSON) end
+  local tier, how, points = choose(policy, wish, hint, seen)
+  if not tier then return refuse(handle, how) end
+  -- All at once, as each time costs about as much as reading the request.
+  note(handle, "chosen", { decision = how, score = points, start = handle:timestamp() })
   asked.note(handle, seen.body)
   local headers = handle:headers()
   lower_retries(headers, policy.retries)

@@ -151,18 +151,18 @@ local QUOTES, BACKSLASHES, BLANKS = ONES * 34, ONES * 92, ONES * 32
 
 -- The first index from `i` on at which one of the next 8 bytes may be a quote, a backslash or a control character.
 -- Eight bytes are compared at a time: subtracting 1 from a byte of 0 (or 32 from a smaller one) turns its top bit on.
-local function leap(s, i)
-  local bytes, at, last = ffi.cast(BYTES, s), i - 1, #s - 8
-  while at <= last do
-    local word = ffi.cast(WORD, bytes + at)[0]
+-- `bytes`: of the text, the first at 1; `last`: from where on there are no more eight bytes.
+local function leap(bytes, i, last)
+  while i <= last do
+    local word = ffi.cast(WORD, bytes + i)[0]
     local quote, backslash = bxor(word, QUOTES), bxor(word, BACKSLASHES)
     local found = bor(
       band(quote - ONES, bnot(quote)), band(backslash - ONES, bnot(backslash)), band(word - BLANKS, bnot(word))
     )
     if band(found, TOPS) ~= 0 then break end
-    at = at + 8
+    i = i + 8
   end
-  return at + 1
+  return i
 end
 
 local CLOSE, LONG_TEXT, DONE = action.close, action.long_text, action.done
@@ -174,7 +174,7 @@ local place_at = ffi.new("uint16_t[256]")
 -- Goes on from `i` in state `now` until the value inside of `outer` containers ends; returns the index of what follows.
 local function run(s, i, now, depth, outer)
   -- The zero byte after the end leads out of every state, so nothing beyond it is read.
-  local bytes = ffi.cast(BYTES, s) - 1
+  local bytes, last = ffi.cast(BYTES, s) - 1, #s - 7
   place_at[outer] = IN_NOTHING
   while true do
     local following = next_of[bor(now, class_of[bytes[i]])]
@@ -193,7 +193,7 @@ local function run(s, i, now, depth, outer)
       depth = depth - 1
       now = bor(AFTER, place_at[depth])
     elseif following == LONG_TEXT then
-      i, now = leap(s, i), bor(band(now, ANY_PLACE), TEXT)
+      i, now = leap(bytes, i, last), bor(band(now, ANY_PLACE), TEXT)
     elseif following == DONE then
       return i - 1
     else
@@ -221,37 +221,51 @@ function grammar.rest_of_array(s, i, depth)
 end
 
 local function is_hex(c)
-  return c and (c >= 48 and c <= 57 or c >= 97 and c <= 102 or c >= 65 and c <= 70)
+  return c >= 48 and c <= 57 or c >= 97 and c <= 102 or c >= 65 and c <= 70
 end
 
--- `i` is the backslash; the index after the escape.
-local function escape_end(s, i)
-  local c = byte(s, i + 1)
-  if c == 110 or c == 34 or c == 92 or c == 116 or c == 47 or c == 114 or c == 98 or c == 102 then return i + 2 end
+-- By how much the escape at `i` is longer than the UTF-8 it stands for, and its length; nil when it is none.
+local function escape(bytes, i)
+  local c = bytes[i + 1]
+  if c == 110 or c == 34 or c == 92 or c == 116 or c == 47 or c == 114 or c == 98 or c == 102 then return 1, 2 end
   if c ~= 117 then return nil end
-  local h1, h2, h3, h4 = byte(s, i + 2, i + 5)
-  return is_hex(h1) and is_hex(h2) and is_hex(h3) and is_hex(h4) and i + 6 or nil
+  local h1, h2, h3 = bytes[i + 2], bytes[i + 3], bytes[i + 4]
+  if not (is_hex(h1) and is_hex(h2) and is_hex(h3) and is_hex(bytes[i + 5])) then return nil end
+  if h1 == 48 and h2 == 48 and h3 < 56 then return 5, 6 end
+  -- Two bytes: below U+0800, or half of a character beyond the basic plane.
+  if h1 == 48 and h2 < 56 or (h1 == 100 or h1 == 68) and h2 >= 56 then return 4, 6 end
+  return 3, 6
 end
 
--- `i` is the opening quote; returns the index after the closing one, and whether there are escapes between.
-function grammar.string_end(s, i)
-  local escaped = false
-  i = i + 1
-  while true do
-    local near, c = i + 16, byte(s, i)
-    while c and c >= 32 and c ~= 34 and c ~= 92 and i < near do
-      i = i + 1
-      c = byte(s, i)
-    end
-    if c == 34 then return i + 1, escaped end
-    if not c or c < 32 then return nil end
-    if c == 92 then
-      i, escaped = escape_end(s, i), true
-      if not i then return nil end
-    else
-      i = leap(s, i)
-    end
+-- The first index from `i` on of a quote, a backslash or a control character, as which the end counts too.
+local function special(bytes, i, last)
+  i = leap(bytes, i, last)
+  local c = bytes[i]
+  while c >= 32 and c ~= 34 and c ~= 92 do
+    i = i + 1
+    c = bytes[i]
   end
+  return i
+end
+
+-- The bytes of `s`, the first at 1 and a zero after the last; and from which index on there are no more eight of them.
+function grammar.bytes(s)
+  return ffi.cast(BYTES, s) - 1, #s - 7
+end
+
+-- `i` is the first index inside of a string; returns that of the closing quote, and by how much the text is longer than
+-- the UTF-8 it stands for. Nil when it is no string.
+function grammar.text_end(bytes, i, last)
+  local extra = 0
+  i = special(bytes, i, last)
+  while bytes[i] == 92 do
+    local more, size = escape(bytes, i)
+    if not more then return nil end
+    extra = extra + more
+    i = special(bytes, i + size, last)
+  end
+  if bytes[i] == 34 then return i, extra end
+  return nil
 end
 
 return grammar

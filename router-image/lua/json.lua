@@ -5,7 +5,7 @@
 local grammar = require("grammar")
 
 local byte, char, find, floor, sub = string.byte, string.char, string.find, math.floor, string.sub
-local skip, string_end = grammar.skip, grammar.string_end
+local skip, text_end = grammar.skip, grammar.text_end
 local MAX_DEPTH = grammar.MAX_DEPTH
 
 -- Values built for one document (number): far more than a conversation has, and a bound on time and memory. What comes
@@ -24,14 +24,15 @@ json.SCALAR = "scalar"
 
 local SCALAR = json.SCALAR
 
--- How many more values may be built for the document being read; reading never yields, so one number is enough.
-local left = 0
+-- The document being read, as grammar.bytes gives it, and how many more values may be built for it. Reading never
+-- yields, so one of each is enough.
+local bytes, last, left
 
-local function blank(s, i)
-  local c = byte(s, i)
+local function blank(i)
+  local c = bytes[i]
   while c == 32 or c == 10 or c == 13 or c == 9 do
     i = i + 1
-    c = byte(s, i)
+    c = bytes[i]
   end
   return i, c
 end
@@ -41,33 +42,33 @@ local value
 local function object(s, i, depth, build)
   local made = {}
   local c
-  i, c = blank(s, i + 1)
+  i, c = blank(i + 1)
   if c == 125 then return i + 1, made end
   while true do
     if left <= 0 then return grammar.rest_of_object(s, i, depth), made end
     left = left - 1
     if c ~= 34 then return nil end
-    local after, escaped = string_end(s, i)
-    if not after then return nil end
-    local key = sub(s, i + 1, after - 2)
-    if escaped then key = json.name(key) end
-    i, c = blank(s, after)
+    local close, extra = text_end(bytes, i + 1, last)
+    if not close then return nil end
+    local key = sub(s, i + 1, close - 1)
+    if extra > 0 then key = json.name(key) end
+    i, c = blank(close + 1)
     if c ~= 58 then return nil end
     local keep, item = build == true or build[key], nil
     i, item = value(s, i + 1, depth, keep)
     if not i then return nil end
     if keep then made[key] = item end
-    i, c = blank(s, i)
+    i, c = blank(i)
     if c == 125 then return i + 1, made end
     if c ~= 44 then return nil end
-    i, c = blank(s, i + 1)
+    i, c = blank(i + 1)
   end
 end
 
 local function array(s, i, depth, build)
   local made, n = {}, 0
   local c
-  i, c = blank(s, i + 1)
+  i, c = blank(i + 1)
   if c == 93 then return i + 1, made end
   while true do
     if left <= 0 then return grammar.rest_of_array(s, i, depth), made end
@@ -78,21 +79,49 @@ local function array(s, i, depth, build)
     n = n + 1
     if item == nil then item = json.null end
     made[n] = item
-    i, c = blank(s, i)
+    i, c = blank(i)
     if c == 93 then return i + 1, made end
     if c ~= 44 then return nil end
     i = i + 1
   end
 end
 
-local function scalar(s, i, c, depth)
-  if c == 34 then
-    local after = string_end(s, i)
-    if not after then return nil end
-    return after, sub(s, i + 1, after - 2)
+local function digits_end(i)
+  while bytes[i] >= 48 and bytes[i] <= 57 do i = i + 1 end
+  return i
+end
+
+-- The index after the number or word at `i` if it is written as nearly all are, without an exponent; else nil, and
+-- grammar.lua must look.
+local function plain_end(i)
+  local c = bytes[i]
+  if c >= 48 and c <= 57 then
+    local after = c == 48 and i + 1 or digits_end(i + 1)
+    if bytes[after] == 46 then
+      local whole = after + 1
+      after = digits_end(whole)
+      if after == whole then return nil end
+    end
+    c = bytes[after]
+    return c ~= 101 and c ~= 69 and after or nil
   end
-  local after = skip(s, i, depth)
-  if not after then return nil end
+  -- Byte by byte, so that nothing is read beyond the zero after the end.
+  if c == 116 and bytes[i + 1] == 114 and bytes[i + 2] == 117 and bytes[i + 3] == 101 then return i + 4 end
+  if c == 110 and bytes[i + 1] == 117 and bytes[i + 2] == 108 and bytes[i + 3] == 108 then return i + 4 end
+  if c == 102 and bytes[i + 1] == 97 and bytes[i + 2] == 108 and bytes[i + 3] == 115 and bytes[i + 4] == 101 then
+    return i + 5
+  end
+  return nil
+end
+
+local function scalar(s, i, c, depth, build)
+  if c == 34 then
+    local close = text_end(bytes, i + 1, last)
+    if not close then return nil end
+    return close + 1, build and sub(s, i + 1, close - 1) or nil
+  end
+  local after = plain_end(i) or skip(s, i, depth)
+  if not after or not build then return after end
   if c == 116 then return after, true end
   if c == 102 then return after, false end
   if c == 110 then return after, json.null end
@@ -103,27 +132,32 @@ end
 --   nil, false   nothing: it is only checked
 --   true         everything
 --   json.SCALAR  strings, numbers, booleans and null; nil of objects and arrays
---   a table      scalars; objects with these keys, each built as said there; arrays of all that
+--   a table      scalars; objects with these keys, each built as said there; arrays of all that. Under 1 there may be a
+--                function that reads such an array in a way of its own, or not: nil
 -- Strings come back as written, escapes included; only keys are unescaped.
 value = function(s, i, depth, build)
-  if not build then return skip(s, i, depth) end
   local c
-  i, c = blank(s, i)
+  i, c = blank(i)
   local is_container = c == 123 or c == 91
-  if not is_container then return scalar(s, i, c, depth) end
-  if build == SCALAR or depth == MAX_DEPTH then return skip(s, i, depth) end
+  if not is_container then return scalar(s, i, c, depth, build) end
+  if not build or build == SCALAR or depth == MAX_DEPTH then return skip(s, i, depth) end
+  if c == 91 and depth == 1 and build ~= true and build[1] then
+    local after, made = build[1](s, i)
+    if after then return after, made end
+  end
   local read = c == 123 and object or array
   return read(s, i, depth + 1, build)
 end
 
 -- The object in `text` with the fields of `wanted` built; nil when `text` is not one JSON object.
 function json.object(text, wanted)
+  bytes, last = grammar.bytes(text)
   left = MAX_BUILT
-  local start, first = blank(text, 1)
+  local start, first = blank(1)
   if first ~= 123 then return nil end
   local after, made = value(text, start, 0, wanted)
   if not after then return nil end
-  local rest = blank(text, after)
+  local rest = blank(after)
   if rest <= #text then return nil end
   return made
 end

@@ -2,6 +2,8 @@
 
 local json = require("json")
 
+local byte, find = string.byte, string.find
+
 local quality = {}
 
 local SCALAR = json.SCALAR
@@ -75,9 +77,26 @@ local function fault_of_choice(choice, asked)
   return (type(choice.text) ~= "string" or choice.text == "") and "empty" or nil
 end
 
+-- How an answer begins that is of use to all who ask for nothing but text: its first visible character is there.
+local TEXT = '^{"role": ?"assistant", ?"content": ?"[^%c%s"\\\\]'
+
+-- Whether the answer is of the form that most have: one message, with text and without calls. Read closely, which takes
+-- as long as all the rest, are only the others. Keys and values of strings cannot be mistaken for each other, as quotes
+-- inside of strings are escaped.
+local function is_plain_text(text)
+  local _, message = find(text, '"message":', 1, true)
+  if not message then return false end
+  if byte(text, message + 1) == 32 then message = message + 1 end
+  if not find(text, TEXT, message + 1) or find(text, '"message":', message, true) then return false end
+  local _, calls = find(text, '"tool_calls":', message, true)
+  if calls and not find(text, "^ ?null", calls + 1) then return false end
+  return not find(text, '"function_call":', message, true) and byte(text, #text) == 125
+end
+
 -- What is wrong with the answer: empty, invalid_json or wrong_tool_call; nil when nothing is. asked.json: the kind of
 -- JSON asked for, if any; asked.tools: the names of the tools offered, as a set.
 function quality.fault(text, asked)
+  if not IS_KIND[asked.json] and is_plain_text(text) then return nil end
   local answer = json.object(text, WANTED)
   if not answer then return "empty" end
   -- Answers of other forms are not judged.

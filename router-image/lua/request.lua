@@ -2,17 +2,20 @@
 -- engine refuses it or knows better.
 
 local json = require("json")
+local talk = require("talk")
 
 local find = string.find
 local SCALAR = json.SCALAR
 
 local request = {}
 
+local PREFIX = talk.PREFIX
+
 local PART = { type = SCALAR, text = SCALAR }
 local WANTED = {
   model = SCALAR,
   instructions = SCALAR,
-  messages = { role = SCALAR, content = PART },
+  messages = { talk.read, role = SCALAR, content = PART },
   input = { role = SCALAR, content = PART },
   prompt = PART,
   tools = { ["function"] = { name = SCALAR } },
@@ -27,9 +30,6 @@ local WANTED = {
   regex = SCALAR,
   ebnf = SCALAR,
 }
-
--- Bytes of the conversation's beginning that identify it: the same system prompt and first question, the same engine.
-local PREFIX = 512
 
 -- In the types of parts: image_url, input_image, input_audio, video_url, file, ...
 local MEDIA = { "image", "audio", "video", "file" }
@@ -59,21 +59,38 @@ local function note_content(seen, texts, content)
   end
 end
 
+local function note_prefix(seen, text)
+  local missing = PREFIX - #seen.prefix
+  if missing > 0 then seen.prefix = seen.prefix .. text:sub(1, missing) end
+end
+
+local function note_question(seen, texts, by_user)
+  if by_user or not seen.by_user then
+    seen.question, seen.by_user = texts, by_user
+  end
+end
+
 local function note_message(seen, role, content)
   local texts = {}
   note_content(seen, texts, content)
   if #texts == 0 then return end
   for i = 1, #texts do
     seen.texts[#seen.texts + 1] = texts[i]
+    note_prefix(seen, texts[i])
   end
-  local by_user = type(role) == "string" and json.name(role) == "user"
-  if by_user or not seen.by_user then
-    seen.question, seen.by_user = texts, by_user
-  end
+  note_question(seen, texts, type(role) == "string" and json.name(role) == "user")
+end
+
+-- What talk.lua has read.
+local function note_talk(seen, said)
+  seen.turns, seen.bytes = seen.turns + said.turns, seen.bytes + said.bytes
+  note_prefix(seen, said.prefix)
+  note_question(seen, { said.question }, said.by_user)
 end
 
 local function note_messages(seen, messages)
   if type(messages) ~= "table" then return end
+  if messages.turns then return note_talk(seen, messages) end
   seen.turns = seen.turns + #messages
   for i = 1, #messages do
     local message = messages[i]
@@ -81,19 +98,11 @@ local function note_messages(seen, messages)
   end
 end
 
-local function prefix(texts)
-  local made = ""
-  for i = 1, #texts do
-    made = made .. texts[i]:sub(1, PREFIX - #made)
-    if #made == PREFIX then break end
-  end
-  return made
-end
-
 -- Nil when `text` is not a JSON object; else
 --   model      what the client wrote as `model`; nil when that is no string
 --   prefix     the beginning of the conversation
---   texts      all text, message by message
+--   bytes      of text that are counted already (number)
+--   texts      the text that is not, message by message
 --   question   the texts of the newest message of the user, or of anybody if no user says anything
 --   turns      messages (number)
 --   media      images, recordings, films and files (number)
@@ -102,7 +111,7 @@ end
 function request.read(text)
   local body = json.object(text, WANTED)
   if not body then return nil end
-  local seen = { body = body, texts = {}, question = {}, turns = 0, media = 0 }
+  local seen = { body = body, prefix = "", bytes = 0, texts = {}, question = {}, turns = 0, media = 0 }
   if type(body.model) == "string" then seen.model = json.name(body.model) end
   note_message(seen, "system", body.instructions)
   note_messages(seen, body.messages)
@@ -112,7 +121,6 @@ function request.read(text)
     note_messages(seen, body.input)
   end
   note_message(seen, "user", body.prompt)
-  seen.prefix = prefix(seen.texts)
   return seen
 end
 

@@ -87,10 +87,10 @@ end
 local measure = {}
 
 function measure.length(request, enough)
-  local bytes = 0
+  local bytes = request.bytes
   for i = 1, #request.texts do
-    bytes = bytes + decoded_bytes(request.texts[i], enough)
     if bytes >= enough then break end
+    bytes = bytes + decoded_bytes(request.texts[i], enough)
   end
   return bytes
 end

@@ -20,9 +20,9 @@ def flagged(*flags: str) -> Json:
     return {"response_flag_filter": {"flags": list(flags)}}
 
 
-def noted(key: str) -> Json:
-    """A filter has noted something under this key."""
-    matcher = {"filter": METADATA, "path": [{"key": key}], "value": {"present_match": True}}
+def noted(*path: str) -> Json:
+    """A filter has noted something under this key, or under these inside each other."""
+    matcher = {"filter": METADATA, "path": [{"key": key} for key in path], "value": {"present_match": True}}
     return {"metadata_filter": {"matcher": matcher, "match_if_key_not_found": False}}
 
 

@@ -40,7 +40,7 @@ _FAILURES = {
 def request_log() -> list[Json]:
     """Loggers of the listener: they see each request once, at its end."""
     place = {"heterollm_tier": _TIER}
-    told = {**place, "decision": f"%DYNAMIC_METADATA({METADATA}:decision)%"}
+    told = {**place, "decision": f"%DYNAMIC_METADATA({METADATA}:chosen:decision)%"}
     requests = _counter(
         "requests_total",
         **told,
@@ -68,13 +68,13 @@ def request_log() -> list[Json]:
     bad: Json = {"stat": _stat("bad_answers_total", place), "value_format": f"%DYNAMIC_METADATA({METADATA}:bad)%"}
     rejected = _counter("rejected_total", reason=f"%RESP({ERROR_HEADER})%", code=_CODE)
     clients = _counter("client_requests_total", client=f"%REQ({CLIENT_HEADER})%", code=_CODE)
-    score = f"%DYNAMIC_METADATA({METADATA}:score)%"
+    score = f"%DYNAMIC_METADATA({METADATA}:chosen:score)%"
     return [
         _log(_ASKED, counters=[requests]),
         _log(all_of(*answered), histograms=latencies),
         _log(all_of(sampled(_STAGES_SAMPLED), *answered), histograms=stages),
         _log(noted("bad"), counters=[bad]),
-        _log(noted("score"), histograms=[_histogram("score", score, "Percent")]),
+        _log(noted("chosen", "score"), histograms=[_histogram("score", score, "Percent")]),
         _log(status("GE", 400), counters=[rejected]),
         _log(with_header(CLIENT_HEADER, present_match=True), counters=[clients]),
     ]

@@ -38,7 +38,7 @@ def route_configuration(policy: RoutingPolicy, version: int) -> Json:
         "response_headers_to_add": [
             _overwrite("x-llm-policy-version", str(version)),
             _overwrite("x-llm-tier", f"%UPSTREAM_METADATA({METADATA}:tier)%"),
-            _overwrite("x-llm-score", f"%DYNAMIC_METADATA({METADATA}:score)%"),
+            _overwrite("x-llm-score", f"%DYNAMIC_METADATA({METADATA}:chosen:score)%"),
             _overwrite("x-llm-attempts", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
         ],
         # What the attempt filter says to Envoy.
@@ -53,12 +53,9 @@ def route_configuration(policy: RoutingPolicy, version: int) -> Json:
                 "request_body_buffer_limit": policy.body_limit,
                 "typed_per_filter_config": {
                     BODY_FILTER: typed(_BODY_ROUTE, buffer={"max_request_bytes": policy.body_limit}),
-                    # By this the filter sees that it must read the rest again. Envoy copies all of a context for every
-                    # request that looks at it, so the rest is elsewhere.
-                    CHOOSE_FILTER: typed(_LUA_ROUTE, filter_context={"digest": _digest(told)}),
                     ATTEMPT_FILTER: typed(_LUA_ROUTE, filter_context=attempt_context(policy.retries)),
                 },
-                "routes": [*_chat_routes(policy), *_model_routes(policy), *_other_routes()],
+                "routes": [*_chat_routes(policy, _digest(told)), *_model_routes(policy), *_other_routes()],
             }
         ],
     }
@@ -99,11 +96,14 @@ def _model_names(policy: RoutingPolicy) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _chat_routes(policy: RoutingPolicy) -> list[Json]:
+def _chat_routes(policy: RoutingPolicy, digest: str) -> list[Json]:
+    """By their name the choose filter sees whether it must read again what it is told: Envoy copies all of a filter's
+    context, or of metadata, for every request that looks at it.
+    """
     undecided = _answer({**PATHS, "headers": [POST]}, 500, "The router could not choose a tier for this request.")
     # This one alone keeps the filter on: it is what a request matches before the filter has named its tier.
     del undecided["typed_per_filter_config"]
-    return [*tier_routes(policy), undecided]
+    return [{"name": digest, **route} for route in (*tier_routes(policy), undecided)]
 
 
 def _model_routes(policy: RoutingPolicy) -> list[Json]:
