@@ -66,7 +66,7 @@ class Prometheus:
 
     def ask(self, query: str, seconds: float) -> Rows:
         """The vector that a query gives now, within about that many seconds. Raises Unanswered."""
-        rows = self._rows(lambda: self._connect.custom_query(query, {"timeout": f"{seconds:.3f}s"}, timeout=seconds))
+        rows = self._rows(lambda: self._connect.custom_query(query, {"timeout": f"{seconds:.3f}"}, timeout=seconds))
         if rows:
             self._check_age(rows[0])
         return rows
@@ -75,7 +75,7 @@ class Prometheus:
         """The matrix that a query gives for every minute from `start` to `end`. Raises Unanswered."""
         return self._rows(
             lambda: self._connect.custom_query_range(
-                query, start, end, "60", {"timeout": f"{seconds:.3f}s"}, timeout=seconds
+                query, start, end, "60", {"timeout": f"{seconds:.3f}"}, timeout=seconds
             )
         )
 

@@ -51,7 +51,7 @@ async def test_the_query_goes_into_the_body_with_its_time_limit(fake: FakePromet
     await ask(fake, 2.5, query='sum(x{a="b"})')
     assert fake.requests[0].method == "POST"
     assert fake.requests[0].path_qs == "/api/v1/query"
-    assert fake.asked == [{"query": 'sum(x{a="b"})', "timeout": "2.500s"}]
+    assert fake.asked == [{"query": 'sum(x{a="b"})', "timeout": "2.500"}]
 
 
 async def test_minutes_are_asked_for_with_both_ends(fake: FakePrometheus) -> None:
@@ -59,7 +59,7 @@ async def test_minutes_are_asked_for_with_both_ends(fake: FakePrometheus) -> Non
     start = datetime(2026, 1, 1, tzinfo=UTC)
     await Threads(1).call(lambda: prometheus.ask_minutes("x", start, start + timedelta(minutes=59), 5))
     assert fake.requests[0].path == "/api/v1/query_range"
-    asked = {"query": "x", "start": "1767225600", "end": "1767229140", "step": "60", "timeout": "5.000s"}
+    asked = {"query": "x", "start": "1767225600", "end": "1767229140", "step": "60", "timeout": "5.000"}
     assert fake.asked == [asked]
 
 

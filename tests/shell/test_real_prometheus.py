@@ -1,0 +1,150 @@
+"""The poller beside a real Prometheus, where one is installed, that holds an hour of written figures."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from operator import mul
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from heterollm_controllers.steering.signals import ClusterSignal, PodSignal, Readings, TierSignal
+from heterollm_controllers.steering.steer import Memory, SteeringInput
+from heterollm_operator.clock import SystemClock
+from heterollm_operator.metrics import Metrics
+from heterollm_operator.poller import Poller, Polling
+from heterollm_operator.prometheus import Prometheus
+from heterollm_operator.store import Key
+from tests.shell.objects import spec
+
+PROMETHEUS, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
+pytestmark = pytest.mark.skipif(None in (PROMETHEUS, PROMTOOL), reason="Prometheus is not installed")
+
+A, B = Key("ns", "c"), Key("other", "c")
+EVERY = 15
+HOUR = 3600
+
+
+def metrics(now: int) -> Iterator[str]:
+    """An hour of scrapes of one engine and one router of two clusters, in OpenMetrics, until five seconds ago."""
+    times = range(now - 5 - HOUR, now - 4, EVERY)
+    for name, kind, labels, value in series():
+        if labels == "":
+            yield f"# TYPE {name} {kind}"
+            continue
+        yield from (f"{name}{{{labels}}} {value(number)} {at}" for number, at in enumerate(times))
+    yield "# EOF"
+
+
+def series() -> Iterator[tuple[str, str, str, Callable[[int], float]]]:
+    """Name, type, labels and the value of each scrape; without labels the head of a family."""
+    gauges = {
+        "sglang:num_queue_reqs": lambda n: 5,
+        "sglang:num_running_reqs": lambda n: 20 if n % 16 == 0 else 10,
+        "sglang:token_usage": lambda n: 0.5,
+    }
+    for name, value in gauges.items():
+        yield name, "gauge", "", value
+        for key in (A, B):
+            yield name, "gauge", labels(key, "c-small-0-0", 'heterollm_tier="small",tp_rank="0"'), value
+    yield "heterollm_router_envoy_up", "gauge", "", lambda n: 1
+    for key in (A, B):
+        yield "heterollm_router_envoy_up", "gauge", labels(key, "c-router-1"), lambda n: 1
+    yield "heterollm_router_requests_total", "unknown", "", lambda n: 0
+    request = 'wanted_tier="small",diverted="false",attempts="1",decision="score"'
+    for key, tier, code, rate in ((A, "small", "200", 8), (A, "large", "200", 2), (B, "small", "200", 1)):
+        told = labels(key, "c-router-1", f'{request},heterollm_tier="{tier}",code="{code}"')
+        yield "heterollm_router_requests_total", "unknown", told, partial(mul, rate * EVERY)
+
+
+def labels(key: Key, pod: str, more: str = "") -> str:
+    own = f'heterollm_cluster="{key.name}",heterollm_namespace="{key.namespace}",namespace="{key.namespace}"'
+    return ",".join(filter(None, (own, f'pod="{pod}",job="pods",instance="{key.namespace}-{pod}:1"', more)))
+
+
+@pytest.fixture
+async def url(tmp_path: Path) -> AsyncIterator[str]:
+    assert PROMETHEUS is not None
+    assert PROMTOOL is not None
+    written, data = tmp_path / "metrics.txt", tmp_path / "data"
+    written.write_text("\n".join(metrics(int(time.time()))) + "\n")
+    made = [PROMTOOL, "tsdb", "create-blocks-from", "openmetrics", str(written), str(data)]
+    await asyncio.to_thread(subprocess.run, made, check=True, capture_output=True)
+    config = tmp_path / "prometheus.yml"
+    config.write_text("{}\n")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        where = f"127.0.0.1:{free.getsockname()[1]}"
+    process = await asyncio.create_subprocess_exec(
+        PROMETHEUS,
+        f"--config.file={config}",
+        f"--storage.tsdb.path={data}",
+        f"--web.listen-address={where}",
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        await ready(f"http://{where}/-/ready")
+        yield f"http://{where}"
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def ready(url: str) -> None:
+    async with asyncio.timeout(30), aiohttp.ClientSession() as session:
+        while True:
+            try:
+                async with session.get(url) as response:
+                    if response.status == 200:
+                        return
+            except aiohttp.ClientConnectionError:
+                pass
+            await asyncio.sleep(0.05)
+
+
+async def test_real_answers_become_readings(url: str) -> None:
+    clock = SystemClock()
+    own = {
+        "tried": "sum by (heterollm_tier) (rate(",
+        "queue": '42 * count by (pod) (up_or_not{ns="$namespace"} or vector(1))',
+    }
+    known = {
+        A: SteeringInput(spec("small", "large"), (), Memory()),
+        B: SteeringInput(spec("small", "large", observability={"queries": own}), (), Memory()),
+    }
+    source = Prometheus(url, clock.utc)
+    poller = Poller(source, Polling(), lambda: known, lambda *_: False, lambda _: None, Metrics(), clock)
+    await poller.tick()
+    found, other = poller.readings(A), poller.readings(B)
+    assert found is not None
+    assert other is not None
+    check(found)
+    assert other.failure.startswith('the query for tried: invalid parameter "query"')
+    assert TierSignal.TRIED not in other.tiers["small"]
+    assert other.tiers["small"][TierSignal.ANSWERED] == pytest.approx(1, rel=0.05)
+
+
+def check(found: Readings) -> None:
+    """What the first cluster must know."""
+    assert found.failure == ""
+    pod = dict(found.pods["c-small-0-0"])
+    assert 4 < pod.pop(PodSignal.AGE) < 30
+    assert pod.pop(PodSignal.RUNNING) in (10, 20)
+    assert pod == {PodSignal.QUEUE: 5, PodSignal.KV_USE: 0.5}
+    small, large = found.tiers["small"], found.tiers["large"]
+    assert small[TierSignal.TRIED] == pytest.approx(10, rel=0.05)
+    assert small[TierSignal.FAILED] == pytest.approx(2, rel=0.05)
+    assert large[TierSignal.ANSWERED] == pytest.approx(2, rel=0.05)
+    assert found.cluster == {ClusterSignal.ROUTERS: 1}
+    history = found.history["small"]
+    assert history.rate[-10:] == pytest.approx([8.0] * 10, rel=0.05)
+    assert set(history.concurrency[-10:]) == {15.0, 25.0}, "some minutes have a peak"
+    assert set(history.kv_use[-10:]) == {0.5}
