@@ -93,7 +93,7 @@ def _pods(rows: _Rows) -> dict[str, dict[PodSignal, float]]:
 def _whole(rows: _Rows) -> dict[ClusterSignal, float]:
     found = {signal: value for signal in ClusterSignal for _, value in rows.of(signal)}
     if rows.follows(ClusterSignal.UNDECIDED):
-        lost = [rate for (wanted, _, _, code), rate in rows.of(RawFigure.REQUESTS) if not wanted and code == "500"]
+        lost = [rate for (wanted, _, _, code), rate in rows.of(RawFigure.REQUESTS) if not wanted and code[:1] in "235"]
         if lost:
             found[ClusterSignal.UNDECIDED] = sum(lost)
     return found

@@ -225,11 +225,12 @@ class Envoy:
     def data(self, changed: RoutingPolicy) -> dict[str, str]:
         """The next version of the policy as its ConfigMap's data, for this Envoy's paths."""
         self._version += 1
-        files = {name: relocate(text, self.directory) for name, text in envoy_files(changed, self._version).items()}
+        files = envoy_files(changed, self._version)
         for name in ("lds.json", "lds-tls.json"):
             listeners = json.loads(files[name])
             listeners["resources"][0]["filter_chains"][0]["filters"][0]["typed_config"].update(self._manager)
-            files[name] = json.dumps(listeners)
+            files[name] = json.dumps(listeners, separators=(",", ":"))
+        files = {name: relocate(text, self.directory) for name, text in files.items()}
         clusters = json.loads(files["cds.json"])
         for cluster in clusters["resources"]:
             self._change(cluster)

@@ -101,12 +101,12 @@ def _looking(route: Json, tier: TierRoute, policy: RoutingPolicy, priority: str)
 
 def _script(tier: TierRoute, policy: RoutingPolicy, *, reserved: bool) -> str:
     """Chooses the cluster of a request. Envoy gives such a script no data, so that they are part of it."""
-    last = policy.tiers[-1]
-    diverted = 0 if tier is last else tier.diverted_percent
+    substitute = policy.tiers[-2:][0] if tier is policy.tiers[-1] else policy.tiers[-1]
     sides = {
         "own": _side(tier, policy, attempts_cluster(tier.name), reserved=reserved),
-        "other": _side(last, policy, diverted_cluster(tier.name), reserved=reserved),
+        "other": _side(substitute, policy, diverted_cluster(tier.name), reserved=reserved),
     }
+    diverted = 0 if substitute is tier else tier.diverted_percent
     return _SCRIPT.format(diverted=diverted, hash=json.dumps(HASH_HEADER), full=json.dumps(FULL_CLUSTER), **sides)
 
 

@@ -16,7 +16,7 @@ from heterollm_controllers.routing.places import (
 from heterollm_controllers.routing.policy import AUTO, RoutingPolicy
 from heterollm_controllers.routing.retries import attempt_context
 from heterollm_controllers.routing.scorer import told_to_lua
-from heterollm_controllers.routing.tier_routes import PATHS, POST, tier_routes
+from heterollm_controllers.routing.tier_routes import tier_routes, undecided_route
 
 __all__ = ["CHOOSE_FILTER", "route_configuration"]
 
@@ -100,10 +100,7 @@ def _chat_routes(policy: RoutingPolicy, digest: str) -> list[Json]:
     """By their name the choose filter sees whether it must read again what it is told: Envoy copies all of a filter's
     context, or of metadata, for every request that looks at it.
     """
-    undecided = _answer({**PATHS, "headers": [POST]}, 500, "The router could not choose a tier for this request.")
-    # This one alone keeps the filter on: it is what a request matches before the filter has named its tier.
-    del undecided["typed_per_filter_config"]
-    return [{"name": digest, **route} for route in (*tier_routes(policy), undecided)]
+    return [{"name": digest, **route} for route in (*tier_routes(policy), undecided_route(policy))]
 
 
 def _model_routes(policy: RoutingPolicy) -> list[Json]:

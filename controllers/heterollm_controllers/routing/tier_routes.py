@@ -14,10 +14,10 @@ from heterollm_controllers.routing.places import (
 from heterollm_controllers.routing.policy import RoutingPolicy, TierRoute
 from heterollm_controllers.routing.retries import retry_policy
 
-__all__ = ["PATHS", "POST", "tier_routes"]
+__all__ = ["tier_routes", "undecided_route"]
 
-PATHS: Json = {"safe_regex": {"regex": "/v1/(chat/completions|completions|responses)"}}
-POST: Json = {"name": ":method", "string_match": {"exact": "POST"}}
+_PATHS: Json = {"safe_regex": {"regex": "/v1/(chat/completions|completions|responses)"}}
+_POST: Json = {"name": ":method", "string_match": {"exact": "POST"}}
 
 
 def tier_routes(policy: RoutingPolicy) -> list[Json]:
@@ -28,18 +28,32 @@ def tier_routes(policy: RoutingPolicy) -> list[Json]:
     return [entry for tier, route in routes for entry in admitted(route, tier, policy)]
 
 
+def undecided_route(policy: RoutingPolicy) -> Json:
+    """What a request matches before the choose filter has named its tier, and after it if the filter failed.
+
+    The last tier can answer everything. Such a request has no wanted tier in the metrics, by which it is noticed.
+    """
+    last = policy.tiers[-1]
+    route = _route(last, retry_policy(policy), alone=len(policy.tiers) == 1)
+    return {"match": {**_PATHS, "headers": [_POST]}, "route": route}
+
+
 def _tier_route(tier: TierRoute, retries: Json, *, alone: bool) -> Json:
     named = {"name": TIER_HEADER, "string_match": {"exact": tier.name}}
     return {
-        "match": {**PATHS, "headers": [POST, named]},
+        "match": {**_PATHS, "headers": [_POST, named]},
         "metadata": {"filter_metadata": {METADATA: {"tier": tier.name}}},
-        "route": {
-            **_target(tier, alone=alone),
-            # An answer takes as long as it takes.
-            "timeout": "0s",
-            "hash_policy": [{"header": {"header_name": HASH_HEADER}}],
-            "retry_policy": retries,
-        },
+        "route": _route(tier, retries, alone=alone),
+    }
+
+
+def _route(tier: TierRoute, retries: Json, *, alone: bool) -> Json:
+    return {
+        **_target(tier, alone=alone),
+        # An answer takes as long as it takes.
+        "timeout": "0s",
+        "hash_policy": [{"header": {"header_name": HASH_HEADER}}],
+        "retry_policy": retries,
     }
 
 

@@ -71,7 +71,7 @@ class ClusterSignal(StrEnum):
     POLICY_REFUSED = "policyRefused"
     """The version of a routing policy that a router does not take; 0 if there is none."""
     UNDECIDED = "undecided"
-    """Requests per second for which no tier could be chosen: the scorer failed."""
+    """Requests per second for which no tier could be chosen, as the scorer failed: the last tier answered them."""
     ROUTERS = "routers"
     """Routers that were scraped."""
 
