@@ -65,8 +65,12 @@ def _rewrite(schema: Schema, definitions: dict[str, Schema]) -> Schema:
 
 
 def _own_default(schema: Schema) -> Schema:
-    """The part of an object's default that the defaults of its fields do not give already."""
-    fields = {name: field.get("default") for name, field in schema["properties"].items()}
+    """The part of an object's default that the defaults of its fields do not give already.
+
+    All of it where there are rules: the API server holds a default against them as it is written.
+    """
+    ruled = "x-kubernetes-validations" in schema
+    fields = {name: None if ruled else field.get("default") for name, field in schema["properties"].items()}
     return {name: value for name, value in schema["default"].items() if value not in (None, fields[name])}
 
 
