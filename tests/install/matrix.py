@@ -30,7 +30,16 @@ MATRIX: dict[str, dict[str, Any]] = {
             },
             "priorityClassName": "system-cluster-critical",
         },
-        "metrics": {"serviceMonitor": {"enabled": True, "interval": "1m", "labels": {"release": "prometheus"}}},
+        "prometheus": {
+            "url": "https://prometheus.monitoring:9091/prefix",
+            "tokenSecret": {"name": "prometheus", "key": "bearer"},
+            "caConfigMap": {"name": "prometheus", "key": "ca.pem"},
+        },
+        "metrics": {
+            "serviceMonitor": {"enabled": True, "interval": "1m", "labels": {"release": "prometheus"}},
+            "podMonitor": {"create": "always", "labels": {"release": "prometheus"}},
+            "prometheusRule": {"create": "always", "labels": {"release": "prometheus"}},
+        },
         "networkPolicy": {
             "enabled": True,
             "metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from helm.render import CHART, Manifest, render
+from heterollm_controllers import names
 from tests.install.matrix import MATRIX
 
 _ROOT = CHART.parent.parent
@@ -35,7 +36,8 @@ _EXPECTED = {
     | _USER_ROLES
     | _CRD
     | _PDB
-    | {"ServiceMonitor/heterollm-operator", "NetworkPolicy/heterollm-operator"},
+    | {"ServiceMonitor/heterollm-operator", "NetworkPolicy/heterollm-operator"}
+    | {"PodMonitor/heterollm-operator-clusters", "PrometheusRule/heterollm-operator"},
 }
 
 
@@ -108,6 +110,65 @@ def test_the_operator_is_told_what_the_values_say() -> None:
         "HETEROLLM_RESYNC": "60",
         "HETEROLLM_LOG_LEVEL": "DEBUG",
     }
+
+
+def test_the_operator_is_told_where_figures_come_from() -> None:
+    environment = _environment(MATRIX["everything"])
+    told = {name: value for name, value in environment.items() if "PROMETHEUS" in name or "SECONDS" in name}
+    assert told == {
+        "HETEROLLM_PROMETHEUS_URL": "https://prometheus.monitoring:9091/prefix",
+        "HETEROLLM_PROMETHEUS_TOKEN_FILE": "/etc/heterollm/prometheus-token/token",
+        "HETEROLLM_PROMETHEUS_CA_FILE": "/etc/heterollm/prometheus-ca/ca.crt",
+        "HETEROLLM_POLL_SECONDS": "5",
+        "HETEROLLM_SCRAPE_SECONDS": "15",
+    }
+    assert not any("PROMETHEUS" in name or "SECONDS" in name for name in _environment())
+
+
+def test_the_files_for_prometheus_are_mounted_where_the_operator_looks() -> None:
+    pod = _pod(MATRIX["everything"])
+    token, ca = pod["volumes"]
+    assert token["secret"] == {"secretName": "prometheus", "items": [{"key": "bearer", "path": "token"}]}
+    assert ca["configMap"] == {"name": "prometheus", "items": [{"key": "ca.pem", "path": "ca.crt"}]}
+    mounts = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+    assert mounts == {
+        token["name"]: "/etc/heterollm/prometheus-token",
+        ca["name"]: "/etc/heterollm/prometheus-ca",
+    }
+    assert "volumes" not in _pod({"prometheus": {"url": "http://prometheus"}})
+    assert "volumes" not in _pod({"prometheus": {"tokenSecret": {"name": "unused"}}})
+
+
+def test_the_pods_of_clusters_are_scraped_as_often_as_the_operator_believes() -> None:
+    values = {"metrics": {"podMonitor": {"create": "always"}}, "prometheus": {"scrapeSeconds": 7}}
+    monitor = _one("PodMonitor", values)
+    assert {endpoint["interval"] for endpoint in monitor["spec"]["podMetricsEndpoints"]} == {"7s"}
+    assert monitor["spec"]["namespaceSelector"] == {"any": True}
+    own = _one("PodMonitor", {**values, "watch": {"namespaces": ["a", "b"]}})
+    assert own["spec"]["namespaceSelector"] == {"matchNames": ["a", "b"]}
+
+
+def test_a_pod_monitor_selects_the_pods_of_clusters_and_ports_they_have() -> None:
+    selector = _one("PodMonitor", MATRIX["everything"])["spec"]["selector"]
+    (expression,) = selector["matchExpressions"]
+    for component in ("engine", "router"):
+        labels = names.labels("c", component)
+        assert selector["matchLabels"].items() <= labels.items()
+        assert labels[expression["key"]] in expression["values"]
+    ports = {endpoint["port"] for endpoint in _one("PodMonitor", MATRIX["everything"])["spec"]["podMetricsEndpoints"]}
+    templates = _ROOT / "manifests" / "templates"
+    assert "{name: http, containerPort: {{ http_port }}}" in (templates / "engine.yaml.j2").read_text()
+    assert "{name: agent, containerPort: 8081}" in (templates / "router.yaml.j2").read_text()
+    assert ports == {"http", "agent"}
+
+
+def test_prometheus_can_be_reached_where_it_is_used() -> None:
+    def ports(values: dict[str, Any]) -> list[int]:
+        policy = _one("NetworkPolicy", {**values, "networkPolicy": {"enabled": True}})
+        return [port["port"] for port in policy["spec"]["egress"][0]["ports"]]
+
+    assert ports({}) == [443, 6443]
+    assert ports({"prometheus": {"url": "http://prometheus:9090"}}) == [443, 6443, 9090]
 
 
 def test_all_namespaces_are_no_variable() -> None:

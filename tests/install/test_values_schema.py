@@ -29,6 +29,10 @@ from helm.render import CHART, render
         ({"crds": {"enabled": "false"}}, "at '/crds/enabled': got string, want boolean"),
         ({"operator": {"podLabels": {"a": 1}}}, "at '/operator/podLabels/a': got number, want string"),
         ({"metrics": {"serviceMonitor": {"interval": 30}}}, "at '/metrics/serviceMonitor/interval': got number"),
+        ({"prometheus": {"url": "prometheus:9090"}}, "at '/prometheus/url': 'prometheus:9090' does not match pattern"),
+        ({"prometheus": {"url": "http://a:b@prometheus"}}, "at '/prometheus/url': 'http://a:b@prometheus' does not"),
+        ({"prometheus": {"pollSeconds": 0}}, "at '/prometheus/pollSeconds': minimum: got 0, want 1"),
+        ({"metrics": {"podMonitor": {"create": "yes"}}}, "at '/metrics/podMonitor/create': value must be one of 'auto'"),
         ({"networkPolicy": {"apiServerPorts": []}}, "at '/networkPolicy/apiServerPorts': minItems: got 0, want 1"),
     ],
 )

@@ -34,6 +34,23 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ $image.repository }}:{{ $image.tag | default $root.Chart.AppVersion }}
 {{- end -}}
 
+{{/* Not empty where files for Prometheus are to be mounted. */}}
+{{- define "heterollm.prometheusFiles" -}}
+{{- if .Values.prometheus.url -}}
+{{ .Values.prometheus.tokenSecret.name }}{{ .Values.prometheus.caConfigMap.name }}
+{{- end -}}
+{{- end -}}
+
+{{/* Not empty where an object of a kind of the Prometheus Operator is wanted. Takes (list root auto|always|never kind). */}}
+{{- define "heterollm.monitoring" -}}
+{{- $root := index . 0 -}}
+{{- $create := index . 1 -}}
+{{- $known := $root.Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" (index . 2)) -}}
+{{- if or (eq $create "always") (and (eq $create "auto") $known) -}}
+wanted
+{{- end -}}
+{{- end -}}
+
 {{/* What the operator may do where it watches: a ClusterRole, or a Role per watched namespace. */}}
 {{- define "heterollm.managerRules" -}}
 - apiGroups: [serving.heterollm.io]
