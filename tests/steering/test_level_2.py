@@ -146,6 +146,14 @@ def test_a_failing_last_tier_is_answered_for_by_the_one_before_it() -> None:
     assert shares(world.memory.fallback, NAMES) == {"small": 100, "large": 0}
 
 
+def test_two_tiers_never_answer_for_each_other() -> None:
+    world = World()
+    world.small.failed = world.large.failed = 5.0
+    world.seconds(600)
+    assert world.said == ["TierEscalated small", "TierProbed small", "TierEscalated small"]
+    assert shares(world.memory.fallback, NAMES)["large"] == 100
+
+
 def test_a_dry_run_only_tells() -> None:
     world = escalated(dryRun=True)
     assert (world.state, world.fallback.dry_run, kept(world)) == ("Escalated", True, 100)

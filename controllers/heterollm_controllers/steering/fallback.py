@@ -93,12 +93,16 @@ class _Fallback:
     # --- level 2 --------------------------------------------------------------------------------------------------
 
     def escalated(self) -> tuple[FallbackStatus | None, tuple[Change, ...]]:
-        """Level 2: each tier by itself."""
-        turns = [self._turn(facts, figures) for facts, figures in self.tiers]
-        for name, turn in zip(self.names, turns, strict=True):
+        """Level 2: each tier by itself, but two tiers never answer for each other."""
+        for facts, figures in self.tiers:
+            turn = self._turn(facts, figures)
             if turn.action is not None:
-                self.changes.append((turn.action, name, turn.why))
-        records = tuple(turn.record for turn in turns if turn.record is not None)
+                self.changes.append((turn.action, facts.name, turn.why))
+            if turn.record is not None:
+                self.records[facts.name] = turn.record
+            else:
+                self.records.pop(facts.name, None)
+        records = tuple(self.records[name] for name in self.names if name in self.records)
         trouble = self._trouble(records)
         if trouble:
             return self._opened(trouble)
@@ -115,10 +119,13 @@ class _Fallback:
     def _turn(self, facts: TierFacts, figures: TierFigures) -> Turn:
         record = self.records.get(facts.name)
         judged = self._judged(facts, figures)
+        resting = record is not None and record.phase == "Holding"
+        if judged.fails and not resting and self._substitute(facts.name) is None:
+            return Turn(record)
         if record is not None:
             offered = figures.rate(TierSignal.OFFERED) or 0.0
             return next_turn(record, judged, offered, bool(facts.serving), self.settings, self.now)
-        if not judged.fails or self._substitute(facts.name) is None:
+        if not judged.fails:
             return Turn(None)
         return opened(facts.name, None, judged, self.settings, self.now)
 
@@ -133,10 +140,13 @@ class _Fallback:
         return max(1, min(self.settings.min_requests, self.settings.probe_requests // 2))
 
     def _substitute(self, tier: str) -> str | None:
-        """The tier that can answer for another: the last one, and for the last one the nearest before it."""
+        """The tier that can answer for another: the last one, and for the last one the nearest before it.
+
+        One that has just failed itself cannot: each would send its requests to the other.
+        """
         index = self.names.index(tier)
         others = [self.tiers[-1][0]] if tier != self.names[-1] else [self.tiers[index - 1][0]]
-        resting = {name for name, item in self.records.items() if item.phase == "Holding"}
+        resting = {name for name, item in self.records.items() if item.phase != "Watching"}
         return next((item.name for item in others if item.serving and item.name not in resting), None)
 
     # --- level 3 --------------------------------------------------------------------------------------------------
