@@ -28,13 +28,12 @@ class Answers:
         answered: by this tier.
         slow: those of `answered` whose first byte took longer than the fallback's slowMilliseconds.
         good: requests whose first token came within the objective.
-        gpu_seconds: that its engines occupied.
+        engine_seconds: in which its engines occupied GPUs.
     """
 
     answered: float = 0.0
     slow: float = 0.0
     good: float = 0.0
-    gpu_seconds: float = 0.0
     engine_seconds: float = 0.0
 
 
@@ -86,15 +85,21 @@ class Cluster:
         """Requests in all engines, and those that have lost theirs and wait to be sent again."""
         return sum(fleet.in_flight + fleet.lost for fleet in self.fleets)
 
-    def step(self, second: float, wanted: Sequence[float], faults: Sequence[Fault]) -> None:
-        """Let a second pass.
+    @property
+    def calm(self) -> bool:
+        """Whether little happens, so that several seconds may be reckoned as one step."""
+        return self.routers.calm and all(fleet.calm for fleet in self.fleets)
+
+    def step(self, second: float, wanted: Sequence[float], faults: Sequence[Fault], seconds: float = 1.0) -> None:
+        """Let some seconds pass: one, unless all is calm and no fault holds.
 
         Args:
+            second: at the beginning.
             wanted: requests that arrive, in number by the tier they are meant for.
             faults: that hold.
         """
         slower = self._suffer(faults, second)
-        self._admit(slower)
+        self._admit(slower, seconds)
         lost = [fleet.take_lost() for fleet in self.fleets]
         if any(fault.kind is FaultKind.SCORER for fault in faults):
             wanted = self._unscored(wanted)
@@ -103,7 +108,7 @@ class Cluster:
             if number > 0:
                 self.routers.resend(tier, number, outcome)
         self.routers.eject(outcome.attempts)
-        self._work(outcome, slower, second)
+        self._work(outcome, slower, second, seconds)
 
     def _suffer(self, faults: Sequence[Fault], second: float) -> list[float]:
         """What faults do to engines; the factor on each tier's times."""
@@ -123,12 +128,13 @@ class Cluster:
             state.failing = share
         return slower
 
-    def _admit(self, slower: Sequence[float]) -> None:
-        """How much each tier may take in this second: what it may hold, and what it will have finished."""
+    def _admit(self, slower: Sequence[float], seconds: float) -> None:
+        """How much each tier may take in this step: what it may hold, and what it will have finished."""
         for state, fleet, most, factor in zip(self.routers.states, self.fleets, self._most, slower, strict=True):
             state.engines = fleet.serving
             held = fleet.in_flight
-            state.room = max(0.0, most - held + min(held, fleet.model.rate / factor * state.engines))
+            most_done = fleet.model.rate / factor * state.engines * seconds
+            state.room = max(0.0, most - held + (min(held, most_done) if seconds <= 1 else most_done))
 
     def _unscored(self, wanted: Sequence[float]) -> list[float]:
         """Only what is diverted whatever it scores finds a tier."""
@@ -137,12 +143,11 @@ class Cluster:
         self.undecided += missing
         return known
 
-    def _work(self, outcome: Outcome, slower: Sequence[float], second: float) -> None:
+    def _work(self, outcome: Outcome, slower: Sequence[float], second: float, seconds: float) -> None:
         for fleet, answers, arrivals, factor in zip(self.fleets, self.answers, outcome.arrivals, slower, strict=True):
-            finished = fleet.step(arrivals, factor, second)
+            finished = fleet.step(arrivals, factor, second, seconds)
             answers.answered += finished
-            answers.engine_seconds += fleet.present
-            answers.gpu_seconds += fleet.present * fleet.model.gpus
+            answers.engine_seconds += fleet.present * seconds
             if arrivals > 0:
                 self._judge(fleet, answers, arrivals, finished, factor)
 

@@ -104,21 +104,22 @@ class EngineModel:
         """Seconds that each further request adds to the time of all."""
         return max(0.0, self.full_seconds - self.lone_seconds) / self.concurrency
 
-    def finished(self, present: float, slower: float) -> float:
-        """Requests that an engine finishes within a second.
+    def finished(self, present: float, slower: float, seconds: float = 1.0) -> float:
+        """Requests that an engine finishes within a step of time.
 
         Args:
-            present: requests at the end of the last second and those that came since.
+            present: requests at the step's beginning, and those that come in it.
             slower: factor on all its times.
+            seconds: length of the step.
         """
-        # Implicit Euler, so that it holds for answers shorter than the second too: left + left / S(left) = present.
+        # Implicit Euler, so that it holds for answers shorter than a step too: left + seconds left / S(left) = present.
         lone, growth = self.lone_seconds * slower, self.growth * slower
         if growth > 0:
-            linear = lone + 1 - present * growth
+            linear = lone + seconds - present * growth
             left = (math.sqrt(linear * linear + 4 * growth * present * lone) - linear) / (2 * growth)
         else:
-            left = present * lone / (lone + 1)
-        return self.rate / slower if left > self.concurrency else max(0.0, present - left)
+            left = present * lone / (lone + seconds)
+        return self.rate / slower * seconds if left > self.concurrency else max(0.0, present - left)
 
     def seconds(self, in_flight: float, slower: float) -> float:
         """From arrival to the end of a request that meets so many others in its engine."""

@@ -27,7 +27,7 @@ class Group:
     Attributes:
         pods: of the engines.
         in_flight: requests in each, running and waiting.
-        finished: requests that each finished in the last second.
+        finished: requests per second that each finished last.
         counters: of each engine.
         scraped: what Prometheus has of the counters: (second, seconds to first tokens, count), oldest first.
     """
@@ -43,20 +43,21 @@ class Group:
         """Requests in all of them."""
         return self.in_flight * len(self.pods)
 
-    def step(self, model: EngineModel, arrivals: float, slower: float) -> float:
-        """Let a second pass; requests that all of them finished in it.
+    def step(self, model: EngineModel, arrivals: float, slower: float, seconds: float = 1.0) -> float:
+        """Let some seconds pass; requests that all of them finished in that time.
 
         Args:
-            arrivals: requests that came to each.
+            arrivals: requests that come to each.
         """
         present = self.in_flight + arrivals
-        self.finished = model.finished(present, slower) if present > 0 else 0.0
-        self.in_flight = present - self.finished
+        finished = model.finished(present, slower, seconds) if present > 0 else 0.0
+        self.finished = finished / seconds
+        self.in_flight = present - finished
         if arrivals > 0:
             delay = model.first_token_delay(self.in_flight, self.finished, slower)
             self.counters.seconds += arrivals * (delay + model.first_token_mean * slower)
             self.counters.count += arrivals
-        return self.finished * len(self.pods)
+        return finished * len(self.pods)
 
 
 def merged(groups: list[Group], model: EngineModel) -> list[Group]:

@@ -18,7 +18,7 @@ class FaultKind(StrEnum):
     SLOW = "slow"
     """All times of a tier are `amount` times as long."""
     KILL = "kill"
-    """`amount` engines of a tier die at once and start again; with a length, they keep dying whenever they serve."""
+    """`amount` engines of a tier die at once, and start again."""
     NO_NODES = "nonodes"
     """New engines of a tier find no node."""
     PROMETHEUS_DOWN = "prometheus-down"
@@ -74,11 +74,12 @@ class Faults:
         self._faults = tuple(faults)
         self._edges = sorted({0.0, *(fault.start for fault in faults), *(fault.end for fault in faults)})
         self._holding: tuple[Fault, ...] = ()
-        self._until = -math.inf
+        self.until = -math.inf
+        """Second at which the next fault begins or ends, after the last look."""
 
     def holding(self, second: float) -> tuple[Fault, ...]:
         """Those that hold; seconds must not go back."""
-        if second >= self._until:
+        if second >= self.until:
             self._holding = tuple(fault for fault in self._faults if fault.holds(second))
-            self._until = next((edge for edge in self._edges if edge > second), math.inf)
+            self.until = next((edge for edge in self._edges if edge > second), math.inf)
         return self._holding

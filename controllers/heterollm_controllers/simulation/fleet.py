@@ -201,20 +201,28 @@ class Fleet:
             self.coming.append(Life(name, second, second + self.model.cold_start))
             self._changed()
 
-    def step(self, arrivals: float, slower: float, second: float) -> float:
-        """Let a second pass; requests that were finished in it.
+    @property
+    def calm(self) -> bool:
+        """Whether no engine comes or goes, and all have room and the same to do."""
+        if self.coming or self.leaving or len(self.groups) != 1:
+            return False
+        return 2 * self.groups[0].in_flight < self.model.concurrency
+
+    def step(self, arrivals: float, slower: float, second: float, seconds: float = 1.0) -> float:
+        """Let some seconds pass; requests that were finished in that time.
 
         Args:
             arrivals: requests for all serving engines; there must be some.
+            second: at the beginning.
         """
         self._start_and_stop(second)
         each = arrivals / self.serving if arrivals > 0 else 0.0
         held = finished = 0.0
         for group in self.groups:
-            finished += group.step(self.model, each, slower)
+            finished += group.step(self.model, each, slower, seconds)
             held += group.total
         for group, _ in self.leaving:
-            finished += group.step(self.model, 0.0, slower)
+            finished += group.step(self.model, 0.0, slower, seconds)
             held += group.total
         self.in_flight = held
         if len(self.groups) > 1:

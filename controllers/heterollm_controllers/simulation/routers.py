@@ -104,8 +104,13 @@ class RouterModel:
         self.counts = [Counts() for _ in range(self.tiers)]
         self._saved = [_SAVINGS] * self.tiers
 
+    @property
+    def calm(self) -> bool:
+        """Whether no engine is ejected."""
+        return not any(state.ejected for state in self.states)
+
     def route(self, wanted: Sequence[float]) -> Outcome:
-        """Send a second's requests, in number by the tier they are meant for."""
+        """Send a second's requests, or while all is calm some seconds', in number by the tier they are meant for."""
         for state in self.states[:-1]:
             left = state.engines * (1 - state.ejected)
             state.patience = left * _attempts_per_ejection(state.failing) if state.failing > 0 else math.inf

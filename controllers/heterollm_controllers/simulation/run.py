@@ -98,6 +98,7 @@ class Simulation:
         self._prometheus = Prometheus(self.cluster, START, scenario.scrape_seconds)
         self._faults = Faults(scenario.faults)
         self._random = random.Random(scenario.seed)
+        self._due: list[list[float]] = []
         self._orders: Orders | None = None
         self._before = self._counted()
         self._down = False
@@ -110,12 +111,15 @@ class Simulation:
             watch: is told every decision.
             progress: is told the second at every simulated hour.
         """
-        for second in range(self.scenario.seconds):
-            self._second(second, watch)
-            if progress is not None and second % 3600 == 0:
+        second, told = 0, 0
+        while second < self.scenario.seconds:
+            second += self._step(second, watch)
+            if progress is not None and second >= told + 3600:
+                told += 3600
                 progress(second)
 
-    def _second(self, second: int, watch: Callable[[Tick], None] | None) -> None:
+    def _step(self, second: int, watch: Callable[[Tick], None] | None) -> int:
+        """Simulate a second, or all until the next tick if little happens; how many it was."""
         faults = self._faults.holding(second)
         kinds = {fault.kind for fault in faults}
         if self._orders is not None:
@@ -123,23 +127,49 @@ class Simulation:
             self._carry_out(self._orders, second)
             self._orders = None
         self._nodes(faults)
-        self.cluster.step(second, self._arrivals(second), self._once(faults))
-        if second % self.scenario.scrape_seconds == 0 and FaultKind.PROMETHEUS_OLD not in kinds:
-            self._prometheus.scrape(second)
-        if second % 60 == 59:
+        seconds = TICK if not faults and self._is_calm(second) else 1
+        self.cluster.step(second, self._arrivals(second, seconds), self._once(faults), seconds)
+        end = second + seconds - 1
+        if end % self.scenario.scrape_seconds == 0 and FaultKind.PROMETHEUS_OLD not in kinds:
+            self._prometheus.scrape(end)
+        if end % 60 == 0 and end > 0:
             self._prometheus.end_minute()
-        if second % TICK == 0:
-            self._tick(second, kinds, watch)
+        if end % TICK == 0:
+            self._tick(end, kinds, watch)
+        return seconds
 
-    def _arrivals(self, second: int) -> list[float]:
-        """Requests of this second by the tier they are meant for: the first or the last."""
-        load = self.scenario.traffic.at(second)
-        tiers = len(self.cluster.fleets)
-        if tiers == 1:
-            return [float(poisson(self._random, load.rate))]
-        small = poisson(self._random, load.rate * (1 - load.large_share))
-        large = poisson(self._random, load.rate * load.large_share)
-        return [float(small), *[0.0] * (tiers - 2), float(large)]
+    def _is_calm(self, second: int) -> bool:
+        """Whether nothing will be seen, decided or broken before the next tick, and little happens."""
+        ahead = second + TICK
+        fits = second % TICK == 1 and ahead <= min(self.scenario.seconds, self._faults.until)
+        return fits and self.scenario.scrape_seconds % TICK == 0 and self.cluster.calm
+
+    def _arrivals(self, second: int, seconds: int) -> list[float]:
+        """Requests of some seconds by the tier they are meant for: the first or the last.
+
+        They are drawn for the time between two ticks at once, so that they do not depend on what happens meanwhile.
+        """
+        if not self._due:
+            self._draw(second)
+        taken, self._due = self._due[:seconds], self._due[seconds:]
+        return [sum(numbers) for numbers in zip(*taken, strict=True)] if seconds > 1 else taken[0]
+
+    def _draw(self, second: int) -> None:
+        """All requests up to the next tick, by second and tier; within that time they come as evenly as the load."""
+        loads = [self.scenario.traffic.at(second + after) for after in range((-second) % TICK + 1)]
+        between = [0.0] * (len(self.cluster.fleets) - 2)
+        small = [load.rate * (1 - load.large_share) for load in loads]
+        large = [load.rate * load.large_share for load in loads]
+        if len(self.cluster.fleets) == 1:
+            self._due = [[number] for number in self._spread([load.rate for load in loads])]
+        else:
+            pairs = zip(self._spread(small), self._spread(large), strict=True)
+            self._due = [[first, *between, last] for first, last in pairs]
+
+    def _spread(self, rates: Sequence[float]) -> list[float]:
+        total = sum(rates)
+        number = poisson(self._random, total)
+        return [number * rate / total for rate in rates] if total > 0 else [0.0] * len(rates)
 
     def _once(self, faults: Sequence[Fault]) -> Sequence[Fault]:
         """Without the kills that have struck."""
