@@ -5,7 +5,8 @@ Usage: python -m e2e.bench.policy_change [--changes N]
 A real API server, and routers as in their pods: the real agent, which watches the ConfigMap with the rights that the
 operator gives it, and the real Envoy. The policy is written as the operator writes it. Time runs from the API server's
 answer until the last router answers a request by the new version. Everything shares the machine's cores. The engines
-are stubs that say they are ready. The last line is JSON.
+are stubs that say they are ready. What comes before, from an engine's readiness to the written policy, is measured with
+the real operator on an API server of its own. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from e2e.bench import routers as fleet
+from e2e.bench.readiness import readiness
 from e2e.bench.routers import Publisher, Router
 from heterollm_controllers.routing import Endpoint, RoutingPolicy, TierRoute, envoy_files
 
@@ -61,29 +63,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--changes", type=int, default=40, help="of each kind (default: %(default)s)")
     given = parser.parse_args()
-    rows = asyncio.run(_run(given.changes))
+    with tempfile.TemporaryDirectory(prefix="heterollm-bench-") as name:
+        rows = asyncio.run(_run(Path(name) / "policy", given.changes))
+        operator = asyncio.run(readiness(Path(name) / "operator", given.changes))
     _show(rows)
+    told = {"p50": round(median(operator), 1), "p95": round(_p95(operator), 1), "worst": round(max(operator), 1)}
+    print(f"before that, in the operator: from an engine's readiness to the written policy: {told} ms")
     result = {
         "bench": "policy-change",
         "cores": os.cpu_count(),
         "load_1min": round(os.getloadavg()[0], 2),
         "changes": given.changes,
         "figures": [asdict(row) for row in rows],
+        "operator_ms": told,
     }
     print(json.dumps(result))
 
 
-async def _run(changes: int) -> list[Figures]:
+async def _run(folder: Path, changes: int) -> list[Figures]:
     rows = []
-    with tempfile.TemporaryDirectory(prefix="heterollm-bench-") as name:
-        async with fleet.publisher(Path(name) / "control-plane") as source, fleet.engines() as port:
-            for size, (tiers, engines) in SIZES.items():
-                whole = _policy(tiers, engines, port)
-                await source.publish(whole)
-                for count in ROUTERS:
-                    async with fleet.routers(count, source) as routers:
-                        for change, policies in _changes(whole).items():
-                            rows.append(await _measure(source, routers, size, change, policies, changes))
+    async with fleet.publisher(folder) as source, fleet.engines() as port:
+        for size, (tiers, engines) in SIZES.items():
+            whole = _policy(tiers, engines, port)
+            await source.publish(whole)
+            for count in ROUTERS:
+                async with fleet.routers(count, source) as routers:
+                    for change, policies in _changes(whole).items():
+                        rows.append(await _measure(source, routers, size, change, policies, changes))
     return rows
 
 

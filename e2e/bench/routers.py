@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,10 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
-
 from e2e.bench.clusters import BenchApi
 from e2e.bench.router.process import free_port
+from e2e.bench.router_account import agent_environment
 from e2e.cluster.controlplane import ControlPlane
 from heterollm_controllers import names
 from heterollm_controllers.outcome import Config
@@ -26,17 +24,15 @@ from heterollm_operator.kinds import Kind, find
 from tests.router.agent import Agent
 from tests.router.envoy import Envoy, relocate
 
-__all__ = ["NAMESPACE", "Publisher", "Router", "engines", "publisher", "routers"]
+__all__ = ["Publisher", "Router", "engines", "publisher", "routers"]
 
-NAMESPACE = "bench"
-_CLUSTER = Cluster({"metadata": {"name": "demo", "namespace": NAMESPACE, "uid": "none", "generation": 1}})
+_NAMESPACE = "bench"
+_CLUSTER = Cluster({"metadata": {"name": "demo", "namespace": _NAMESPACE, "uid": "none", "generation": 1}})
 _LIMIT = 30.0
 _LOOK = 0.004
 """Seconds between two questions to a router: the resolution of what is measured, and little of its CPU."""
 
 _NAMESPACES = Kind("v1", "Namespace", "namespaces")
-_ACCOUNTS = find("v1", "ServiceAccount")
-_CONFIG_MAPS = find("v1", "ConfigMap")
 _OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 _VERSION = b"\r\nx-llm-policy-version: "
 
@@ -54,13 +50,13 @@ class Publisher:
     """Writes the policy as the operator does: the whole ConfigMap, by server-side apply."""
 
     def __init__(self, api: BenchApi, control_plane: ControlPlane) -> None:
-        self.api = api
-        self.control_plane = control_plane
+        self._api = api
+        self._control_plane = control_plane
         self._version = 0
 
     async def prepare(self) -> None:
         """The namespace, and the routers' account and its rights, as the operator makes them."""
-        await self.api.request("POST", _NAMESPACES.path(None), body={"metadata": {"name": NAMESPACE}}, limit=_LIMIT)
+        await self._api.request("POST", _NAMESPACES.path(None), body={"metadata": {"name": _NAMESPACE}}, limit=_LIMIT)
         spec = HeteroLLMClusterSpec.model_validate(
             {"tiers": [{"name": "small", "model": {"id": "m"}, "accelerator": {"type": "H100"}, "engine": {"gpus": 1}}]}
         )
@@ -68,11 +64,9 @@ class Publisher:
             if manifest["kind"] in ("ServiceAccount", "Role", "RoleBinding"):
                 await self._apply(manifest)
 
-    async def token(self) -> str:
-        """A token of the routers' account."""
-        path = _ACCOUNTS.path(NAMESPACE, names.router_name(_CLUSTER.name), "token")
-        answer = await self.api.request("POST", path, body={"spec": {"expirationSeconds": 7200}}, limit=_LIMIT)
-        return str(answer["status"]["token"])
+    async def agent_environment(self) -> dict[str, str]:
+        """What agents need to watch the policy."""
+        return await agent_environment(self._api, self._control_plane, _NAMESPACE, _CLUSTER.name)
 
     async def publish(self, policy: RoutingPolicy) -> Published:
         """Bring a policy to the API server."""
@@ -88,9 +82,9 @@ class Publisher:
         # Without its owner, which is not there: the garbage collector would take it away.
         metadata = {key: value for key, value in manifest["metadata"].items() if key != "ownerReferences"}
         kind = find(manifest["apiVersion"], manifest["kind"])
-        await self.api.request(
+        await self._api.request(
             "PATCH",
-            kind.path(NAMESPACE, metadata["name"]),
+            kind.path(_NAMESPACE, metadata["name"]),
             body={**manifest, "metadata": metadata},
             query={"fieldManager": names.MANAGER, "force": "true"},
             content_type="application/apply-patch+yaml",
@@ -140,19 +134,7 @@ class Router:
 @asynccontextmanager
 async def routers(count: int, source: Publisher) -> AsyncIterator[Sequence[Router]]:
     """So many routers that have the present policy."""
-    kubeconfig = yaml.safe_load(source.control_plane.kubeconfig.read_text())
-    server = kubeconfig["clusters"][0]["cluster"]
-    trust = source.control_plane.state_dir / "ca-of-the-bench.crt"
-    trust.write_bytes(base64.b64decode(server["certificate-authority-data"]))
-    token = source.control_plane.state_dir / "token-of-the-bench"
-    token.write_text(await source.token())
-    env = {
-        "KUBE_API_URL": server["server"],
-        "KUBE_CA_FILE": str(trust),
-        "KUBE_TOKEN_FILE": str(token),
-        "POLICY_CONFIGMAP": names.policy_name(_CLUSTER.name),
-        "POLICY_NAMESPACE": NAMESPACE,
-    }
+    env = await source.agent_environment()
     async with AsyncExitStack() as stack:
         yield await asyncio.gather(*(_start(stack, env) for _ in range(count)))
 
