@@ -1,0 +1,114 @@
+"""What sizing goes by: a tier's SGLang flags, its model's shapes and its GPU, from the spec and the catalogues."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from types import MappingProxyType
+
+from heterollm_controllers.flags.arguments import Arguments, check
+from heterollm_controllers.flags.catalogue import Catalogue, UnknownRelease, catalogue
+from heterollm_controllers.reasons import Reason
+from heterollm_controllers.sizing.accelerators import Gpu, accelerator, accelerator_names
+from heterollm_controllers.sizing.architecture import Architecture
+from heterollm_controllers.sizing.hf_config import UnreadableConfig
+from heterollm_controllers.sizing.model_of import architecture_of
+from heterollm_controllers.sizing.models import nearest_models
+from heterollm_controllers.sizing.plan import Impossible
+from heterollm_controllers.sizing.wishes import Wishes
+from heterollm_controllers.v1alpha1 import Accelerator, Tier
+
+__all__ = ["NO_CONFIG_MAPS", "ConfigMaps", "arguments_of", "gpu_of", "not_sized", "release_of", "shapes_of"]
+
+ConfigMaps = Mapping[str, Mapping[str, str]]
+"""Data of ConfigMaps by their names."""
+NO_CONFIG_MAPS: ConfigMaps = MappingProxyType({})
+
+
+def release_of(tier: Tier, release: str) -> Catalogue:
+    """The flags of the tier's SGLang release; `release` is the installation's.
+
+    Raises:
+        Impossible: there is no catalogue of it.
+    """
+    try:
+        return catalogue(tier.engine.sglang_version or release)
+    except UnknownRelease as error:
+        raise Impossible(Reason.INVALID_FLAGS, f"engine.sglangVersion: {error}") from None
+
+
+def arguments_of(tier: Tier, release: str, tensor_parallel: int | None = None) -> Arguments:
+    """The tier's SGLang flags, checked against its release and written as that release spells them.
+
+    Args:
+        tensor_parallel: the engine's, once it is known: some old flags stand for it.
+
+    Raises:
+        Impossible: a flag that the release does not know, or a value that it does not take.
+    """
+    checked = _checked(tier.engine.args, release_of(tier, release).release, tensor_parallel)
+    if checked.errors:
+        raise Impossible(Reason.INVALID_FLAGS, f"engine.args: {'; '.join(checked.errors)}")
+    return checked
+
+
+_checked = lru_cache(maxsize=4096)(check)
+"""An unchanged tier costs nothing."""
+
+
+def not_sized(arguments: Arguments) -> str:
+    """Why there is no GPU memory to reckon with; empty when there is."""
+    if any(arg.startswith("--sim-") for arg in arguments.args):
+        return "a simulated engine loads no model"
+    if arguments.values.get("--device") == "cpu":
+        return "the engine runs on the CPU"
+    return ""
+
+
+def shapes_of(tier: Tier, wishes: Wishes, config_maps: ConfigMaps) -> Architecture | None:
+    """The shapes of the tier's model; None when it is not known and the user says how many GPUs to use.
+
+    Raises:
+        Impossible: a config that cannot be read, or an unknown model without a number of GPUs.
+    """
+    try:
+        known = architecture_of(tier.model, config_maps)
+    except UnreadableConfig as error:
+        raise Impossible(Reason.UNREADABLE_MODEL, str(error)) from None
+    if known is None and wishes.gpus is None and wishes.nodes is None and wishes.tensor is None:
+        near = ", ".join(nearest_models(tier.model.id))
+        raise Impossible(
+            Reason.UNKNOWN_MODEL,
+            f"model {tier.model.id} is not in the catalogue{f' (near: {near})' if near else ''};"
+            f" give its config.json in model.config or model.configMap, or fix engine.gpus",
+        )
+    return known
+
+
+def gpu_of(wanted: Accelerator) -> Gpu:
+    """The GPU: from the catalogue, with what the spec says in its place.
+
+    Raises:
+        Impossible: the name is not in the catalogue and the spec gives no memory.
+    """
+    known = accelerator(wanted.type)
+    if known is None:
+        known = _unlisted(wanted)
+    if wanted.memory_gib is not None:
+        known = replace(known, memory_mib=wanted.memory_gib * 1024)
+    if wanted.dollars_per_hour is not None:
+        known = replace(known, dollars_per_hour=float(wanted.dollars_per_hour))
+    return known
+
+
+def _unlisted(wanted: Accelerator) -> Gpu:
+    """A GPU of which only the memory is known; its speed is taken to be an A100's, which the plan says."""
+    like = accelerator("A100-80GB")
+    if wanted.memory_gib is None or like is None:
+        raise Impossible(
+            Reason.UNKNOWN_ACCELERATOR,
+            f"accelerator {wanted.type} is not in the catalogue"
+            f" ({', '.join(accelerator_names())}); name one of these or set accelerator.memoryGiB",
+        )
+    return replace(like, name=wanted.type, per_node=wanted.per_node)
