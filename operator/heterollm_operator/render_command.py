@@ -15,7 +15,7 @@ from heterollm_controllers.outcome import Config, Manifest, Observed, Outcome
 from heterollm_controllers.reasons import ConditionType
 from heterollm_controllers.reconcile import reconcile
 from heterollm_operator.offline import Unusable, read_files
-from heterollm_operator.size_command import add_file_option
+from heterollm_operator.offline_options import add_file_option, add_release_option
 
 __all__ = ["add_parser", "run"]
 
@@ -37,7 +37,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--engine-image", default=_CORE.engine_image, help="default image of engines")
     parser.add_argument("--router-image", default=_CORE.router_image, help="image of routers")
     parser.add_argument("--cluster-domain", default=_CORE.cluster_domain, help="DNS domain of the Kubernetes cluster")
-    parser.add_argument("--sglang-version", default=_CORE.sglang_version, help="release to check engine.args by")
+    add_release_option(parser)
 
 
 def run(options: argparse.Namespace) -> int:

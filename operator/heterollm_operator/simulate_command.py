@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from heterollm_controllers.outcome import Config
 from heterollm_controllers.simulation.chart import timeline
 from heterollm_controllers.simulation.deciding import Decider, Operator
 from heterollm_controllers.simulation.engine_model import EngineModel, engine_model
@@ -22,9 +21,9 @@ from heterollm_controllers.sizing import Impossible, size
 from heterollm_controllers.sizing.table import columns
 from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
 from heterollm_operator.offline import Files, Unusable, read_files
+from heterollm_operator.offline_options import add_file_option, add_release_option
 from heterollm_operator.simulate_input import TRAFFIC, cold_start, fault, traffic_of
 from heterollm_operator.simulate_report import comparison, decision_lines, model_lines, summary_lines, table_lines
-from heterollm_operator.size_command import add_file_option
 
 __all__ = ["add_parser", "run"]
 
@@ -77,7 +76,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--chart", metavar="FILE.svg", help="draw the timeline")
     parser.add_argument("--tables", action="store_true", help="emulate the benchmarks of the source analysis instead")
     parser.add_argument("--json", action="store_true", help="everything as JSON")
-    parser.add_argument("--sglang-version", default=Config().sglang_version, help="release to check engine.args by")
+    add_release_option(parser)
 
 
 def run(options: argparse.Namespace) -> int:

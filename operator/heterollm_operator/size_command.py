@@ -9,13 +9,13 @@ from typing import Any
 
 import yaml
 
-from heterollm_controllers.outcome import Config
 from heterollm_controllers.sizing import ConfigMaps, Impossible, size
 from heterollm_controllers.sizing.accelerators import accelerator_names
 from heterollm_controllers.sizing.table import columns, tier_table
 from heterollm_controllers.status_v1alpha1 import Sizing
 from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec, Tier
 from heterollm_operator.offline import Files, Unusable, read_files
+from heterollm_operator.offline_options import add_file_option, add_release_option
 
 __all__ = ["add_parser", "run"]
 
@@ -36,19 +36,7 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="the same tiers on every accelerator of the catalogue, cheapest per request first",
     )
-    parser.add_argument("--sglang-version", default=Config().sglang_version, help="release to check engine.args by")
-
-
-def add_file_option(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
-    """The option that names the input."""
-    parser.add_argument(
-        "-f",
-        "--filename",
-        action="append",
-        required=required,
-        metavar="FILE",
-        help='YAML or JSON with a HeteroLLMCluster, and ConfigMaps it refers to; "-" is standard input (repeatable)',
-    )
+    add_release_option(parser)
 
 
 def run(options: argparse.Namespace) -> int:
