@@ -123,7 +123,13 @@ def from_options(options: argparse.Namespace) -> Settings:
         log_level=options.log_level,
         kubeconfig=options.kubeconfig,
         prometheus=_prometheus(options),
-        core=Config(options.engine_image, options.router_image, options.cluster_domain, options.sglang_version),
+        core=Config(
+            options.engine_image,
+            options.router_image,
+            options.cluster_domain,
+            options.sglang_version,
+            prometheus=bool(options.prometheus_url),
+        ),
     )
 
 

@@ -25,6 +25,7 @@ def test_the_defaults_serve_all_namespaces() -> None:
     assert (settings.host, settings.port) == ("", 8080)
     assert (settings.workers, settings.resync, settings.log_level) == (8, 600, "INFO")
     assert settings.prometheus is None
+    assert not settings.core.prometheus
     assert settings.core == Config()
 
 
@@ -51,6 +52,7 @@ def test_where_figures_come_from() -> None:
         "HETEROLLM_PROMETHEUS_TOKEN_FILE": "/token",
     }
     found = parse("--poll-seconds 2 --scrape-seconds 7.5", **environ).prometheus
+    assert parse("", **environ).core.prometheus
     url = "https://monitoring.example.com/prometheus"
     assert found == PrometheusSettings(url, Path("/token"), None, poll=2, scrape=7.5)
 
