@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from e2e.cluster.build import COMPONENTS, ensure_binary
+from e2e.cluster.kubectl import kubectl_path
 from e2e.cluster.node.commands import running_cluster
 from e2e.cluster.node.credentials import issue_kubeconfig
 from e2e.cluster.node.daemons import Daemons
@@ -25,7 +26,7 @@ __all__ = ["SCRAPE_SECONDS", "Monitoring", "start_monitoring"]
 SCRAPE_SECONDS = 5
 PROMETHEUS_PORT, ALERTMANAGER_PORT, WEBHOOK_PORT = 9090, 9093, 9099
 _START_SECONDS = 30.0
-_WEBHOOK = Path(__file__).with_name("webhook.py")
+_WEBHOOK, _DISCOVERY = (Path(__file__).with_name(name) for name in ("webhook.py", "discover.py"))
 
 Rules = Sequence[Mapping[str, Any]]
 
@@ -104,13 +105,11 @@ def _start_alertmanager(daemons: Daemons, programs: Path) -> None:
 
 
 def _start_prometheus(daemons: Daemons, programs: Path, rules: Rules) -> None:
-    control_plane = ensure_binary(COMPONENTS["controlplane"], lambda _: None)
-    kubeconfig = issue_kubeconfig(daemons.layout, control_plane, "heterollm:prometheus", "system:masters")
     settings = {
         "global": {"scrape_interval": f"{SCRAPE_SECONDS}s", "evaluation_interval": f"{SCRAPE_SECONDS}s"},
         "rule_files": [str(_write(daemons, "rules.yml", {"groups": list(rules)}))],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"{NODE_ADDRESS}:{ALERTMANAGER_PORT}"]}]}]},
-        "scrape_configs": [_pods(kubeconfig)],
+        "scrape_configs": [_pods(_start_discovery(daemons))],
     }
     daemons.start(
         "prometheus",
@@ -123,12 +122,21 @@ def _start_prometheus(daemons: Daemons, programs: Path, rules: Rules) -> None:
     )
 
 
-def _pods(kubeconfig: Path) -> dict[str, Any]:
+def _start_discovery(daemons: Daemons) -> Path:
+    """Start what finds the pods, and return the file of its targets."""
+    control_plane = ensure_binary(COMPONENTS["controlplane"], lambda _: None)
+    kubeconfig = issue_kubeconfig(daemons.layout, control_plane, "heterollm:prometheus", "system:masters")
+    file = daemons.layout.state / "targets.json"
+    daemons.start("discovery", [sys.executable, "-I", str(_DISCOVERY), str(kubectl_path()), str(kubeconfig), str(file)])
+    return file
+
+
+def _pods(targets: Path) -> dict[str, Any]:
     """Every pod that asks for it by the customary annotations."""
     annotation = "__meta_kubernetes_pod_annotation_prometheus_io"
     return {
         "job_name": "pods",
-        "kubernetes_sd_configs": [{"role": "pod", "kubeconfig_file": str(kubeconfig)}],
+        "file_sd_configs": [{"files": [str(targets)], "refresh_interval": "1s"}],
         "relabel_configs": [
             {"source_labels": [f"{annotation}_scrape"], "regex": "true", "action": "keep"},
             {"source_labels": [f"{annotation}_path"], "regex": "(.+)", "target_label": "__metrics_path__"},
@@ -137,7 +145,6 @@ def _pods(kubeconfig: Path) -> dict[str, Any]:
                 "separator": ":",
                 "target_label": "__address__",
             },
-            # Several ports of a pod give several targets, which are one by now.
             {"source_labels": ["__meta_kubernetes_namespace"], "target_label": "namespace"},
             {"source_labels": ["__meta_kubernetes_pod_name"], "target_label": "pod"},
         ],
