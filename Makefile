@@ -10,7 +10,7 @@ export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo demo-down ask test lint types unit tools generate lock e2e-sglang soak bench-reconcile \
-	bench-engine-sim bench-sizing flags oracle gpu-check hostile policies bench-router bench-affinity bench-policy clean
+	bench-engine-sim bench-sizing bench-steering flags oracle gpu-check hostile policies bench-router bench-affinity bench-policy clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -80,6 +80,9 @@ gpu-check: venv ## On an NVIDIA GPU with SGLang installed: one real server again
 
 bench-sizing: venv ## Milliseconds to size a tier, anew and again, and 1,000 unchanged clusters
 	@$(PY) -m e2e.bench.sizing
+
+bench-steering: venv ## What a tick costs with 1, 100 and 1,000 clusters: queries, CPU, memory
+	@$(PY) -m e2e.bench.steering
 
 bench-engine-sim: venv ## Requests per second of one simulated engine
 	@$(PY) -m e2e.bench.engine_sim

@@ -35,13 +35,20 @@ _NAN = (math.nan,) * MINUTES
 def read(rows: Rows, query: Query, known: Collection[tuple[str, str]]) -> Figures:
     """The rows that are about known clusters and give a number. Raises Unanswered where it is no vector."""
     labels = query.labels
-    found: dict[tuple[str, str], list[tuple[Place, float]]] = {}
+    found: dict[tuple[str, str], list[tuple[Place, float]]] = {key: [] for key in known}
+    isfinite = math.isfinite
     with _shaped():
+        # Written out, without calls: it goes through 120,000 rows at every tick of 1,000 clusters.
         for row in rows:
             told = row["metric"]
-            key = _cluster(told)
-            if key in known and math.isfinite(value := float(row["value"][1])):
-                found.setdefault(key, []).append((tuple([told.get(label, "") for label in labels]), value))
+            get = told.get
+            claimed = get("heterollm_namespace")
+            namespace = get("namespace", claimed)
+            if claimed is not None and claimed != namespace:
+                continue
+            of = found.get((namespace, get("heterollm_cluster")))
+            if of is not None and isfinite(value := float(row["value"][1])):
+                of.append((tuple([get(label, "") for label in labels]), value))
     return found
 
 
@@ -72,6 +79,10 @@ def read_minutes(rows: Rows, query: Query, known: Collection[tuple[str, str]], s
 
 
 def _series(values: Any, first: float) -> tuple[float, ...]:
+    if len(values) == MINUTES and values[0][0] == first:
+        whole = tuple([float(text) for _, text in values])
+        if math.isfinite(sum(whole)):
+            return whole
     series = list(_NAN)
     for at, text in values:
         minute, value = round((at - first) / 60), float(text)

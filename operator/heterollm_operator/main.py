@@ -16,6 +16,7 @@ from heterollm_operator.clock import Clock, SystemClock
 from heterollm_operator.cluster_metrics import ClusterMetrics
 from heterollm_operator.config import PrometheusSettings, Settings
 from heterollm_operator.freshness import Freshness
+from heterollm_operator.garbage import collect_rarely
 from heterollm_operator.health import Health, serve
 from heterollm_operator.kinds import scopes
 from heterollm_operator.leader import Elector, LeaseLost, Timing
@@ -159,6 +160,7 @@ class Operator:
 
 async def operate(settings: Settings, core: Core) -> int:
     """Run one operator until SIGTERM or SIGINT (exit status 0), or until it must be restarted (1)."""
+    collect_rarely()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

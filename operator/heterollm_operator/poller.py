@@ -38,11 +38,11 @@ T = TypeVar("T")
 class Source(Protocol):
     """What the poller needs of Prometheus: calls that block, and raise Unanswered."""
 
-    def ask(self, query: str, seconds: float) -> Rows:
-        """A vector of now."""
+    def ask(self, query: str, seconds: float, take: Callable[[Rows], T]) -> T:
+        """What `take` makes of the vector of now."""
 
-    def ask_minutes(self, query: str, start: datetime, end: datetime, seconds: float) -> Rows:
-        """A matrix with a column for every minute."""
+    def ask_minutes(self, query: str, start: datetime, end: datetime, seconds: float, take: Callable[[Rows], T]) -> T:
+        """What `take` makes of the matrix with a column for every minute."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class Poller:
     ) -> None:
         try:
             gathered.common[name] = await self._call(
-                lambda seconds: read(self._source.ask(query.text, seconds), query, known), end
+                lambda seconds: self._source.ask(query.text, seconds, lambda rows: read(rows, query, known)), end
             )
         except Unanswered as error:
             if not query.optional:
@@ -182,8 +182,8 @@ class Poller:
         start = minute - timedelta(minutes=MINUTES - 1)
         try:
             gathered.history[name] = await self._call(
-                lambda seconds: read_minutes(
-                    self._source.ask_minutes(query.text, start, minute, seconds), query, known, start
+                lambda seconds: self._source.ask_minutes(
+                    query.text, start, minute, seconds, lambda rows: read_minutes(rows, query, known, start)
                 ),
                 end,
             )
@@ -195,12 +195,11 @@ class Poller:
     ) -> None:
         """Ask what some clusters want asked instead of the common queries; its failure is theirs alone."""
 
-        def ask(seconds: float) -> list[Figures]:
-            rows = self._source.ask(text, seconds)
+        def take(rows: Rows) -> list[Figures]:
             return [read_own(rows, query, key) for key, _, query in users]
 
         try:
-            found = await self._call(ask, end)
+            found = await self._call(lambda seconds: self._source.ask(text, seconds, take), end)
         except Unanswered as error:
             for key, name, _ in users:
                 gathered.replaced.setdefault(key, {})[name] = {}

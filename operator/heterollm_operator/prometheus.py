@@ -1,18 +1,19 @@
 """Prometheus, by way of prometheus-api-client, with bounds on everything that an answer may do to us.
 
 The client itself looks at nothing but `data.result` of an answer with status 200. What else an answer may say, and how
-long and how large it may be, is checked in the session that the client is given.
+long and how large it may be, is checked here, by way of the session that the client is given.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import requests
 import urllib3
@@ -24,6 +25,8 @@ _log = logging.getLogger(__name__)
 
 Rows = list[Any]
 """Elements of a vector or of a matrix, as Prometheus writes them; nothing is known of their shape yet."""
+
+T = TypeVar("T")
 
 _OLD = 60.0
 """Seconds by which an answer may be older than our clock says."""
@@ -61,28 +64,33 @@ class Prometheus:
         self._token_file = token_file
         session = _Session(largest)
         session.verify = str(ca_file) if ca_file is not None else True
+        # As objects, an answer takes ten times its bytes: one at a time is taken apart, which threads could not do
+        # side by side anyway.
+        self._one = threading.Lock()
         never = urllib3.Retry(total=0)
         self._connect: Any = PrometheusConnect(url, session=session, retry=never, method="POST")
 
-    def ask(self, query: str, seconds: float) -> Rows:
-        """The vector that a query gives now, within about that many seconds. Raises Unanswered."""
-        rows = self._rows(lambda: self._connect.custom_query(query, {"timeout": f"{seconds:.3f}"}, timeout=seconds))
-        if rows:
-            self._check_age(rows[0])
-        return rows
+    def ask(self, query: str, seconds: float, take: Callable[[Rows], T]) -> T:
+        """What `take` makes of the vector that a query gives now, within about that many seconds. Raises Unanswered."""
+        params = {"timeout": f"{seconds:.3f}"}
+        body = self._body(lambda: self._connect.custom_query(query, params, timeout=seconds))
+        with self._one:
+            rows = _rows(body)
+            if rows:
+                self._check_age(rows[0])
+            return take(rows)
 
-    def ask_minutes(self, query: str, start: datetime, end: datetime, seconds: float) -> Rows:
-        """The matrix that a query gives for every minute from `start` to `end`. Raises Unanswered."""
-        return self._rows(
-            lambda: self._connect.custom_query_range(
-                query, start, end, "60", {"timeout": f"{seconds:.3f}"}, timeout=seconds
-            )
-        )
+    def ask_minutes(self, query: str, start: datetime, end: datetime, seconds: float, take: Callable[[Rows], T]) -> T:
+        """The same of the matrix that a query gives for every minute from `start` to `end`. Raises Unanswered."""
+        params = {"timeout": f"{seconds:.3f}"}
+        body = self._body(lambda: self._connect.custom_query_range(query, start, end, "60", params, timeout=seconds))
+        with self._one:
+            return take(_rows(body))
 
-    def _rows(self, call: Callable[[], Any]) -> Rows:
+    def _body(self, call: Callable[[], Any]) -> bytes:
         try:
             self._connect.headers = self._headers()
-            return cast(Rows, call())
+            return cast(bytes, call())
         except requests.Timeout as error:
             raise Unanswered("timeout", "no answer in time") from error
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
@@ -139,7 +147,7 @@ class _Session(requests.Session):
 
 
 class _Answer(requests.Response):
-    """An answer with status 200, as the client takes it apart."""
+    """An answer with status 200, of which the client is to hand through the body."""
 
     def __init__(self, body: bytes) -> None:
         super().__init__()
@@ -147,19 +155,24 @@ class _Answer(requests.Response):
         self._body = body
 
     def json(self, **_: Any) -> Any:
-        """The answer, if it is one to a query, is no error, and lacks nothing."""
-        found = _parsed(self._body)
-        if found.get("status") != "success":
-            raise _told(found)
-        warnings = [text for text in found.get("warnings") or () if not str(text).startswith("PromQL info")]
-        if warnings:
-            # Data is missing, from a store that is away for example: what is left would be taken for all.
-            _log.debug("Prometheus warns: %s", warnings)
-            raise Unanswered("partial", "the answers come with warnings: something is missing in them")
-        data = found.get("data")
-        if not isinstance(data, dict) or not isinstance(data.get("result"), list):
-            raise Unanswered("malformed", "the answer has no result")
-        return found
+        """Where the client looks for the result."""
+        return {"data": {"result": self._body}}
+
+
+def _rows(body: bytes) -> Rows:
+    """The result, if the answer is one to a query, is no error, and lacks nothing."""
+    found = _parsed(body)
+    if found.get("status") != "success":
+        raise _told(found)
+    warnings = [text for text in found.get("warnings") or () if not str(text).startswith("PromQL info")]
+    if warnings:
+        # Data is missing, from a store that is away for example: what is left would be taken for all.
+        _log.debug("Prometheus warns: %s", warnings)
+        raise Unanswered("partial", "the answers come with warnings: something is missing in them")
+    data = found.get("data")
+    if not isinstance(data, dict) or not isinstance(data.get("result"), list):
+        raise Unanswered("malformed", "the answer has no result")
+    return cast(Rows, data["result"])
 
 
 def _parsed(body: bytes) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import math
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -24,6 +24,7 @@ from tests.shell.fake_prometheus import Answer, dripping, fake_prometheus, row, 
 from tests.shell.objects import spec
 from tests.shell.virtual import START, VirtualClock
 
+T = TypeVar("T")
 A = Key("ns", "c")
 B = Key("other", "c")
 SELECTION = Selection(60, 15, (), (30_000,))
@@ -58,18 +59,18 @@ class FakeSource:
         self.asked: list[Name | str] = []
         self.before: Callable[[], None] = lambda: None
 
-    def ask(self, query: str, seconds: float) -> Rows:
+    def ask(self, query: str, seconds: float, take: Callable[[Rows], T]) -> T:
         assert 0 < seconds <= 4
         name = NAMES.get(query, query)
         self.asked.append(name)
         self.before()
         if name in self.errors:
             raise self.errors[name]
-        return self.rows.get(name, [])
+        return take(self.rows.get(name, []))
 
-    def ask_minutes(self, query: str, start: datetime, end: datetime, seconds: float) -> Rows:
+    def ask_minutes(self, query: str, start: datetime, end: datetime, seconds: float, take: Callable[[Rows], T]) -> T:
         assert end - start == timedelta(minutes=59)
-        return self.ask(query, seconds)
+        return self.ask(query, seconds, take)
 
 
 class Bench:

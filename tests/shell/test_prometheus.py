@@ -30,7 +30,7 @@ async def fake() -> AsyncIterator[FakePrometheus]:
 
 async def ask(fake: FakePrometheus, seconds: float = 5.0, query: str = "up", **options: Any) -> Rows:
     prometheus = Prometheus(fake.url, options.pop("utc", utc), **options)
-    return await Threads(1).call(lambda: prometheus.ask(query, seconds))
+    return await Threads(1).call(lambda: prometheus.ask(query, seconds, list))
 
 
 async def refused(fake: FakePrometheus, answer: Answer, seconds: float = 5.0, **options: Any) -> tuple[str, str]:
@@ -57,7 +57,7 @@ async def test_the_query_goes_into_the_body_with_its_time_limit(fake: FakePromet
 async def test_minutes_are_asked_for_with_both_ends(fake: FakePrometheus) -> None:
     prometheus = Prometheus(fake.url, utc)
     start = datetime(2026, 1, 1, tzinfo=UTC)
-    await Threads(1).call(lambda: prometheus.ask_minutes("x", start, start + timedelta(minutes=59), 5))
+    await Threads(1).call(lambda: prometheus.ask_minutes("x", start, start + timedelta(minutes=59), 5, list))
     assert fake.requests[0].path == "/api/v1/query_range"
     asked = {"query": "x", "start": "1767225600", "end": "1767229140", "step": "60", "timeout": "5.000"}
     assert fake.asked == [asked]
@@ -69,11 +69,11 @@ async def test_the_token_is_read_for_every_query(fake: FakePrometheus, tmp_path:
     threads = Threads(1)
     for text in ("old\n", "new"):
         token.write_text(text)
-        await threads.call(lambda: prometheus.ask("up", 5))
+        await threads.call(lambda: prometheus.ask("up", 5, list))
     assert [request.headers["Authorization"] for request in fake.requests] == ["Bearer old", "Bearer new"]
     token.unlink()
     with pytest.raises(Unanswered, match="token could not be read"):
-        await threads.call(lambda: prometheus.ask("up", 5))
+        await threads.call(lambda: prometheus.ask("up", 5, list))
     assert len(fake.requests) == 2, "nothing is asked without the token"
 
 
@@ -125,7 +125,7 @@ async def test_remarks_on_a_query_are_no_warnings(fake: FakePrometheus) -> None:
 async def test_nobody_there(fake: FakePrometheus) -> None:
     prometheus = Prometheus("http://127.0.0.1:1", utc)
     with pytest.raises(Unanswered) as error:
-        await Threads(1).call(lambda: prometheus.ask("up", 5))
+        await Threads(1).call(lambda: prometheus.ask("up", 5, list))
     assert (error.value.reason, str(error.value)) == ("unreachable", "[Errno 111] Connection refused")
 
 
