@@ -23,7 +23,7 @@ class FaultKind(StrEnum):
     """New engines of a tier find no node."""
     PROMETHEUS_DOWN = "prometheus-down"
     PROMETHEUS_SLOW = "prometheus-slow"
-    """Only the quickest queries, those for engines, are answered before the poller's deadline."""
+    """Nothing is answered before the poller's deadline."""
     PROMETHEUS_GARBAGE = "prometheus-garbage"
     """Answers cannot be read."""
     PROMETHEUS_EMPTY = "prometheus-empty"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from heterollm_controllers.simulation.cluster import Cluster
@@ -37,11 +37,12 @@ _Scrape = tuple[float, tuple[tuple[float, ...], ...], float]
 
 @dataclass
 class _Minute:
-    """Of one tier, the minute that is not over yet: peaks, and the counter at its start."""
+    """Of one tier, the minute that is not over yet: peaks, and the first scrape of its rate."""
 
     concurrency: float = math.nan
     kv_use: float = math.nan
-    handled: float = math.nan
+    first: tuple[float, float] | None = None
+    """Second, requests that were answered or refused by then."""
 
 
 @dataclass
@@ -63,12 +64,14 @@ class Prometheus:
         self._start = start
         self._window = Readings(start, scrape_seconds).window
         self._scrapes: deque[_Scrape] = deque()
+        self._scraped = -math.inf
         self._pods: list[tuple[tuple[str, ...], dict[PodSignal, float]]] = []
         self._tiers: dict[str, dict[TierSignal, float]] = {}
         self._undecided: float | None = None
         self._ejected: tuple[float, ...] = ()
         self._past = [_Past() for _ in cluster.names]
         self._history: dict[str, History] = {}
+        self._given: Mapping[str, History] = {}
         self._renewed = -math.inf
 
     # Scraping
@@ -78,6 +81,7 @@ class Prometheus:
         cluster = self._cluster
         counters = tuple(self._counters(index) for index in range(len(cluster.names)))
         self._scrapes.append((second, counters, cluster.undecided))
+        self._scraped = second
         self._pods = []
         self._ejected = tuple(float(round(one.ejected * one.engines)) for one in cluster.routers.states)
         for index, fleet in enumerate(cluster.fleets):
@@ -87,7 +91,7 @@ class Prometheus:
             if fleet.idle:
                 still = {PodSignal.QUEUE: 0.0, PodSignal.RUNNING: 0.0, PodSignal.KV_USE: 0.0}
                 self._pods.append((tuple(f"{name}-0" for name in fleet.idle), still))
-            self._note(index, fleet.in_flight, counters[index])
+            self._note(index, fleet.in_flight, second, counters[index])
 
     def _counters(self, tier: int) -> tuple[float, ...]:
         count, answers = self._cluster.routers.counts[tier], self._cluster.answers[tier]
@@ -120,26 +124,25 @@ class Prometheus:
             figures[PodSignal.FIRST_TOKEN_COUNT] = (group.counters.count - count) / (second - since)
         return figures
 
-    def _note(self, tier: int, in_flight: float, counters: tuple[float, ...]) -> None:
+    def _note(self, tier: int, in_flight: float, second: float, counters: tuple[float, ...]) -> None:
         """Peaks of the minute."""
         minute = self._past[tier].minute
         fleet = self._cluster.fleets[tier]
         fullest = max((group.in_flight for group in fleet.groups), default=0.0)
         minute.concurrency = _larger(minute.concurrency, in_flight)
         minute.kv_use = _larger(minute.kv_use, min(1.0, fullest / fleet.model.concurrency))
-        if math.isnan(minute.handled):
-            minute.handled = _handled(counters)
+        if minute.first is None:
+            minute.first = second, _handled(counters)
 
     def end_minute(self) -> None:
         """Another minute is over: what the hourly range query gives from now on."""
         for index, past in enumerate(self._past):
             minute = past.minute
-            handled = _handled(self._scrapes[-1][1][index]) if self._scrapes else math.nan
-            known = not math.isnan(minute.concurrency)
-            past.rate.append((handled - minute.handled) / 60 if known else math.nan)
+            last = (self._scrapes[-1][0], _handled(self._scrapes[-1][1][index])) if self._scrapes else None
+            past.rate.append(_rate(minute.first, last))
             past.concurrency.append(minute.concurrency)
             past.kv_use.append(minute.kv_use)
-            past.minute = _Minute(handled=handled if known else math.nan)
+            past.minute = _Minute(first=last if minute.first is not None else None)
             self._history[self._cluster.names[index]] = History(
                 tuple(past.rate), tuple(past.concurrency), tuple(past.kv_use)
             )
@@ -149,19 +152,19 @@ class Prometheus:
     def read(self, second: float, faults: Collection[FaultKind]) -> Readings:
         """What the poller has after this tick."""
         now = self._start + timedelta(seconds=second)
-        kept = self._history if second - self._renewed <= _HISTORY_KEPT else {}
+        kept = self._given if second - self._renewed <= _HISTORY_KEPT else {}
         if FaultKind.PROMETHEUS_DOWN in faults:
-            return Readings(now, self.scrape_seconds, history=dict(kept), failure="connection refused")
+            return Readings(now, self.scrape_seconds, history=kept, failure="connection refused")
         if FaultKind.PROMETHEUS_GARBAGE in faults:
-            return Readings(now, self.scrape_seconds, history=dict(kept), failure="the answer is no JSON")
+            return Readings(now, self.scrape_seconds, history=kept, failure="the answer is no JSON")
+        if FaultKind.PROMETHEUS_SLOW in faults:
+            return Readings(now, self.scrape_seconds, history=kept, failure="no answer within 4 s")
         if FaultKind.PROMETHEUS_EMPTY in faults:
             return Readings(now, self.scrape_seconds)
         if FaultKind.PROMETHEUS_NAN in faults:
             return Readings(now, self.scrape_seconds, history=self._nothing())
         found = self._figured(second, now, FaultKind.POLICY in faults)
-        if FaultKind.PROMETHEUS_SLOW in faults:
-            return replace(found, tiers={}, cluster={}, history=dict(kept), failure="no answer within 4 s")
-        self._renewed = second
+        self._renewed, self._given = second, found.history
         return found
 
     def _nothing(self) -> Mapping[str, History]:
@@ -169,8 +172,7 @@ class Prometheus:
         return {name: History(none, none, none) for name in self._cluster.names}
 
     def _figured(self, second: float, now: datetime, refused: bool) -> Readings:
-        scraped = self._scrapes[-1][0] if self._scrapes else -math.inf
-        age = second - scraped
+        age = second - self._scraped
         if age > _LOOKBACK:
             return Readings(now, self.scrape_seconds, history=dict(self._history))
         pods: dict[str, Mapping[PodSignal, float]] = {}
@@ -207,6 +209,13 @@ class Prometheus:
 
 def _larger(known: float, new: float) -> float:
     return new if math.isnan(known) else max(known, new)
+
+
+def _rate(first: tuple[float, float] | None, last: tuple[float, float] | None) -> float:
+    """Per second between two scrapes; NaN when there are no two."""
+    if first is None or last is None or last[0] <= first[0]:
+        return math.nan
+    return (last[1] - first[1]) / (last[0] - first[0])
 
 
 def _handled(counters: tuple[float, ...]) -> float:
