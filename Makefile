@@ -10,7 +10,7 @@ export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo demo-down ask test lint types unit tools generate lock e2e-sglang soak bench-reconcile \
-	bench-engine-sim bench-sizing bench-steering flags oracle gpu-check hostile policies bench-router bench-affinity bench-policy clean
+	bench-engine-sim bench-sizing bench-steering flags oracle gpu-check hostile simulate-properties policies bench-router bench-affinity bench-policy clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -56,6 +56,9 @@ hostile: venv ## 100,000 hostile requests to the router (five minutes)
 
 policies: venv ## 10,000 generated policies, each accepted by the real Envoy (six minutes)
 	POLICIES=10000 $(PY) -m pytest tests/router/test_policies_are_accepted.py -k generated -v
+
+simulate-properties: venv ## Two million simulated ticks of arbitrary clusters, traffic and faults (an hour or two)
+	SIMULATED_TICKS=2000000 $(PY) -m pytest tests/simulation/test_steering_properties.py -v
 
 bench-router: venv ## The router beside plain Envoy and other gateways, in one run
 	@$(PY_ALL) -m e2e.bench.router
