@@ -93,10 +93,18 @@ def _pods(rows: _Rows) -> dict[str, dict[PodSignal, float]]:
 def _whole(rows: _Rows) -> dict[ClusterSignal, float]:
     found = {signal: value for signal in ClusterSignal for _, value in rows.of(signal)}
     if rows.follows(ClusterSignal.UNDECIDED):
-        lost = [rate for (wanted, _, _, code), rate in rows.of(RawFigure.REQUESTS) if not wanted and code[:1] in "235"]
+        lost = [rate for (wanted, _, _, code), rate in rows.of(RawFigure.REQUESTS) if not wanted and _let_through(code)]
         if lost:
             found[ClusterSignal.UNDECIDED] = sum(lost)
     return found
+
+
+def _let_through(code: str) -> bool:
+    """Whether a request without a tier was one that none could be chosen for.
+
+    What the router refuses at once has no tier either: bad requests (4xx), and all when its memory is full (503).
+    """
+    return code[:1] in ("2", "3") or code == "500"
 
 
 def _tiers(rows: _Rows, slow: int) -> dict[str, dict[TierSignal, float]]:

@@ -143,7 +143,9 @@ async def test_what_became_of_requests(bench: Bench) -> None:
         request(A, "small", "small", "0", 7),
         request(A, "large", "large", "200", 1),
         request(A, "", "", "500", 0.5, diverted=""),
+        request(A, "", "large", "200", 0.25, diverted=""),
         request(A, "", "", "404", 0.7, diverted=""),
+        request(A, "", "", "503", 0.7, diverted=""),  # the router's memory is full
     ]
     found = await bench.tick()
     assert found.tiers["small"] == {
@@ -158,9 +160,9 @@ async def test_what_became_of_requests(bench: Bench) -> None:
         TierSignal.OFFERED: 1,
         TierSignal.TRIED: 1,
         TierSignal.FAILED: 0,
-        TierSignal.ANSWERED: 6,
+        TierSignal.ANSWERED: 6.25,
     }
-    assert found.cluster == {ClusterSignal.UNDECIDED: 0.5}
+    assert found.cluster == {ClusterSignal.UNDECIDED: 0.75}
 
 
 async def test_each_cluster_has_its_own_bound_of_slowness(bench: Bench) -> None:

@@ -98,6 +98,13 @@ def test_a_request_counts_once_whatever_ranks_and_jobs_tell_of_it(tmp_path: Path
 
 
 @real
+def test_what_one_scrape_has_caught_is_no_queue(tmp_path: Path) -> None:
+    series = {engine("num_queue_reqs"): "4x19 90 5x19", engine("num_queue_reqs", "c-small-1-0"): "0x19 90x20"}
+    for at, first, second in (("300s", 4, 0), ("316s", 5, 90)):
+        check(tmp_path, QUERIES[PodSignal.QUEUE].text, series, pods(c_small_0_0=first, c_small_1_0=second), at=at)
+
+
+@real
 def test_the_fullest_rank_speaks_for_the_kv_cache(tmp_path: Path) -> None:
     series = {
         engine("token_usage", dp_rank="0"): "0.25x40",
