@@ -55,7 +55,7 @@ def test_a_rest_outlasts_the_figures_from_before_it() -> None:
     world = World(fallback={"holdSeconds": 10})
     world.small.failed = 5.0
     world.tick()
-    assert parse(world.fallback.escalations[0].until or "") - START == timedelta(seconds=30)
+    assert parse(world.fallback.escalations[0].until or "") - START == timedelta(seconds=45)
 
 
 def test_it_opens_when_no_engine_is_left() -> None:

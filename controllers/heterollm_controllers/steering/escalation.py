@@ -45,8 +45,8 @@ def opened(tier: str, before: EscalationStatus | None, judged: Judgement, settin
         hold = min(2 * before.hold_seconds, settings.longest_hold_seconds)
         horizon = now - timedelta(seconds=settings.reopenings_seconds)
         reopened = (*(time for time in before.reopened if parse(time) > horizon), stamp(now))[-16:]
-    # Long enough for the figures to be of the probes alone.
-    until = stamp(now + timedelta(seconds=max(hold, math.ceil(judged.window))))
+    # Long enough for the figures, which come in late, to be of the probes alone.
+    until = stamp(now + timedelta(seconds=max(hold, math.ceil(1.5 * judged.window))))
     record = EscalationStatus(
         tier=tier, phase="Holding", percent=0, since=stamp(now), until=until, hold_seconds=hold, reopened=reopened
     )
