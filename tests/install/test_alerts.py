@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,11 @@ import pytest
 import yaml
 
 from helm.render import CHART, render
+from tests.shell.prometheus_tools import needs, tool
 
 ALERTS = CHART / "files" / "alerts.yaml"
-PROMTOOL = shutil.which("promtool")
-real = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed")
+PROMTOOL = tool("promtool")
+real = needs("promtool")
 
 
 def check(tmp_path: Path, series: dict[str, str], alert: str, labels: dict[str, str], says: str) -> None:

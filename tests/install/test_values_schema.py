@@ -32,7 +32,7 @@ from helm.render import CHART, render
         ({"prometheus": {"url": "prometheus:9090"}}, "at '/prometheus/url': 'prometheus:9090' does not match pattern"),
         ({"prometheus": {"url": "http://a:b@prometheus"}}, "at '/prometheus/url': 'http://a:b@prometheus' does not"),
         ({"prometheus": {"pollSeconds": 0}}, "at '/prometheus/pollSeconds': minimum: got 0, want 1"),
-        ({"metrics": {"podMonitor": {"create": "yes"}}}, "at '/metrics/podMonitor/create': value must be one of 'auto'"),
+        ({"metrics": {"podMonitor": {"create": "yes"}}}, "at '/metrics/podMonitor/create': value must be one of"),
         ({"networkPolicy": {"apiServerPorts": []}}, "at '/networkPolicy/apiServerPorts': minItems: got 0, want 1"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,10 @@ import yaml
 from heterollm_controllers.steering.signals import ClusterSignal, PodSignal, TierSignal
 from heterollm_operator.queries import HistoryFigure, Name, RawFigure, Selection, history, now, replaced
 from heterollm_operator.store import Key
+from tests.shell.prometheus_tools import needs, tool
 
-PROMTOOL = shutil.which("promtool")
-real = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed")
+PROMTOOL = tool("promtool")
+real = needs("promtool")
 
 SELECTION = Selection(60, 15, (), (1000, 30_000))
 QUERIES = {**now(SELECTION), **history(SELECTION)}
@@ -61,7 +61,7 @@ def check(tmp_path: Path, text: str, series: dict[str, str], expected: dict[str,
         "promql_expr_test": [{"expr": text, "eval_time": at, "exp_samples": samples}],
     }
     path = tmp_path / "test.yaml"
-    path.write_text(yaml.safe_dump({"tests": [test]}))
+    path.write_text(yaml.safe_dump({"evaluation_interval": "15s", "tests": [test]}))
     assert PROMTOOL is not None
     found = subprocess.run([PROMTOOL, "test", "rules", str(path)], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + found.stderr
@@ -100,7 +100,7 @@ def test_a_request_counts_once_whatever_ranks_and_jobs_tell_of_it(tmp_path: Path
 @real
 def test_what_one_scrape_has_caught_is_no_queue(tmp_path: Path) -> None:
     series = {engine("num_queue_reqs"): "4x19 90 5x19", engine("num_queue_reqs", "c-small-1-0"): "0x19 90x20"}
-    for at, first, second in (("300s", 4, 0), ("316s", 5, 90)):
+    for at, first, second in (("300s", 4, 0), ("330s", 5, 90)):
         check(tmp_path, QUERIES[PodSignal.QUEUE].text, series, pods(c_small_0_0=first, c_small_1_0=second), at=at)
 
 

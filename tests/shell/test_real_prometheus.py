@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
 import subprocess
 import time
@@ -23,9 +22,10 @@ from heterollm_operator.poller import Poller, Polling
 from heterollm_operator.prometheus import Prometheus
 from heterollm_operator.store import Key
 from tests.shell.objects import spec
+from tests.shell.prometheus_tools import needs, tool
 
-PROMETHEUS, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
-pytestmark = pytest.mark.skipif(None in (PROMETHEUS, PROMTOOL), reason="Prometheus is not installed")
+PROMETHEUS, PROMTOOL = tool("prometheus"), tool("promtool")
+pytestmark = needs("prometheus", "promtool")
 
 A, B = Key("ns", "c"), Key("other", "c")
 EVERY = 15
