@@ -51,6 +51,25 @@ def test_it_opens_by_twenty_requests_half_of_which_failed_or_were_slow(
     assert kept(world) == (100 if state == "Normal" else 0)
 
 
+@pytest.mark.parametrize(
+    ("queue", "answered", "rate", "state"),
+    [
+        (200.0, 18.0, 10.0, "Normal"),  # two engines that do 9 of the 10 requests/s they can, and have 400 waiting
+        (200.0, 7.0, 10.0, "Escalated"),  # two that do a third of it: they are sick
+        (0.0, 18.0, 10.0, "Escalated"),  # nothing waits, so that is no reason to be slow
+        (200.0, 18.0, None, "Escalated"),  # nobody knows what they can do
+    ],
+)
+def test_a_tier_that_is_slow_because_it_is_busy_does_not_fail(
+    queue: float, answered: float, rate: float | None, state: str
+) -> None:
+    world = World()
+    world.small.queue, world.small.rate = queue, rate
+    world.small.tried = world.small.slow = answered
+    world.tick()
+    assert world.state == state
+
+
 def test_a_rest_outlasts_the_figures_from_before_it() -> None:
     world = World(fallback={"holdSeconds": 10})
     world.small.failed = 5.0

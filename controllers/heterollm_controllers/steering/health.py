@@ -14,6 +14,8 @@ __all__ = ["Health", "Judgement", "judge"]
 
 COUNTED_SECONDS = 30
 """Requests are counted over this time (R18)."""
+BUSY = 0.4
+"""Share of what a tier's engines can do from which it is busy: a sick one answers less, a busy one nearly all of it."""
 
 
 class Health(Enum):
@@ -62,7 +64,8 @@ def judge(facts: TierFacts, figures: TierFigures, settings: Fallback, fewest: in
         return Judgement(Health.FAILING, requests, "none of its engines serves any more", figures.window)
     if requests < fewest:
         return Judgement(Health.IDLE, requests, f"{requests:.0f} requests in {COUNTED_SECONDS} s", figures.window)
-    bad = min(failed, tried) + max(tried - failed, 0.0) * _slow_share(figures)
+    slow = 0.0 if _is_overloaded(facts, figures) else _slow_share(figures)
+    bad = min(failed, tried) + max(tried - failed, 0.0) * slow
     percent = 100 * bad / tried
     why = f"{percent:.0f} % of {requests:.0f} requests in {COUNTED_SECONDS} s failed or were slow"
     health = Health.FAILING if percent >= settings.failed_percent else Health.FINE
@@ -72,3 +75,11 @@ def judge(facts: TierFacts, figures: TierFigures, settings: Fallback, fewest: in
 def _slow_share(figures: TierFigures) -> float:
     answered, slow = figures.rate(TierSignal.ANSWERED), figures.rate(TierSignal.SLOW)
     return min(slow / answered, 1.0) if answered and slow else 0.0
+
+
+def _is_overloaded(facts: TierFacts, figures: TierFigures) -> bool:
+    """Whether requests are slow because many wait: no other tier may take them then, or it drowns as well."""
+    answered, queue = figures.rate(TierSignal.ANSWERED), figures.queue
+    if not facts.rate or not answered or not queue:
+        return False
+    return answered >= BUSY * facts.rate * len(facts.serving)
