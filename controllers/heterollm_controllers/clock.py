@@ -16,4 +16,4 @@ def stamp(time: datetime) -> str:
 
 def parse(text: str) -> datetime:
     """The time of a text that `stamp` wrote."""
-    return datetime.strptime(text, _FORMAT).replace(tzinfo=UTC)
+    return datetime.fromisoformat(text)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 
 from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.figures import TierFigures
@@ -39,15 +40,16 @@ def ahead(tier: Tier, facts: TierFacts, history: History, *, last: bool) -> Need
     minutes = math.ceil(seconds / 60)
     room = ROOM_FOR_RATE_OF_LAST if last else ROOM_FOR_RATE
     needs = [
-        _forecast(history.rate, minutes, room, facts.rate, "requests/s"),
-        _forecast(history.concurrency, minutes, ROOM_FOR_PEAK, facts.concurrency, "requests at once"),
+        _forecast(tuple(history.rate), minutes, room, facts.rate, "requests/s"),
+        _forecast(tuple(history.concurrency), minutes, ROOM_FOR_PEAK, facts.concurrency, "requests at once"),
     ]
     found = [need for need in needs if need is not None]
     return max(found, key=lambda need: need.engines, default=None)
 
 
-def _forecast(figures: Sequence[float], minutes: int, room: float, of_one: float | None, unit: str) -> Need | None:
-    found = forecast(tuple(figures), minutes) if of_one else None
+@lru_cache(maxsize=8192)
+def _forecast(figures: tuple[float, ...], minutes: int, room: float, of_one: float | None, unit: str) -> Need | None:
+    found = forecast(figures, minutes) if of_one else None
     if found is None or not of_one:
         return None
     missed = "" if found.error is None else f", forecasts missed by {100 * found.error:.0f} % of late"
