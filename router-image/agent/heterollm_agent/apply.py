@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from heterollm_agent.directory import Applied, PolicyDirectory
 from heterollm_agent.envoy import Envoy
-from heterollm_agent.handover import write_endpoints
+from heterollm_agent.handover import await_engines, write_endpoints
 from heterollm_agent.policy import Policy
 from heterollm_agent.settle import Refused, Settling
 from heterollm_agent.stages import cluster_stages
@@ -44,10 +44,13 @@ def _write(
         if directory.write(f"{kind}.json", text):
             settling.wait(kind, json.loads(text)["version_info"])
 
-    for name in sorted(policy.files):
-        if name.startswith("eds-"):
-            write_endpoints(name, policy.files[name], before.get(name), directory, envoy)
-    for clusters in cluster_stages(policy.files["cds.json"], before.get("cds.json")):
+    assignments = sorted(name for name in policy.files if name.startswith("eds-"))
+    for name in assignments:
+        write_endpoints(name, policy.files[name], before.get(name), directory, envoy)
+    first, *others = cluster_stages(policy.files["cds.json"], before.get("cds.json"))
+    bring("cds", first)
+    await_engines((policy.files[name] for name in assignments if name not in before), envoy)
+    for clusters in others:
         bring("cds", clusters)
     bring("rds", policy.files["rds.json"])
     bring("lds", policy.files["lds.json"])

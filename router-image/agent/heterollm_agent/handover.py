@@ -1,17 +1,18 @@
-"""Replacing all endpoints of a tier at once, without a moment in which none of them may be used."""
+"""Bringing engines in, all of a tier at once or with a new tier, without a moment in which none of them may be used."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 
 from heterollm_agent.directory import PolicyDirectory
 from heterollm_agent.envoy import Envoy, EnvoyAway
 
-__all__ = ["write_endpoints"]
+__all__ = ["await_engines", "write_endpoints"]
 
 _LIMIT = 3.0
-"""Seconds that engines that leave stay for new ones to pass their first check. Their preStop hooks give them 5."""
+"""Seconds that the former engines stay for new ones to pass a check. Their preStop hooks give them 5."""
 _POLL = 0.01
 
 Address = tuple[str, int]
@@ -28,12 +29,23 @@ def write_endpoints(name: str, fresh: str, old: str | None, directory: PolicyDir
         _, leaving = _read(old)
         if coming and not coming & leaving:
             directory.write(name, _both(fresh, old))
-            _await_one(cluster, coming, envoy)
+            _await_one(cluster, coming, envoy, time.monotonic() + _LIMIT)
     directory.write(name, fresh)
 
 
-def _await_one(cluster: str, coming: set[Address], envoy: Envoy) -> None:
+def await_engines(assignments: Iterable[str], envoy: Envoy) -> None:
+    """Wait until each of these new tiers has an engine that passed a check, if it has any.
+
+    For Envoy a cluster is ready after its first check, also if that has failed.
+    """
     deadline = time.monotonic() + _LIMIT
+    for text in assignments:
+        cluster, engines = _read(text)
+        if engines:
+            _await_one(cluster, engines, envoy, deadline)
+
+
+def _await_one(cluster: str, coming: set[Address], envoy: Envoy, deadline: float) -> None:
     while time.monotonic() < deadline:
         try:
             if envoy.healthy(cluster) & coming:
