@@ -151,7 +151,7 @@ def _panel(title: str, series: Sequence[_Series], number: int, across: Callable[
         )
         for one in series
     ]
-    marks = [_Mark(down(step * index), f"{step * index:,.4g}") for index in range(round(most / step) + 1)]
+    marks = [_Mark(down(step * index), f"{step * index:,.0f}") for index in range(round(most / step) + 1)]
     return _Panel(title, top, bottom, tuple(lines), tuple(marks))
 
 

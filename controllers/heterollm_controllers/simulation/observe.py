@@ -181,10 +181,10 @@ class Prometheus:
             for name in names:
                 pods[name] = aged
         self._rates(second)
-        cluster = {
-            ClusterSignal.ROUTERS: float(self._cluster.spec.routing.replicas),
-            ClusterSignal.POLICY_REFUSED: 1.0 if refused else 0.0,
-        }
+        cluster: dict[ClusterSignal, float] = {}
+        if age <= self._window:
+            cluster[ClusterSignal.ROUTERS] = float(self._cluster.spec.routing.replicas)
+            cluster[ClusterSignal.POLICY_REFUSED] = 1.0 if refused else 0.0
         if self._undecided is not None:
             cluster[ClusterSignal.UNDECIDED] = self._undecided
         return Readings(now, self.scrape_seconds, pods, dict(self._tiers), cluster, dict(self._history))
