@@ -54,8 +54,8 @@ def memory_of(status: Mapping[str, Any]) -> Memory:
 
 
 def lost_since(engines: Iterable[Engine], before: Mapping[str, Any], now: datetime) -> str | None:
-    """When the tier lost its last engine, from its former status."""
-    if any(engine.serving for engine in engines):
+    """When the tier lost its last engine, from its former status; one that is to have none has lost nothing."""
+    if any(engine.serving for engine in engines) or before.get("desired") == 0:
         return None
     former = before.get("lostAt")
     return former or (stamp(now) if before.get("serving") else None)

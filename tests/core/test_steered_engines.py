@@ -171,6 +171,17 @@ def test_losing_the_last_engine_is_remembered_until_one_serves_again() -> None:
     assert "lostAt" not in world.status["tiers"][0]
 
 
+def test_a_tier_that_goes_to_sleep_is_not_lost() -> None:
+    world = settled(api_tier(replicas={"fixed": 1}), api_tier("large"))
+    Figures(world)
+    world.tick()
+    world.change(api_tier(replicas={"fixed": 0}), api_tier("large"))
+    world.until(lambda: not world.engines())
+    world.ticks(3)
+    assert world.status["mode"] == "Normal"
+    assert "lostAt" not in world.status["tiers"][0]
+
+
 def test_how_a_tier_scales_is_no_reason_to_restart_its_engines() -> None:
     world = settled(elastic())
     before = world.uids()

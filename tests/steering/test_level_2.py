@@ -85,6 +85,13 @@ def test_it_opens_when_no_engine_is_left() -> None:
     assert "none of its engines serves any more" in world.fallback.message
 
 
+def test_it_does_not_open_for_a_tier_that_is_only_starting() -> None:
+    world = World()
+    world.small.serving, world.small.starting, world.small.failed = 0, 2, 5.0
+    world.seconds(60)
+    assert world.state == "Normal"
+
+
 def test_it_does_not_open_when_nobody_could_answer_instead() -> None:
     world = World()
     world.large.serving, world.small.failed = 0, 5.0

@@ -62,6 +62,8 @@ def judge(facts: TierFacts, figures: TierFigures, settings: Fallback, fewest: in
     requests = tried * COUNTED_SECONDS
     if facts.lost:
         return Judgement(Health.FAILING, requests, "none of its engines serves any more", figures.window)
+    if not facts.serving:
+        return Judgement(Health.IDLE, requests, "none of its engines serves yet", figures.window)
     if requests < fewest:
         return Judgement(Health.IDLE, requests, f"{requests:.0f} requests in {COUNTED_SECONDS} s", figures.window)
     slow = 0.0 if _is_overloaded(facts, figures) else _slow_share(figures)
