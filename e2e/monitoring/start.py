@@ -92,9 +92,12 @@ def _start_alertmanager(daemons: Daemons, programs: Path) -> None:
     }
     # JSON is YAML.
     file = _write(daemons, "alertmanager.yml", settings)
+    # Debian's looks for its templates where an installed package has them: there are none but for this process.
+    share = programs.parent / "share"
     daemons.start(
         "alertmanager",
         [
+            *("unshare", "--mount", "sh", "-c", f'mount --bind {share} /usr/share && exec "$@"', "sh"),
             str(programs / "prometheus-alertmanager"),
             f"--config.file={file}",
             f"--storage.path={daemons.layout.state / 'alertmanager'}",

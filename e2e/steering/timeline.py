@@ -28,15 +28,20 @@ class Decision:
 
 @dataclass
 class Journal:
-    """Follows the journal in status, which holds only the latest decisions, for as long as the `with` block runs."""
+    """Follows the journal in status, which holds only the latest decisions, for as long as the `with` block runs.
+
+    What was decided before that is left out.
+    """
 
     chat: ChatCluster
     decisions: list[Decision] = field(default_factory=list)
     modes: list[tuple[float, str]] = field(default_factory=list)
+    _before: frozenset[Decision] = frozenset()
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
     def __enter__(self) -> Journal:
+        self._before = frozenset(self._read())
         self._thread = threading.Thread(target=self._follow)
         self._thread.start()
         return self
@@ -59,11 +64,15 @@ class Journal:
 
     def _follow(self) -> None:
         while not self._stop.wait(_LOOK_SECONDS):
-            status = self.chat.get().get("status") or {}
-            known = set(self.decisions)
-            self.decisions += [item for item in map(_decision, status.get("decisions") or []) if item not in known]
-            if status.get("mode") and status["mode"] != self.mode:
-                self.modes.append((time.time(), status["mode"]))
+            known = self._before | set(self.decisions)
+            self.decisions += [item for item in self._read() if item not in known]
+            mode = (self.chat.get().get("status") or {}).get("mode", "")
+            if mode and mode != self.mode:
+                self.modes.append((time.time(), mode))
+
+    def _read(self) -> list[Decision]:
+        status = self.chat.get().get("status") or {}
+        return [_decision(item) for item in status.get("decisions") or []]
 
 
 def _decision(item: dict[str, Any]) -> Decision:
