@@ -120,7 +120,8 @@ async def test_a_rotated_secret_is_in_force_without_a_restart(tmp_path: Path) ->
         await router.lets_in("old")
         mount.put(alice="new", carol="key-c")
         await router.lets_in("new")
-        assert (await router.ask("Bearer key-c")).status == 200
+        # A new entry gets its link after the old ones have changed.
+        await router.lets_in("key-c")
         assert (await router.ask("Bearer old")).status == 401
         assert (await router.ask("Bearer key-b")).status == 401
 
