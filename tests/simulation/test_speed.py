@@ -10,7 +10,7 @@ from tests.simulation.scenes import simulated, spec
 
 _SHARE = 10
 """Of a day that is simulated here."""
-_SLACK = 2.0
+_SLACK = 3.0
 """Processor time of a core that others share, as a multiple of that of one's own."""
 
 

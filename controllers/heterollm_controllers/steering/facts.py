@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 __all__ = ["EngineFacts", "TierFacts"]
 
@@ -46,7 +47,7 @@ class TierFacts:
     rate: float | None = None
     start_seconds: float | None = None
 
-    @property
+    @cached_property
     def serving(self) -> tuple[EngineFacts, ...]:
         """Engines that get requests."""
         return tuple(engine for engine in self.engines if engine.serving and not engine.standby)
