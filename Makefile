@@ -54,7 +54,7 @@ soak: venv tools ## Ten minutes of a steady cluster with forced looks: not one w
 hostile: venv ## 100,000 hostile requests to the router (five minutes)
 	HOSTILE_REQUESTS=100000 $(PY) -m pytest tests/router/test_hostile.py -k generated -v
 
-policies: venv ## 10,000 generated policies, each accepted by the real Envoy (six minutes)
+policies: venv ## 10,000 generated policies, each accepted by the real Envoy (ten minutes)
 	POLICIES=10000 $(PY) -m pytest tests/router/test_policies_are_accepted.py -k generated -v
 
 simulate-properties: venv ## Two million simulated ticks of arbitrary clusters, traffic and faults (an hour or two)
