@@ -117,7 +117,8 @@ class Fallback(WireType):
     reopenings: Annotated[
         int, Field(ge=1, le=10, description="Level 3 opens when a tier failed again so often within the time below.")
     ] = 3
-    reopenings_seconds: Annotated[Seconds, Field(description="The time in which failures are counted.")] = 1_800
+    # With rests that double from five minutes, the third failure comes 37 minutes after the first at the earliest.
+    reopenings_seconds: Annotated[Seconds, Field(description="The time in which failures are counted.")] = 3_600
     clean_seconds: Annotated[
         Seconds, Field(description="How long level 3 must have been without failure before it closes.")
     ] = 900

@@ -154,9 +154,10 @@ def _routers(of: Selection) -> dict[Name, Query]:
         TierSignal.RETRIES: Query(_retries(of), tier),
         TierSignal.EJECTED: Query(_ejected(of), tier),
         ClusterSignal.POLICY_REFUSED: Query(f"max by ({_CLUSTER}) ({refused})"),
-        # Of a router that was not scraped for a whole window, no series does not mean zero.
+        # Of a router that was not scraped for a whole window, or not of late, no series does not mean zero.
         ClusterSignal.ROUTERS: Query(
-            f"count by ({_CLUSTER}) (max by ({_CLUSTER}, pod) ({up} == 1 and ({up} offset {of.window}s) == 1))"
+            f"count by ({_CLUSTER}) (max by ({_CLUSTER}, pod) ({up} == 1 and ({up} offset {of.window}s) == 1"
+            f" and time() - timestamp({up}) <= {of.window}))"
         ),
     }
     return found

@@ -26,13 +26,13 @@ def failing_again(world: World, times: int) -> None:
             world.tick()
 
 
-def test_it_opens_when_a_tier_failed_again_three_times_in_half_an_hour() -> None:
+def test_it_opens_when_a_tier_failed_again_three_times_in_an_hour() -> None:
     world = World(fallback={"holdSeconds": 60, "longestHoldSeconds": 120})
     failing_again(world, 2)
     assert world.state == "Escalated"
     failing_again(world, 0)
     assert (world.state, kept(world)) == ("PureLarge", 0)
-    assert "failed again 3 times in 1800 s" in world.fallback.message
+    assert "failed again 3 times in 3600 s" in world.fallback.message
     assert world.said[-1] == "PureLarge cluster"
 
 
@@ -112,3 +112,10 @@ def test_if_the_large_tier_fails_the_others_answer() -> None:
     world.tick()
     assert (world.state, world.fallback.degraded) == ("Escalated", "small")
     assert shares(world.memory.fallback, NAMES) == {"small": 100, "large": 0}
+
+
+def test_a_tier_that_never_works_again_reaches_it_with_the_defaults() -> None:
+    world = World()
+    world.small.tried = world.small.failed = 5.0
+    world.seconds(50 * 60)
+    assert world.state == "PureLarge"

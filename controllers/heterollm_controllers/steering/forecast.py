@@ -1,7 +1,7 @@
 """How much a tier will need when an engine started now is ready: the last hour, carried on.
 
 Holt's linear smoothing with a damped trend (Gardner and McKenzie 1985) where there are ten minutes of history, and the
-median of all slopes (Theil 1950, Sen 1968) where there are three: both hold on to a trend without following each jump.
+median of all slopes (Theil 1950, Sen 1968) where there are five: both hold on to a trend without following each jump.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SMOOTHING = 0.5
 TREND_SMOOTHING = 0.2
 DAMPING = 0.9
 """Share of the trend that is left after each further minute."""
-LONG, SHORT = 10, 3
+LONG, SHORT = 10, 5
 """Minutes of history for the one method, and for the other."""
 MOST_GROWTH = 2.0
 """A forecast never exceeds the highest figure of the hour by more than this: trends of a few minutes are no law."""
