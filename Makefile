@@ -9,7 +9,7 @@ TEXT ?= What is 2 + 2?
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-down ask test lint types unit tools generate lock e2e-sglang soak bench-reconcile \
+.PHONY: help venv demo demo-down ask test lint types unit tools generate lock e2e-sglang e2e-steering soak bench-reconcile \
 	bench-engine-sim bench-sizing bench-steering flags oracle gpu-check hostile simulate-properties policies bench-router bench-affinity bench-policy clean
 
 help: ## List the targets
@@ -47,6 +47,9 @@ generate: venv ## Regenerate the committed generated files: CRD, chart copy, pla
 
 e2e-sglang: venv ## The real SGLang answers on both tiers, through the routing Service (as root, about 6 GB of disk)
 	$(PY) -m pytest e2e/sglang -v
+
+e2e-steering: venv tools ## A spike, a broken tier and its repair by a real Prometheus; STEERING_CHART=FILE draws it (as root)
+	$(PY) -m pytest e2e/steering -v -s
 
 soak: venv tools ## Ten minutes of a steady cluster with forced looks: not one write
 	SOAK_SECONDS=600 $(PY) -m pytest tests/apiserver/test_steady.py -v

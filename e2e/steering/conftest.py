@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import yaml
@@ -14,6 +17,8 @@ from e2e.monitoring.start import SCRAPE_SECONDS, Monitoring, start_monitoring
 from e2e.scenarios.chat_cluster import ChatCluster
 from e2e.stack import ROOT, Stack
 from e2e.steering.manifest import steered_sample
+from e2e.steering.moments import TIERS, moments
+from heterollm_controllers.simulation.chart import timeline
 
 # Images loaded by the other scenarios are found again.
 NAME = "scenarios"
@@ -35,10 +40,18 @@ def stack() -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def monitoring(stack: Stack) -> Monitoring:
-    """Prometheus, with the alert rules that the chart installs, and what it pages."""
+def monitoring(stack: Stack) -> Iterator[Monitoring]:
+    """Prometheus, with the alert rules that the chart installs, and what it pages.
+
+    If the environment names a file in STEERING_CHART, a picture of the whole session is left there.
+    """
     rules = yaml.safe_load((ROOT / "helm" / "heterollm" / "files" / "alerts.yaml").read_text())
-    return start_monitoring(stack, rules["groups"])
+    started = start_monitoring(stack, rules["groups"])
+    began = time.time()
+    yield started
+    if "STEERING_CHART" in os.environ:
+        found = moments(started, began, time.time())
+        Path(os.environ["STEERING_CHART"]).write_text(timeline(found, TIERS, "A spike, and a tier that breaks"))
 
 
 @pytest.fixture

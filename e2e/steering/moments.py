@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from e2e.monitoring.start import Monitoring
 from heterollm_controllers.simulation.run import TICK, Moment
 
-__all__ = ["moments"]
+__all__ = ["TIERS", "moments"]
 
 TIERS = ("small", "large")
 _STATES = ("PureLarge", "Escalated", "Normal")

@@ -183,7 +183,7 @@ def _progress(seconds: int, label: str) -> Callable[[int], None]:
 
 def _draw(simulation: Simulation, title: str, path: str) -> None:
     try:
-        Path(path).write_text(timeline(simulation, title), encoding="utf-8")
+        Path(path).write_text(timeline(simulation.moments, simulation.cluster.names, title), encoding="utf-8")
     except OSError as error:
         raise Unusable(f"--chart {path}: {error}") from None
 

@@ -22,7 +22,7 @@ def troubled() -> Simulation:
 
 
 def test_it_has_a_panel_for_requests_queues_and_engines(troubled: Simulation) -> None:
-    root = ElementTree.fromstring(timeline(troubled, "a <day> & more"))
+    root = ElementTree.fromstring(timeline(troubled.moments, troubled.cluster.names, "a <day> & more"))
     words = [text.text for text in root.iter(f"{SVG}text")]
     for word in ("a <day> & more", "requests per second", "requests that wait in engines", "small", "refused (429)"):
         assert word in words
@@ -31,7 +31,7 @@ def test_it_has_a_panel_for_requests_queues_and_engines(troubled: Simulation) ->
 
 
 def test_every_point_lies_inside(troubled: Simulation) -> None:
-    root = ElementTree.fromstring(timeline(troubled, "t"))
+    root = ElementTree.fromstring(timeline(troubled.moments, troubled.cluster.names, "t"))
     width, height = float(root.attrib["width"]), float(root.attrib["height"])
     for line in root.iter(f"{SVG}polyline"):
         for point in line.attrib["points"].split():
@@ -41,7 +41,7 @@ def test_every_point_lies_inside(troubled: Simulation) -> None:
 
 
 def test_stretches_of_the_fallback_follow_each_other_without_gaps(troubled: Simulation) -> None:
-    root = ElementTree.fromstring(timeline(troubled, "t"))
+    root = ElementTree.fromstring(timeline(troubled.moments, troubled.cluster.names, "t"))
     bands = [rect for rect in root.iter(f"{SVG}rect") if rect.find(f"{SVG}title") is not None]
     assert [rect.findtext(f"{SVG}title") for rect in bands] == ["Normal", "Escalated", "Normal"]
     ends = [float(rect.attrib["x"]) + float(rect.attrib["width"]) for rect in bands]
@@ -52,6 +52,6 @@ def test_stretches_of_the_fallback_follow_each_other_without_gaps(troubled: Simu
 @pytest.mark.parametrize("minutes", [0.1, 1, 300])
 def test_short_and_long_runs_can_be_drawn(minutes: float) -> None:
     simulation = simulated(Still({"small": 2, "large": 1}), rate=0.0, minutes=minutes)
-    root = ElementTree.fromstring(timeline(simulation, "t"))
+    root = ElementTree.fromstring(timeline(simulation.moments, simulation.cluster.names, "t"))
     most = max(len(line.attrib["points"].split()) for line in root.iter(f"{SVG}polyline"))
     assert 1 <= most <= 480

@@ -1,4 +1,4 @@
-"""A simulation as a picture: an SVG timeline with a panel each for requests, queues, engines and the fallback."""
+"""Moments as a picture: an SVG timeline with a panel each for requests, queues, engines and the fallback."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from heterollm_controllers.simulation.run import TICK, Moment, Simulation
+from heterollm_controllers.simulation.run import TICK, Moment
 
 __all__ = ["timeline"]
 
@@ -60,11 +60,10 @@ class _Series:
     dashed: bool = False
 
 
-def timeline(simulation: Simulation, title: str) -> str:
-    """The SVG document."""
-    groups = _grouped(simulation.moments)
-    names = simulation.cluster.names
-    step = len(simulation.moments) / max(1, len(groups)) * TICK
+def timeline(moments: Sequence[Moment], names: Sequence[str], title: str) -> str:
+    """The SVG document: moments a tick apart, of the tiers of these names."""
+    groups = _grouped(moments)
+    step = len(moments) / max(1, len(groups)) * TICK
     seconds = max(TICK, len(groups) * step)
 
     def across(index: float) -> float:
