@@ -4,7 +4,7 @@
 local bit, ffi = require("bit"), require("ffi")
 
 local band, bnot, bor, bxor = bit.band, bit.bnot, bit.bor, bit.bxor
-local byte = string.byte
+local byte, find = string.byte, string.find
 
 local grammar = {}
 
@@ -248,14 +248,57 @@ local function special(bytes, i, last)
   return i
 end
 
--- The bytes of `s`, the first at 1 and a zero after the last; and from which index on there are no more eight of them.
-function grammar.bytes(s)
-  return ffi.cast(BYTES, s) - 1, #s - 7
+-- Whether a control character is among the bytes.
+local function has_controls(bytes, size)
+  local found, i = 0ULL, 1
+  while i <= size - 7 do
+    local word = ffi.cast(WORD, bytes + i)[0]
+    found = bor(found, band(word - BLANKS, bnot(word)))
+    i = i + 8
+  end
+  while i <= size do
+    if bytes[i] < 32 then return true end
+    i = i + 1
+  end
+  return band(found, TOPS) ~= 0
+end
+
+-- The document whose strings are read, its bytes (the first at 1 and a zero after the last), from which index on there
+-- are no more eight of them, and where the next backslash is. As reading never yields, one of each is enough.
+local text, bytes, last, backslash = "", nil, 0, 0
+-- Whether the ends of strings can be searched, which is fastest: no control character can be inside of one.
+local searched = false
+
+local NEVER = 2 ^ 53
+
+local function next_backslash(i)
+  backslash = find(text, "\\", i, true) or NEVER
+end
+
+-- Begins a document; returns its bytes. All that follow are of it.
+function grammar.begin(s)
+  text, bytes, last, backslash = s, ffi.cast(BYTES, s) - 1, #s - 7, 0
+  searched = not has_controls(bytes, #s)
+  return bytes
+end
+
+local function searched_end(i)
+  local close, extra = find(text, '"', i, true), 0
+  if backslash < i then next_backslash(i) end
+  while close and backslash < close do
+    local more, size = escape(bytes, backslash)
+    if not more then return nil end
+    extra, i = extra + more, backslash + size
+    next_backslash(i)
+    if close < i then close = find(text, '"', i, true) end
+  end
+  return close, extra
 end
 
 -- `i` is the first index inside of a string; returns that of the closing quote, and by how much the text is longer than
 -- the UTF-8 it stands for. Nil when it is no string.
-function grammar.text_end(bytes, i, last)
+function grammar.text_end(i)
+  if searched then return searched_end(i) end
   local extra = 0
   i = special(bytes, i, last)
   while bytes[i] == 92 do

@@ -24,9 +24,9 @@ json.SCALAR = "scalar"
 
 local SCALAR = json.SCALAR
 
--- The document being read, as grammar.bytes gives it, and how many more values may be built for it. Reading never
--- yields, so one of each is enough.
-local bytes, last, left
+-- The bytes of the document being read, and how many more values may be built for it. Reading never yields, so one of
+-- each is enough.
+local bytes, left
 
 local function blank(i)
   local c = bytes[i]
@@ -48,7 +48,7 @@ local function object(s, i, depth, build)
     if left <= 0 then return grammar.rest_of_object(s, i, depth), made end
     left = left - 1
     if c ~= 34 then return nil end
-    local close, extra = text_end(bytes, i + 1, last)
+    local close, extra = text_end(i + 1)
     if not close then return nil end
     local key = sub(s, i + 1, close - 1)
     if extra > 0 then key = json.name(key) end
@@ -116,7 +116,7 @@ end
 
 local function scalar(s, i, c, depth, build)
   if c == 34 then
-    local close = text_end(bytes, i + 1, last)
+    local close = text_end(i + 1)
     if not close then return nil end
     return close + 1, build and sub(s, i + 1, close - 1) or nil
   end
@@ -142,7 +142,7 @@ value = function(s, i, depth, build)
   if not is_container then return scalar(s, i, c, depth, build) end
   if not build or build == SCALAR or depth == MAX_DEPTH then return skip(s, i, depth) end
   if c == 91 and depth == 1 and build ~= true and build[1] then
-    local after, made = build[1](s, i)
+    local after, made = build[1](s, i, bytes)
     if after then return after, made end
   end
   local read = c == 123 and object or array
@@ -151,7 +151,7 @@ end
 
 -- The object in `text` with the fields of `wanted` built; nil when `text` is not one JSON object.
 function json.object(text, wanted)
-  bytes, last = grammar.bytes(text)
+  bytes = grammar.begin(text)
   left = MAX_BUILT
   local start, first = blank(1)
   if first ~= 123 then return nil end

@@ -1,8 +1,10 @@
 -- How complex a request looks, in [0, 1]: a linear model. The weights, the signs that are searched and what counts as
 -- much of each feature come with the policy; this file only measures. Its twin in Python is routing/scorer.py.
 
+local bit, ffi = require("bit"), require("ffi")
 local json = require("json")
 
+local band, bor, bxor, lshift = bit.band, bit.bor, bit.bxor, bit.lshift
 local byte, find, lower, sub = string.byte, string.find, string.lower, string.sub
 local max, min = math.max, math.min
 
@@ -58,11 +60,37 @@ local function sample(texts, size)
   return sub(head, 1, size / 2) .. sub(tail, -size / 2)
 end
 
+-- Which pairs of bytes may be in the text that is searched, capital letters as small ones; different pairs may share a
+-- place. Most signs have a pair that is not there, and need no search.
+local PAIRS = 4096
+local present = ffi.new("uint8_t[?]", PAIRS)
+local BYTES = ffi.typeof("const uint8_t *")
+
+local function place(first, second)
+  return band(bxor(lshift(bor(first, 32), 5), bor(second, 32)), PAIRS - 1)
+end
+
+local function note_pairs(text)
+  ffi.fill(present, PAIRS)
+  local bytes, first = ffi.cast(BYTES, text), byte(text, 1) or 0
+  for i = 1, #text - 1 do
+    local second = bytes[i]
+    present[place(first, second)] = 1
+    first = second
+  end
+end
+
+local function possible(sign)
+  local size = #sign
+  if size == 1 then return true end
+  return present[place(byte(sign, 1), byte(sign, 2))] == 1 and present[place(byte(sign, size - 1), byte(sign, size))] == 1
+end
+
 -- How many of the signs are in `text`; not more than `enough`.
 local function kinds(text, signs, enough)
   local found = 0
   for i = 1, #signs do
-    if find(text, signs[i], 1, true) then
+    if possible(signs[i]) and find(text, signs[i], 1, true) then
       found = found + 1
       if found >= enough then break end
     end
@@ -75,7 +103,7 @@ local function occurrences(text, signs, enough)
   local count = 0
   for i = 1, #signs do
     local sign = signs[i]
-    local at = find(text, sign, 1, true)
+    local at = possible(sign) and find(text, sign, 1, true)
     while at and count < enough do
       count, at = count + 1, find(text, sign, at + #sign, true)
     end
@@ -153,7 +181,10 @@ function score.of(request, model)
     if feature.weight ~= 0 then
       local value
       if feature.signs then
-        text = text or sample(request.question, model.sample)
+        if not text then
+          text = sample(request.question, model.sample)
+          note_pairs(text)
+        end
         if feature.folded then folded = folded or lower(text) end
         local count = feature.each and occurrences or kinds
         value = count(feature.folded and folded or text, feature.signs, feature.full)

@@ -21,16 +21,15 @@ end
 
 local KNOWN = { role = true, content = true, name = true }
 
--- The index after the list that begins at `i`, and what it says:
+-- The index after the list that begins at `i` of the document that json.lua reads, and what it says:
 --   turns     messages (number)
 --   bytes     of UTF-8 in their texts
 --   prefix    the beginning of their texts, as written in JSON
 --   question  the text of the newest message of the user, or of anybody if no user says anything; as written in JSON
 --   by_user   whether a user says it
 -- Nil when a message has another form.
-function talk.read(s, i)
+function talk.read(s, i, bytes)
   -- The zero byte after the end leads out of every loop, so nothing beyond it is read.
-  local bytes, last = grammar.bytes(s)
   local turns, length, prefix, from, to, by_user = 0, 0, "", 1, 0, false
   local key, first, extra, text_from, text_to, saved, is_user = nil, 0, 0, 0, -1, 0, false
   i = i + 1
@@ -43,7 +42,7 @@ function talk.read(s, i)
     i = after_blank(bytes, close + 2)
     if bytes[i] ~= 34 then return nil end
     first = i + 1
-    i, extra = text_end(bytes, first, last)
+    i, extra = text_end(first)
     if not i then return nil end
     if key == "content" then
       text_from, text_to, saved = first, i - 1, extra

@@ -5,7 +5,7 @@ from __future__ import annotations
 from heterollm_controllers.routing.envelope import Json
 from heterollm_controllers.routing.places import METADATA
 
-__all__ = ["all_of", "flagged", "noted", "sampled", "status", "with_header"]
+__all__ = ["all_of", "any_of", "flagged", "noted", "sampled", "status", "with_header"]
 
 
 def status(op: str, number: int) -> Json:
@@ -40,3 +40,8 @@ def sampled(percent: int) -> Json:
 def all_of(*conditions: Json) -> Json:
     """All of these."""
     return {"and_filter": {"filters": list(conditions)}}
+
+
+def any_of(*conditions: Json) -> Json:
+    """At least one of these."""
+    return {"or_filter": {"filters": list(conditions)}}

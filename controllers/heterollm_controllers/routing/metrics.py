@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 
-from heterollm_controllers.routing.conditions import all_of, flagged, noted, sampled, status, with_header
+from heterollm_controllers.routing.conditions import all_of, any_of, flagged, noted, sampled, status, with_header
 from heterollm_controllers.routing.envelope import Json, typed
 from heterollm_controllers.routing.places import CLIENT_HEADER, ERROR_HEADER, METADATA
 
@@ -24,7 +24,12 @@ _TIER = f"%COALESCE({json.dumps(_FIRST_OF)})%"
 """The tier that answered, or that should have."""
 _CODE = "%RESPONSE_CODE%"
 
-_ASKED = with_header(":path", string_match={"safe_regex": {"regex": "/v1/(chat/completions|completions|responses).*"}})
+_ASKED = any_of(
+    *(
+        with_header(":path", string_match={"prefix": f"/v1/{what}"})
+        for what in ("chat/completions", "completions", "responses")
+    )
+)
 
 _STAGES_SAMPLED = 10
 """Per cent of the requests whose stages are timed: each figure costs some microseconds, and these are for looking."""
