@@ -13,7 +13,7 @@ from pathlib import Path
 
 __all__ = ["cores", "cpu_seconds", "free_port", "resident_mib", "running", "tree"]
 
-_GRACE = 10.0
+_GRACE = 5.0
 """Seconds a side has to end by itself."""
 
 
@@ -24,7 +24,8 @@ def running(
     """A process with all its children on one core; what it says goes to the log, or its output to the caller."""
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            ["taskset", "-c", str(core), *words],
+            # It dies with us even if we are killed and can end nothing.
+            ["setpriv", "--pdeathsig", "KILL", "taskset", "-c", str(core), *words],
             stdin=subprocess.DEVNULL,
             stdout=sink if quiet else subprocess.PIPE,
             stderr=sink,

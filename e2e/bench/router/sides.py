@@ -20,6 +20,7 @@ from tests.router.envoy import BINARY, relocate
 __all__ = ["DEFAULT", "SIDES", "Command", "Place", "Side"]
 
 _BOOTSTRAP = Path(__file__).parents[3] / "router-image" / "envoy.json"
+_LITELLM = "litellm[proxy]"
 _EXTENSIONS = "type.googleapis.com/envoy.extensions.filters"
 
 
@@ -49,10 +50,11 @@ class Command:
 
 @dataclass(frozen=True)
 class Side:
-    """One gateway; `command` raises Absent where it cannot run. `model`: what its requests ask for."""
+    """One gateway; `model`: what its requests ask for, `package`: what must be installed for it."""
 
     command: Callable[[Place], Command] | None
     model: str = MODEL
+    package: str | None = None
 
 
 def _envoy(configuration: Path) -> Command:
@@ -173,7 +175,7 @@ def _litellm(place: Place) -> Command:
     ]
     configuration = place.write("litellm.json", json.dumps({"model_list": models}))
     words: list[str | Path] = [
-        environment("litellm[proxy]") / "litellm",
+        environment(_LITELLM) / "litellm",
         "--config",
         configuration,
         "--telemetry",
@@ -194,9 +196,9 @@ SIDES: dict[str, Side] = {
     "direct": Side(None),
     "envoy": Side(_plain_envoy),
     "ours": Side(_ours()),
-    "smg": Side(_gateway("smg")),
-    "sglang-router": Side(_gateway("sglang-router")),
-    "litellm": Side(_litellm),
+    "smg": Side(_gateway("smg"), package="smg"),
+    "sglang-router": Side(_gateway("sglang-router"), package="sglang-router"),
+    "litellm": Side(_litellm, package=_LITELLM),
     "aiohttp": Side(_python_proxy),
     # Asked for by name, to see what a part of ours costs.
     "ours-explicit": Side(_ours(), "small"),
