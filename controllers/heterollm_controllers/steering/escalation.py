@@ -46,11 +46,17 @@ def opened(tier: str, before: EscalationStatus | None, judged: Judgement, settin
         horizon = now - timedelta(seconds=settings.reopenings_seconds)
         reopened = (*(time for time in before.reopened if parse(time) > horizon), stamp(now))[-16:]
     # Long enough for the figures, which come in late, to be of the probes alone.
-    until = stamp(now + timedelta(seconds=max(hold, math.ceil(1.5 * judged.window))))
+    rest = max(hold, math.ceil(1.5 * judged.window))
     record = EscalationStatus(
-        tier=tier, phase="Holding", percent=0, since=stamp(now), until=until, hold_seconds=hold, reopened=reopened
+        tier=tier,
+        phase="Holding",
+        percent=0,
+        since=stamp(now),
+        until=stamp(now + timedelta(seconds=rest)),
+        hold_seconds=hold,
+        reopened=reopened,
     )
-    return Turn(record, Reason.TIER_ESCALATED, f"{judged.why}; it rests for {hold} s")
+    return Turn(record, Reason.TIER_ESCALATED, f"{judged.why}; it rests for {rest} s")
 
 
 def next_turn(
@@ -85,7 +91,9 @@ def _probed(before: EscalationStatus, offered: float, settings: Fallback, now: d
     wanted = 100 * settings.probe_requests / (30 * offered) if offered else PROBED_PERCENT
     percent = min(max(math.ceil(wanted), 1), PROBED_PERCENT)
     record = _moved(before, "Probing", percent, None, now)
-    return Turn(record, Reason.TIER_PROBED, f"it has rested for {before.hold_seconds} s and gets {percent} %")
+    return Turn(
+        record, Reason.TIER_PROBED, f"it has rested for {_seconds_since(before, now):.0f} s and gets {percent} %"
+    )
 
 
 def _after_probes(before: EscalationStatus, judged: Judgement, settings: Fallback, now: datetime) -> Turn:
@@ -115,7 +123,11 @@ def _at_share(before: EscalationStatus, percent: int, judged: Judgement, setting
 
 
 def _has_waited(before: EscalationStatus, now: datetime) -> bool:
-    return now - parse(before.since) >= timedelta(seconds=IDLE_SECONDS)
+    return _seconds_since(before, now) >= IDLE_SECONDS
+
+
+def _seconds_since(before: EscalationStatus, now: datetime) -> float:
+    return (now - parse(before.since)).total_seconds()
 
 
 def _moved(
