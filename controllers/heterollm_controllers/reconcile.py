@@ -396,7 +396,7 @@ class _Look:
         host = f"{self.cluster.name}.{self.cluster.namespace}.svc.{self.config.cluster_domain}"
         return HeteroLLMClusterStatus(
             observed_generation=self.cluster.generation,
-            mode=fallback.state if fallback is not None else "Normal",
+            mode=fallback.state if fallback is not None and not fallback.dry_run else "Normal",
             engines=f"{sum(len(view.serving) for view in views)}/{sum(view.desired for view in views)}",
             conditions=conditions(said, self.conditions, self.cluster.generation, self.now),
             tiers=tuple(tier_status(view) for view in views),

@@ -153,7 +153,8 @@ def test_the_fallback_reaches_the_routers_unless_it_is_a_dry_run(dry: bool, shar
     assert shares(world) == {"route_small": 100}
     figures.rates = {"small": {TierSignal.TRIED: 5.0, TierSignal.FAILED: 5.0, TierSignal.OFFERED: 5.0}}
     world.tick()
-    assert world.status["mode"] == "Escalated"
+    assert world.status["fallback"]["state"] == "Escalated"
+    assert world.status["mode"] == ("Normal" if dry else "Escalated")
     assert shares(world) == share
     assert ("TierEscalated", "small") in world.actions()
     assert [event.kind for event in world.events if event.reason == "TierEscalated"] == ["Warning"]
