@@ -35,6 +35,7 @@ _NAN = (math.nan,) * MINUTES
 def read(rows: Rows, query: Query, known: Collection[tuple[str, str]]) -> Figures:
     """The rows that are about known clusters and give a number. Raises Unanswered where it is no vector."""
     labels = query.labels
+    only = labels[0] if len(labels) == 1 else None
     found: dict[tuple[str, str], list[tuple[Place, float]]] = {key: [] for key in known}
     isfinite = math.isfinite
     with _shaped():
@@ -48,7 +49,8 @@ def read(rows: Rows, query: Query, known: Collection[tuple[str, str]]) -> Figure
                 continue
             of = found.get((namespace, get("heterollm_cluster")))
             if of is not None and isfinite(value := float(row["value"][1])):
-                of.append((tuple([get(label, "") for label in labels]), value))
+                place = (get(only, ""),) if only is not None else tuple([get(label, "") for label in labels])
+                of.append((place, value))
     return found
 
 

@@ -32,7 +32,7 @@ _OLD = 60.0
 """Seconds by which an answer may be older than our clock says."""
 _LARGEST = 64 * 2**20
 """Bytes of one answer: sixteen times what 20,000 engines take."""
-_CHUNK = 2**16
+_CHUNK = 2**20
 _TOLD = 200
 """Characters that are passed on of what a server says about an error."""
 
