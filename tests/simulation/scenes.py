@@ -96,4 +96,4 @@ def unaccounted(simulation: Simulation) -> float:
     cluster = simulation.cluster
     counts = cluster.routers.counts
     done = sum(answers.answered for answers in cluster.answers) + sum(count.refused + count.lost for count in counts)
-    return sum(count.offered for count in counts) - done - cluster.in_flight
+    return sum(count.offered for count in counts) + cluster.undecided - done - cluster.in_flight

@@ -49,6 +49,7 @@ def test_a_tier_that_goes_on_failing_ends_in_pure_large_and_still_comes_back() -
 def test_what_breaks_routing_itself_ends_in_pure_large_and_comes_back(kind: FaultKind) -> None:
     simulation = broken(kind)
     assert states(simulation) == ["Normal", "PureLarge", "Normal"]
+    assert sum(count.lost for count in simulation.cluster.routers.counts) == 0
     assert changed(simulation, "PureLarge") - AT <= 60
 
 

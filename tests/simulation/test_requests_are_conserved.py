@@ -12,7 +12,7 @@ from tests.simulation.scenes import Still, simulated, spec, unaccounted
 
 FAULTS = st.builds(
     Fault,
-    kind=st.sampled_from(sorted(OF_A_TIER)).map(FaultKind),
+    kind=st.sampled_from(sorted({*OF_A_TIER, FaultKind.SCORER})).map(FaultKind),
     start=st.integers(0, 300).map(float),
     seconds=st.integers(1, 200).map(float),
     tier=st.sampled_from(["small", "large"]),

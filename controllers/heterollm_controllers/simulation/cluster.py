@@ -101,9 +101,13 @@ class Cluster:
         slower = self._suffer(faults, second)
         self._admit(slower, seconds)
         lost = [fleet.take_lost() for fleet in self.fleets]
+        unscored = 0.0
         if any(fault.kind is FaultKind.SCORER for fault in faults):
-            wanted = self._unscored(wanted)
+            wanted, unscored = self._unscored(wanted)
         outcome = self.routers.route(wanted)
+        if unscored > 0:
+            self.undecided += unscored
+            self.routers.undecided(unscored, outcome)
         for tier, number in enumerate(lost):
             if number > 0:
                 self.routers.resend(tier, number, outcome)
@@ -136,12 +140,10 @@ class Cluster:
             most_done = fleet.model.rate / factor * state.engines * seconds
             state.room = max(0.0, most - held + (min(held, most_done) if seconds <= 1 else most_done))
 
-    def _unscored(self, wanted: Sequence[float]) -> list[float]:
-        """Only what is diverted whatever it scores finds a tier."""
+    def _unscored(self, wanted: Sequence[float]) -> tuple[list[float], float]:
+        """Without the scorer: requests by tier, only of what is diverted whatever it scores, and the rest."""
         known = [number * share for number, share in zip(wanted, self.routers.diverted, strict=True)]
-        missing = sum(wanted) - sum(known)
-        self.undecided += missing
-        return known
+        return known, sum(wanted) - sum(known)
 
     def _work(self, outcome: Outcome, slower: Sequence[float], second: float, seconds: float) -> None:
         for fleet, answers, arrivals, factor in zip(self.fleets, self.answers, outcome.arrivals, slower, strict=True):

@@ -121,11 +121,6 @@ class EngineModel:
             left = present * lone / (lone + seconds)
         return self.rate / slower * seconds if left > self.concurrency else max(0.0, present - left)
 
-    def seconds(self, in_flight: float, slower: float) -> float:
-        """From arrival to the end of a request that meets so many others in its engine."""
-        running = min(in_flight, self.concurrency)
-        return (self.lone_seconds + self.growth * running) * slower + self.waiting(in_flight, slower)
-
     def waiting(self, in_flight: float, slower: float) -> float:
         """Seconds in the queue of an engine that has so many requests."""
         return max(0.0, in_flight - self.concurrency) / self.rate * slower

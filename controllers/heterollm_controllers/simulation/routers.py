@@ -58,7 +58,6 @@ class Counts:
     tried: float = 0.0
     failed: float = 0.0
     refused: float = 0.0
-    diverted: float = 0.0
     spilled: float = 0.0
     retries: float = 0.0
     lost: float = 0.0
@@ -126,6 +125,13 @@ class RouterModel:
                 self._aside(tier, aside, outcome)
         return outcome
 
+    def undecided(self, number: float, outcome: Outcome) -> None:
+        """Send requests for which no tier could be chosen: the last one answers, and no tier was wanted."""
+        last = self.tiers - 1
+        _, failed, refused = self._try(last, number, [last] * 4, outcome)
+        self.counts[last].refused += refused
+        self.counts[last].lost += failed
+
     def resend(self, tier: int, number: float, outcome: Outcome) -> None:
         """Send again what a dead engine had; it has been counted as tried, and costs no retry of the budget."""
         self._own(tier, number, outcome, again=True)
@@ -161,7 +167,6 @@ class RouterModel:
         last = self.tiers - 1
         other = last if tier < last else last - 1
         answered, failed, refused = self._try(tier, number, [other] * 2 + [tier] * 2, outcome)
-        count.diverted += number
         count.spilled += sum(share for index, share in enumerate(answered) if index != tier)
         count.refused += refused
         count.lost += failed

@@ -107,7 +107,7 @@ def summarised(simulation: Simulation) -> Summary:
         offered=offered,
         answered=answered,
         refused=sum(count.refused for count in counts),
-        failed=sum(count.lost for count in counts) + cluster.undecided,
+        failed=sum(count.lost for count in counts),
         within_objective=min(1.0, good / offered) if offered else 1.0,
         gpu_hours=sum(tier.gpu_hours for tier in tiers),
         dollars=dollars,
