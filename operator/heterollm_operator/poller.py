@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeVar
 
-from heterollm_controllers.steering.signals import ClusterSignal, PodSignal, Readings, TierSignal
+from heterollm_controllers.steering.signals import FRESH, ClusterSignal, PodSignal, Readings, TierSignal
 from heterollm_controllers.steering.steer import SteeringInput
 from heterollm_operator import queries
 from heterollm_operator.answers import MINUTES, Figures, Minutes, read, read_minutes, read_own
@@ -130,8 +130,15 @@ class Poller:
         answers = Answers(gathered.common, gathered.replaced, _summary(gathered.errors), gathered.failures)
         slow = {key: given.spec.fallback.slow_milliseconds for key, given in known.items()}
         scrape = self._polling.scrape_seconds
-        self._latest = await asyncio.to_thread(readings, answers, self._history, slow, at, scrape)
+        found = await asyncio.to_thread(readings, answers, self._history, slow, at, scrape)
+        self._latest = {key: self._best(key, item) for key, item in found.items()}
         await self._check()
+
+    def _best(self, key: Key, found: Readings) -> Readings:
+        """A single tick that fails is no outage: what was known before it holds for as long as it is fresh."""
+        before = self._latest.get(key)
+        holds = before is not None and not before.failure and found.at - before.at <= FRESH
+        return before if found.failure and before is not None and holds else found
 
     async def _check(self) -> None:
         for number, (key, found) in enumerate(self._latest.items()):

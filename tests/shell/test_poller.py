@@ -262,6 +262,16 @@ async def test_one_query_that_fails_leaves_the_others(bench: Bench) -> None:
     assert bench.failures("timeout") == 1
 
 
+async def test_what_was_known_holds_through_a_tick_that_fails_but_not_through_an_outage(bench: Bench) -> None:
+    bench.source.rows[PodSignal.QUEUE] = [engine(A, "a", 1)]
+    good = await bench.tick()
+    bench.source.errors[PodSignal.QUEUE] = Unanswered("timeout", "no answer in time")
+    await bench.clock.advance(30)
+    assert await bench.tick() == good
+    await bench.clock.advance(1)
+    assert (await bench.tick()).failure == "Prometheus: no answer in time"
+
+
 async def test_gpu_use_is_optional(bench: Bench) -> None:
     bench.source.errors[PodSignal.GPU_USE] = Unanswered("refused", "many-to-many matching not allowed")
     assert (await bench.tick()).failure == ""
