@@ -52,14 +52,13 @@ def _parser() -> argparse.ArgumentParser:
 def _operator(options: argparse.Namespace) -> int:
     from heterollm_controllers.diff import digest
     from heterollm_controllers.reconcile import reconcile
-    from heterollm_controllers.steering.steer import steer
     from heterollm_operator import logs
     from heterollm_operator.main import operate
     from heterollm_operator.worker import Core
 
     settings = config.from_options(options)
     logs.configure(settings.log_level)
-    return asyncio.run(operate(settings, Core(reconcile, digest, steer, settings.core)))
+    return asyncio.run(operate(settings, Core(reconcile, digest, settings.core)))
 
 
 def _crd(_: argparse.Namespace) -> int:
