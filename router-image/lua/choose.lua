@@ -1,5 +1,5 @@
 -- Downstream filter: reads the body once and names the tier that shall answer. A route exists for every tier name; a
--- request that leaves here without one (because this script failed) meets a route that refuses it.
+-- request that leaves here without one (because this script failed) meets a route of its own, to the last tier.
 
 local read = require("request").read
 local score = require("score").of
