@@ -357,8 +357,11 @@ async def test_a_tick_ends_at_its_deadline_and_hung_calls_do_not_pile_up() -> No
     for thread in hung:
         thread.join(10)
     bench.source.before = lambda: None
-    await asyncio.sleep(0)
-    assert (await bench.tick()).failure == "", "it recovers with Prometheus"
+    # The deadline is short, and threads take their time on a busy machine.
+    for _ in range(50):
+        if not (await bench.tick()).failure:
+            return
+    raise AssertionError("it does not recover with Prometheus")
 
 
 async def test_ticks_follow_each_other_without_overlap(bench: Bench) -> None:
