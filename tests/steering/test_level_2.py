@@ -55,6 +55,7 @@ def test_it_opens_by_twenty_requests_half_of_which_failed_or_were_slow(
     ("queue", "answered", "rate", "state"),
     [
         (200.0, 18.0, 10.0, "Normal"),  # two engines that do 9 of the 10 requests/s they can, and have 400 waiting
+        (20.0, 18.0, 10.0, "Escalated"),  # two that are not even full
         (200.0, 7.0, 10.0, "Escalated"),  # two that do a third of it: they are sick
         (0.0, 18.0, 10.0, "Escalated"),  # nothing waits, so that is no reason to be slow
         (200.0, 18.0, None, "Escalated"),  # nobody knows what they can do

@@ -114,6 +114,17 @@ def test_if_the_large_tier_fails_the_others_answer() -> None:
     assert shares(world.memory.fallback, NAMES) == {"small": 100, "large": 0}
 
 
+def test_it_does_not_begin_while_the_last_tier_fails_itself() -> None:
+    world = World()
+    world.cluster[ClusterSignal.POLICY_REFUSED] = 17.0
+    world.large.failed = 5.0
+    world.seconds(120)
+    assert world.said == ["TierEscalated large"]
+    world.large.failed = 0.0
+    world.seconds(900)
+    assert world.state == "PureLarge"
+
+
 def test_a_tier_that_never_works_again_reaches_it_with_the_defaults() -> None:
     world = World()
     world.small.tried = world.small.failed = 5.0

@@ -104,7 +104,7 @@ class _Fallback:
                 self.records.pop(facts.name, None)
         records = tuple(self.records[name] for name in self.names if name in self.records)
         trouble = self._trouble(records)
-        if trouble:
+        if trouble and self._can_last_take_over():
             return self._opened(trouble)
         if records == (self.before.escalations if self.before is not None else ()):
             return self._as_before(), ()
@@ -150,6 +150,13 @@ class _Fallback:
         return next((item.name for item in others if item.serving and item.name not in resting), None)
 
     # --- level 3 --------------------------------------------------------------------------------------------------
+
+    def _can_last_take_over(self) -> bool:
+        """Whether level 3 would last: it ends at once while the last tier fails, and would begin again at once."""
+        facts, figures = self.tiers[-1]
+        record = self.records.get(facts.name)
+        rested = record is None or record.phase == "Watching"
+        return rested and not judge(facts, figures, self.settings, self._few).fails
 
     def _trouble(self, records: Sequence[EscalationStatus]) -> str:
         """What speaks for level 3; empty if nothing does."""

@@ -82,6 +82,8 @@ def _slow_share(figures: TierFigures) -> float:
 def _is_overloaded(facts: TierFacts, figures: TierFigures) -> bool:
     """Whether requests are slow because many wait: no other tier may take them then, or it drowns as well."""
     answered, queue = figures.rate(TierSignal.ANSWERED), figures.queue
-    if not facts.rate or not answered or not queue:
+    if not facts.rate or not facts.concurrency or not answered or not queue:
         return False
-    return answered >= BUSY * facts.rate * len(facts.serving)
+    # Those that were added lately have little to do: what waits stays where it is.
+    full = sum(load > facts.concurrency for load in figures.load.values())
+    return full > 0 and answered >= BUSY * facts.rate * full
