@@ -90,6 +90,9 @@ BAD: Sequence[tuple[str, dict[str, object], Answer]] = [
     ("empty", {}, _choices([])),
     ("empty", {}, _choices([{"index": 0, "text": ""}])),
     ("empty", {}, _choices([{"message": {"content": "first"}}, {"message": {"content": ""}}])),
+    ("empty", {}, _choices([{"message": {"role": "assistant", "content": text}} for text in ("first", "")])),
+    ("wrong_tool_call", {}, says("one moment", tool_calls=[{"function": {"name": "look up", "arguments": "{}"}}])),
+    ("wrong_tool_call", {}, says("one moment", function_call={"name": "look up", "arguments": "{}"})),
     ("invalid_json", JSON_MODE, says("Sure! Here it is.")),
     ("invalid_json", JSON_MODE, says('```json\n{"a": 1}\n```')),
     ("invalid_json", JSON_MODE, says('{"a": 1')),
@@ -106,6 +109,8 @@ BAD: Sequence[tuple[str, dict[str, object], Answer]] = [
 GOOD: Sequence[tuple[dict[str, object], Answer]] = [
     ({}, says("0")),
     ({}, says('"\\')),
+    ({}, says("\n0", tool_calls=None)),
+    ({}, says('a "message": {"role": "assistant", "content": ""}')),
     ({}, says([{"type": "text", "text": "parts"}])),
     ({}, says(None, refusal="I will not.")),
     ({}, says(None, audio={"id": "a"})),

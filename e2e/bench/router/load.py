@@ -15,7 +15,7 @@ __all__ = ["BadAnswer", "Load", "run_load"]
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _SENT = re.compile(rb"~(\d+)~")
 """In each event: when it was sent, in nanoseconds of the clock that all processes share."""
-_PATIENCE = 10.0
+_PATIENCE = 30.0
 """Seconds that the last answers may take."""
 
 
