@@ -51,7 +51,8 @@ def monitoring(stack: Stack) -> Iterator[Monitoring]:
     yield started
     if "STEERING_CHART" in os.environ:
         found = moments(started, began, time.time())
-        Path(os.environ["STEERING_CHART"]).write_text(timeline(found, TIERS, "A spike, and a tier that breaks"))
+        drawn = timeline(found, TIERS, "A spike, and a tier that breaks", "real time, simulated engines")
+        Path(os.environ["STEERING_CHART"]).write_text(drawn)
 
 
 @pytest.fixture

@@ -60,8 +60,8 @@ class _Series:
     dashed: bool = False
 
 
-def timeline(moments: Sequence[Moment], names: Sequence[str], title: str) -> str:
-    """The SVG document: moments a tick apart, of the tiers of these names."""
+def timeline(moments: Sequence[Moment], names: Sequence[str], title: str, clock: str = "simulated") -> str:
+    """The SVG document: moments a tick apart, of the tiers of these names; `clock` says what kind of time it shows."""
     groups = _grouped(moments)
     step = len(moments) / max(1, len(groups)) * TICK
     seconds = max(TICK, len(groups) * step)
@@ -78,6 +78,7 @@ def timeline(moments: Sequence[Moment], names: Sequence[str], title: str) -> str
     bottom = panels[-1].bottom + _GAP
     return _template().render(
         title=title,
+        clock=clock,
         width=_WIDTH,
         height=bottom + 74,
         left=_LEFT,
