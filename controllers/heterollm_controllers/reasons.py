@@ -50,6 +50,7 @@ class Reason(StrEnum):
     APPLYING = "Applying"
     APPLY_FAILED = "ApplyFailed"
     NAME_CONFLICT = "NameConflict"
+    POLICY_REFUSED = "PolicyRefused"
 
     # Ready, Reconciling, Stalled
     SERVING = "Serving"

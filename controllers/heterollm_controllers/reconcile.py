@@ -247,7 +247,7 @@ class _Look:
         steering = steer(self.spec, facts, memory_of(self.status), self.observed.readings, self.now)
         for decision in steering.decisions:
             self._decide(Reason(decision.action), decision.subject, decision.message)
-        return steering, SteeringInput(self.spec, facts, steering.memory, steering.missing)
+        return steering, SteeringInput(self.spec, facts, steering.memory, steering.missing, steering.refused)
 
     def _view(self, crew: Crew, placements: Mapping[str, Placement], steering: Steering) -> TierView:
         chosen, engines, tier = crew.chosen, crew.engines, crew.name
@@ -389,7 +389,8 @@ class _Look:
             self.conditions.get(ConditionType.METRICS_AVAILABLE),
         )
         family = compatible(self.spec, self.mismatch)
-        said = verdicts(refusals, views, waits, failure, pending and first_time, family, figures)
+        applying = pending and first_time
+        said = verdicts(refusals, views, waits, failure, applying, family, figures, refused=steering.refused)
         fallback = steering.memory.fallback
         service = self.spec.routing.service
         port = "" if service.port == 80 else f":{service.port}"

@@ -147,6 +147,7 @@ def verdicts(
     failure: str | None,
     applying: bool,
     *others: Verdict,
+    refused: int = 0,
 ) -> list[Verdict]:
     """All conditions of a cluster.
 
@@ -157,9 +158,10 @@ def verdicts(
         failure: why the last look could not be carried out.
         applying: whether objects of a new generation are about to be applied for the first time.
         others: what was judged elsewhere.
+        refused: version of the routing policy that a router does not take; 0 if there is none.
     """
     accepted = _accepted(refusals)
-    programmed = _programmed(failure, applying)
+    programmed = _programmed(failure, applying, refused)
     ready = _ready(accepted, programmed, views, waits)
     stuck = next((verdict for verdict in (accepted, programmed) if verdict[2] in _NEEDS_SOMEBODY), None)
     stalled = (ConditionType.STALLED, stuck is not None, *(stuck[2:] if stuck else (Reason.SETTLED, "nothing blocks")))
@@ -181,6 +183,7 @@ _NEEDS_SOMEBODY = {
     Reason.FAMILY_MISMATCH,
     Reason.POD_TEMPLATE_INVALID,
     Reason.NAME_CONFLICT,
+    Reason.POLICY_REFUSED,
 }
 
 
@@ -195,12 +198,15 @@ def _accepted(refusals: Sequence[Impossible]) -> Verdict:
     return ConditionType.ACCEPTED, True, Reason.VALID, "the spec can be carried out"
 
 
-def _programmed(failure: str | None, applying: bool) -> Verdict:
+def _programmed(failure: str | None, applying: bool, refused: int) -> Verdict:
     if failure is not None:
         reason = Reason.NAME_CONFLICT if NOT_OURS in failure else Reason.APPLY_FAILED
         return ConditionType.PROGRAMMED, False, reason, failure
     if applying:
         return ConditionType.PROGRAMMED, False, Reason.APPLYING, "objects of this generation are being applied"
+    if refused:
+        message = f"a router does not take version {refused} of the routing policy, and serves by an older one"
+        return ConditionType.PROGRAMMED, False, Reason.POLICY_REFUSED, message
     return ConditionType.PROGRAMMED, True, Reason.APPLIED, "all objects are applied and the policy is published"
 
 

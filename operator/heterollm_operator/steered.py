@@ -59,4 +59,5 @@ class Steered:
             self._defects.add(key)
             return False
         self._defects.discard(key)
-        return after.memory != given.memory or after.missing != given.missing
+        seen, now = (given.memory, given.missing, given.refused), (after.memory, after.missing, after.refused)
+        return seen != now

@@ -25,6 +25,7 @@ class Figures:
         self.queue: dict[str, float] = {}
         """Requests that wait, by engine; one for those not named."""
         self.rates: dict[str, dict[TierSignal, float]] = {}
+        self.cluster: dict[ClusterSignal, float] = {ClusterSignal.ROUTERS: 1.0}
         self.away = False
         world.figures = self
         world.upgrade_operator(STEERED)
@@ -37,7 +38,7 @@ class Figures:
             self._world.now,
             pods=pods,
             tiers=self.rates,
-            cluster={ClusterSignal.ROUTERS: 1.0},
+            cluster=self.cluster,
             history={"small": CALM, "large": CALM},
         )
 
@@ -158,6 +159,21 @@ def test_the_fallback_reaches_the_routers_unless_it_is_a_dry_run(dry: bool, shar
     assert shares(world) == share
     assert ("TierEscalated", "small") in world.actions()
     assert [event.kind for event in world.events if event.reason == "TierEscalated"] == ["Warning"]
+
+
+def test_a_policy_that_a_router_does_not_take_shows_until_it_takes_one() -> None:
+    world = settled(api_tier())
+    figures = Figures(world)
+    world.tick()
+    figures.cluster[ClusterSignal.POLICY_REFUSED] = 7.0
+    world.tick()
+    assert world.condition("Programmed")["reason"] == "PolicyRefused"
+    assert "version 7" in world.condition("Programmed")["message"]
+    assert world.holds("Stalled")
+    del figures.cluster[ClusterSignal.POLICY_REFUSED]
+    world.tick()
+    assert world.holds("Programmed")
+    assert world.ready()
 
 
 def test_losing_the_last_engine_is_remembered_until_one_serves_again() -> None:

@@ -13,7 +13,7 @@ from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.fallback import fall_back, shares
 from heterollm_controllers.steering.figures import TierFigures, figures_of, what_is_missing
 from heterollm_controllers.steering.scaling import Course, scale
-from heterollm_controllers.steering.signals import Readings, TierSignal
+from heterollm_controllers.steering.signals import ClusterSignal, Readings, TierSignal
 from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
 
 __all__ = ["Memory", "Steering", "SteeringInput", "steer"]
@@ -38,6 +38,8 @@ class SteeringInput:
     """As recorded by that look."""
     missing: str = ""
     """What was missing then, as `Steering` says it."""
+    refused: int = 0
+    """The same of a refused policy."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Steering:
         missing: what keeps the cluster from being steered, for people; empty when all figures are there.
         deadline: when to decide again even if no figure changes; None when nothing is waited for.
         load: requests in each engine of which that is known, by the engine's name.
+        refused: version of a routing policy that a router does not take; 0 if there is none, or nobody knows.
     """
 
     memory: Memory
@@ -57,6 +60,7 @@ class Steering:
     missing: str = ""
     deadline: datetime | None = None
     load: Mapping[str, float] = field(default_factory=dict)
+    refused: int = 0
 
 
 def steer(
@@ -90,7 +94,8 @@ def steer(
             scaling[facts.name] = after
             decisions += _scaling_decisions(facts.name, before, after, now)
     load = {name: requests for _, figures in seen for name, requests in figures.load.items()}
-    return Steering(Memory(scaling, fallback), tuple(decisions), missing, _deadline(fallback, now), load)
+    refused = round((cluster or {}).get(ClusterSignal.POLICY_REFUSED, 0.0))
+    return Steering(Memory(scaling, fallback), tuple(decisions), missing, _deadline(fallback, now), load, refused)
 
 
 def _courses(fallback: FallbackStatus | None, seen: Sequence[tuple[TierFacts, TierFigures]]) -> list[Course]:
