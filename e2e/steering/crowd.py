@@ -4,56 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import threading
+import re
 import time
-from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any
+from dataclasses import dataclass
 
 import aiohttp
+
+from e2e.steering.background import Background
 
 __all__ = ["Answered", "Crowd"]
 
 _TIMEOUT = aiohttp.ClientTimeout(total=120)
 _LOOK_SECONDS = 0.1
+_ENGINE = re.compile(r"engine ([a-z0-9-]+)")
 
 
 @dataclass(frozen=True)
 class Answered:
-    """One request: when it was sent (seconds since 1970), how long it took, its status (0: none), who answered."""
+    """One request: when it was sent (seconds since 1970), how long it took, its status (0: none), and who answered."""
 
     sent: float
     seconds: float
     status: int
     tier: str
+    engine: str
     text: str
 
 
-@dataclass
-class Crowd:
-    """Non-streamed requests for the tier `model`, for as long as the `with` block runs."""
+class Crowd(Background):
+    """Non-streamed requests for the tier `model`."""
 
-    url: str
-    model: str
-    pause: float = 0.1
-    """Seconds between an answer and the next request of the same client."""
-    answers: list[Answered] = field(default_factory=list)
-    _clients: int = 0
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-    _count: Any = field(default_factory=itertools.count)
-
-    def __enter__(self) -> Crowd:
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
+    def __init__(self, url: str, model: str, pause: float = 0.1) -> None:
+        """`pause`: seconds between an answer and the next request of the same client."""
+        super().__init__()
+        self.answers: list[Answered] = []
+        self._url, self._model, self._pause = url, model, pause
+        self._clients = 0
+        self._numbers = itertools.count()
 
     def resize(self, clients: int) -> None:
         """From now on so many clients."""
@@ -68,10 +55,14 @@ class Crowd:
         """Tiers that answered requests sent after `since` (seconds since 1970)."""
         return {answer.tier for answer in self.answers if answer.sent > since}
 
+    def run(self) -> None:
+        """Send, as long as the block runs."""
+        asyncio.run(self._run())
+
     async def _run(self) -> None:
         async with aiohttp.ClientSession(timeout=_TIMEOUT, connector=aiohttp.TCPConnector(limit=0)) as session:
             tasks: list[asyncio.Task[None]] = []
-            while not self._stop.is_set():
+            while not self.ended.is_set():
                 while len(tasks) < self._clients:
                     tasks.append(asyncio.create_task(self._client(session, len(tasks))))
                 tasks = [task for task in tasks if not task.done()]
@@ -79,19 +70,21 @@ class Crowd:
             await asyncio.gather(*tasks)
 
     async def _client(self, session: aiohttp.ClientSession, number: int) -> None:
-        while number < self._clients and not self._stop.is_set():
+        while number < self._clients and not self.ended.is_set():
             self.answers.append(await self._ask(session))
-            await asyncio.sleep(self.pause)
+            await asyncio.sleep(self._pause)
 
     async def _ask(self, session: aiohttp.ClientSession) -> Answered:
         sent, begun = time.time(), time.monotonic()
         # Another text each time: requests of one prefix stay on one engine.
-        message = {"role": "user", "content": f"Question {next(self._count)}"}
-        body = {"model": self.model, "messages": [message], "max_tokens": 32}
+        message = {"role": "user", "content": f"Question {next(self._numbers)}"}
+        body = {"model": self._model, "messages": [message], "max_tokens": 32}
         try:
-            async with session.post(f"{self.url}/v1/chat/completions", json=body) as answer:
+            async with session.post(f"{self._url}/v1/chat/completions", json=body) as answer:
                 text = await answer.text()
                 tier = answer.headers.get("x-llm-tier", "")
-                return Answered(sent, time.monotonic() - begun, answer.status, tier, text[:200])
+                engine = _ENGINE.search(text)
+                took = time.monotonic() - begun
+                return Answered(sent, took, answer.status, tier, engine[1] if engine else "", text[:200])
         except (aiohttp.ClientError, TimeoutError) as error:
-            return Answered(sent, time.monotonic() - begun, 0, "", repr(error))
+            return Answered(sent, time.monotonic() - begun, 0, "", "", repr(error))

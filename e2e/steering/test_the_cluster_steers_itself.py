@@ -12,6 +12,7 @@ from e2e.monitoring.start import SCRAPE_SECONDS, Monitoring
 from e2e.scenarios.chat_cluster import ChatCluster
 from e2e.stack import wait_until
 from e2e.steering.crowd import Crowd
+from e2e.steering.manifest import steered_sample
 from e2e.steering.timeline import Decision, Journal
 
 TICK_SECONDS = 5
@@ -57,6 +58,33 @@ def test_a_spike_adds_engines_that_serve(chat: ChatCluster, monitoring: Monitori
     # The journal has whole seconds.
     assert raised.time - breach <= 2 * SCRAPE_SECONDS + TICK_SECONDS + 1
     assert crowd.failures == []
+
+
+def test_engines_on_standby_join_within_a_second_of_the_decision(chat: ChatCluster) -> None:
+    manifest = steered_sample()
+    manifest["spec"]["tiers"][0]["replicas"]["standby"] = 2
+    chat.apply(manifest)
+    wait_until(lambda: len(standby(chat)) == 2, 90, lambda: f"no engines on standby: {chat.tier('small')['engines']}")
+    waiting = {f"{name}-0" for name in standby(chat)}
+    with Journal(chat) as journal, Crowd(chat.url, "small") as crowd:
+        crowd.resize(10)
+        wait_until(lambda: figures_are_there(chat), 60, lambda: "no figures")
+        time.sleep(5)
+        assert not waiting & {answer.engine for answer in crowd.answers}
+        crowd.resize(200)
+        raised = decided(journal, "ScaledUp", "small", 1, 60)
+        wait_until(lambda: len(standby(chat)) == 2, 90, lambda: "the places on standby are not filled again")
+    first = min(answer.sent for answer in crowd.answers if answer.engine in waiting)
+    # The journal has whole seconds, rounded down.
+    after = first - raised.time
+    print(f"the first request of an engine from standby was sent {after - 1:.1f} to {after:.1f} s after the decision")
+    assert after <= 2
+    assert crowd.failures == []
+
+
+def standby(chat: ChatCluster) -> list[str]:
+    """Engines that are kept ready."""
+    return [engine["name"] for engine in chat.tier("small")["engines"] if engine["phase"] == "Standby"]
 
 
 def test_a_broken_tier_is_escalated_and_comes_back(chat: ChatCluster, monitoring: Monitoring) -> None:

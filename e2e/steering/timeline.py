@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
 from typing import Any
 
 from e2e.scenarios.chat_cluster import ChatCluster
+from e2e.steering.background import Background
 
 __all__ = ["Decision", "Journal"]
 
@@ -26,32 +25,15 @@ class Decision:
     message: str
 
 
-@dataclass
-class Journal:
-    """Follows the journal in status, which holds only the latest decisions, for as long as the `with` block runs.
+class Journal(Background):
+    """Follows the journal in status, which holds only the latest decisions. What was decided before is left out."""
 
-    What was decided before that is left out.
-    """
-
-    chat: ChatCluster
-    decisions: list[Decision] = field(default_factory=list)
-    modes: list[tuple[float, str]] = field(default_factory=list)
-    _before: frozenset[Decision] = frozenset()
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-
-    def __enter__(self) -> Journal:
+    def __init__(self, chat: ChatCluster) -> None:
+        super().__init__()
+        self.decisions: list[Decision] = []
+        self.modes: list[tuple[float, str]] = []
+        self._chat = chat
         self._before = frozenset(self._read())
-        self._thread = threading.Thread(target=self._follow)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
 
     def of(self, action: str, subject: str) -> list[Decision]:
         """Decisions of one kind, oldest first."""
@@ -62,16 +44,17 @@ class Journal:
         """The fallback in force when last looked at."""
         return self.modes[-1][1] if self.modes else ""
 
-    def _follow(self) -> None:
-        while not self._stop.wait(_LOOK_SECONDS):
+    def run(self) -> None:
+        """Look once a second."""
+        while not self.ended.wait(_LOOK_SECONDS):
             known = self._before | set(self.decisions)
             self.decisions += [item for item in self._read() if item not in known]
-            mode = (self.chat.get().get("status") or {}).get("mode", "")
+            mode = (self._chat.get().get("status") or {}).get("mode", "")
             if mode and mode != self.mode:
                 self.modes.append((time.time(), mode))
 
     def _read(self) -> list[Decision]:
-        status = self.chat.get().get("status") or {}
+        status = self._chat.get().get("status") or {}
         return [_decision(item) for item in status.get("decisions") or []]
 
 

@@ -1,0 +1,31 @@
+"""Something that goes on in a thread for as long as a `with` block runs."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import Self
+
+__all__ = ["Background"]
+
+
+class Background:
+    """A subclass says what by `run`, which looks at `ended`, or waits for it, again and again."""
+
+    def __init__(self) -> None:
+        self.ended = threading.Event()
+        self._thread = threading.Thread(target=self.run)
+
+    def run(self) -> None:
+        """What goes on."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.ended.set()
+        self._thread.join()
