@@ -264,8 +264,9 @@ local function has_controls(bytes, size)
 end
 
 -- The document whose strings are read, its bytes (the first at 1 and a zero after the last), from which index on there
--- are no more eight of them, and where the next backslash is. As reading never yields, one of each is enough.
-local text, bytes, last, backslash = "", nil, 0, 0
+-- are no more eight of them, where the last string began, and where the next backslash after that is. As reading never
+-- yields, one of each is enough.
+local text, bytes, last, began, backslash = "", nil, 0, 0, 0
 -- Whether the ends of strings can be searched, which is fastest: no control character can be inside of one.
 local searched = false
 
@@ -277,14 +278,16 @@ end
 
 -- Begins a document; returns its bytes. All that follow are of it.
 function grammar.begin(s)
-  text, bytes, last, backslash = s, ffi.cast(BYTES, s) - 1, #s - 7, 0
+  text, bytes, last, began, backslash = s, ffi.cast(BYTES, s) - 1, #s - 7, 0, 0
   searched = not has_controls(bytes, #s)
   return bytes
 end
 
 local function searched_end(i)
   local close, extra = find(text, '"', i, true), 0
-  if backslash < i then next_backslash(i) end
+  -- What talk.lua could not read is read once more from its beginning.
+  if backslash < i or i < began then next_backslash(i) end
+  began = i
   while close and backslash < close do
     local more, size = escape(bytes, backslash)
     if not more then return nil end

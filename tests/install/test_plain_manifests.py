@@ -18,24 +18,25 @@ from tests.install.matrix import MATRIX
 pytestmark = pytest.mark.apiserver
 
 _INSTALL = CHART.parent.parent / "manifests" / "install"
-_SERVICE_MONITOR = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "servicemonitors.monitoring.coreos.com"},
-    "spec": {
-        "group": "monitoring.coreos.com",
-        "names": {"kind": "ServiceMonitor", "plural": "servicemonitors", "singular": "servicemonitor"},
-        "scope": "Namespaced",
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
-            }
-        ],
-    },
-}
+_NEIGHBOURS = ("ServiceMonitor", "PodMonitor", "PrometheusRule")
+"""Kinds that may be there, and are not of ours."""
+
+
+def _neighbour(kind: str) -> Manifest:
+    """A CRD of the Prometheus Operator, as far as our objects need it."""
+    plural = f"{kind.lower()}s"
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.monitoring.coreos.com"},
+        "spec": {
+            "group": "monitoring.coreos.com",
+            "names": {"kind": kind, "plural": plural, "singular": kind.lower()},
+            "scope": "Namespaced",
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
+        },
+    }
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +47,9 @@ def namespaces(kube: Kube) -> None:
     kube.apply(
         [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": n, "labels": v}} for n, v in names.items()]
     )
-    kube.apply([_SERVICE_MONITOR])
-    kube.run("wait", "--for=condition=Established", f"crd/{_SERVICE_MONITOR['metadata']['name']}")  # type: ignore[index]
+    neighbours = [_neighbour(kind) for kind in _NEIGHBOURS]
+    kube.apply(neighbours)
+    kube.run("wait", "--for=condition=Established", *(f"crd/{item['metadata']['name']}" for item in neighbours))
 
 
 @pytest.fixture

@@ -79,6 +79,8 @@ REQUESTS: tuple[dict[str, Any], ...] = (
     *({"prompt": [text, "", text]} for text in TEXTS),
     *({"instructions": "be terse", "input": text} for text in TEXTS),
     *({"input": [{"role": "user", "content": [{"type": "input_text", "text": text}]}]} for text in TEXTS),
+    # The last message is no usual one, so all are read a second time.
+    *({"messages": [{"role": "user", "content": text}, {"role": "user"}]} for text in TEXTS),
     *(said(odd) for odd in ODD),
     *({"messages": odd} for odd in ODD),
     *({"messages": [odd, {"role": odd, "content": "prove it"}]} for odd in ODD),
