@@ -2,10 +2,10 @@
 
 Usage: python -m e2e.bench.steering [--clusters N ...] [--ticks N]
 
-Clusters have 2 tiers of 10 engines each. Prometheus is a process of its own that answers from text made beforehand, so
-what is measured is the operator's part: one process for each number of clusters, in seconds of CPU, all threads
-together. `due` is the real steering of every cluster. The first tick of a minute also asks for an hour of history. The
-last line is JSON.
+Clusters have 2 tiers of 5 engines each, so 1,000 of them have 10,000 engines. Prometheus is a process of its own that
+answers from text made beforehand, so what is measured is the operator's part: one process for each number of clusters,
+in seconds of CPU, all threads together. `due` is the real steering of every cluster. The first tick of a minute also
+asks for an hour of history. The last line is JSON.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from heterollm_controllers.steering.signals import ClusterSignal, PodSignal, Tie
 from heterollm_operator.queries import HistoryFigure, Name, RawFigure, Selection, history, now
 from heterollm_operator.store import Key
 
-ENGINES = 10
+ENGINES = 5
 TIERS = ("small", "large")
 SELECTION = Selection(60, 15, (), (30_000,))
 
