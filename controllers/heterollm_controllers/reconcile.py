@@ -44,7 +44,7 @@ from heterollm_controllers.status_v1alpha1 import (
     RoutingStatus,
 )
 from heterollm_controllers.steered import Crew, facts_of, lost_since, memory_of, metrics_available, on_standby
-from heterollm_controllers.steering.scaling import bounds
+from heterollm_controllers.steering.fallback import state_in_force
 from heterollm_controllers.steering.steer import Steering, SteeringInput, steer
 from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec, Tier
 
@@ -252,7 +252,7 @@ class _Look:
     def _view(self, crew: Crew, placements: Mapping[str, Placement], steering: Steering) -> TierView:
         chosen, engines, tier = crew.chosen, crew.engines, crew.name
         scaling = steering.memory.scaling.get(tier)
-        desired = scaling.target if scaling is not None else bounds(chosen.tier)[0]
+        desired = steering.memory.target(chosen.tier)
         # Engines on standby have nothing to do, those without figures may have much.
         load = {item.name: 0.0 if item.name in crew.reserves else math.inf for item in engines} | dict(steering.load)
         reserve = chosen.tier.replicas.standby
@@ -397,7 +397,7 @@ class _Look:
         host = f"{self.cluster.name}.{self.cluster.namespace}.svc.{self.config.cluster_domain}"
         return HeteroLLMClusterStatus(
             observed_generation=self.cluster.generation,
-            mode=fallback.state if fallback is not None and not fallback.dry_run else "Normal",
+            mode=state_in_force(fallback),
             engines=f"{sum(len(view.serving) for view in views)}/{sum(view.desired for view in views)}",
             conditions=conditions(said, self.conditions, self.cluster.generation, self.now),
             tiers=tuple(tier_status(view) for view in views),

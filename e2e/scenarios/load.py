@@ -11,7 +11,7 @@ from types import TracebackType
 from e2e.chat import ask
 from e2e.cluster.cache import print_report
 
-__all__ = ["Load", "Outcome"]
+__all__ = ["Load", "Outcome", "engine_in"]
 
 _WORKERS = 4
 _PAUSE_SECONDS = 0.1
@@ -21,7 +21,7 @@ _ENGINE = re.compile(r"engine ([a-z0-9-]+)")
 
 @dataclass(frozen=True)
 class Outcome:
-    """One request: when it was sent (monotonic seconds), its HTTP status (0: no answer at all), and who answered."""
+    """One request: when it was sent (seconds by its sender), its HTTP status (0: no answer), and who answered."""
 
     sent: float
     seconds: float
@@ -87,6 +87,11 @@ def _one(url: str, text: str, model: str) -> Outcome:
         answer = ask(url, text, model, max_tokens=16)
     except (OSError, ValueError) as error:
         return Outcome(sent, time.monotonic() - sent, 0, "", "", repr(error))
-    found = _ENGINE.search(answer.text)
-    engine = found[1] if found else ""
-    return Outcome(sent, time.monotonic() - sent, answer.status, answer.tier, engine, answer.text[:200])
+    took = time.monotonic() - sent
+    return Outcome(sent, took, answer.status, answer.tier, engine_in(answer.text), answer.text[:200])
+
+
+def engine_in(text: str) -> str:
+    """The pod of the simulated engine that has answered, which its text tells; empty if it is none of those."""
+    found = _ENGINE.search(text)
+    return found[1] if found else ""

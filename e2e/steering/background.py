@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
 __all__ = ["Background"]
 
 
-class Background:
+class Background(ABC):
     """A subclass says what by `run`, which looks at `ended`, or waits for it, again and again."""
 
     def __init__(self) -> None:
         self.ended = threading.Event()
         self._thread = threading.Thread(target=self.run)
 
+    @abstractmethod
     def run(self) -> None:
         """What goes on."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -4,40 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import re
 import time
-from dataclasses import dataclass
 
 import aiohttp
 
+from e2e.scenarios.load import Outcome, engine_in
 from e2e.steering.background import Background
 
-__all__ = ["Answered", "Crowd"]
+__all__ = ["Crowd"]
 
 _TIMEOUT = aiohttp.ClientTimeout(total=120)
 _LOOK_SECONDS = 0.1
-_ENGINE = re.compile(r"engine ([a-z0-9-]+)")
-
-
-@dataclass(frozen=True)
-class Answered:
-    """One request: when it was sent (seconds since 1970), how long it took, its status (0: none), and who answered."""
-
-    sent: float
-    seconds: float
-    status: int
-    tier: str
-    engine: str
-    text: str
 
 
 class Crowd(Background):
-    """Non-streamed requests for the tier `model`."""
+    """Non-streamed requests for the tier `model`; times are seconds since 1970, as in the journal."""
 
     def __init__(self, url: str, model: str, pause: float = 0.1) -> None:
         """`pause`: seconds between an answer and the next request of the same client."""
         super().__init__()
-        self.answers: list[Answered] = []
+        self.answers: list[Outcome] = []
         self._url, self._model, self._pause = url, model, pause
         self._clients = 0
         self._numbers = itertools.count()
@@ -47,7 +33,7 @@ class Crowd(Background):
         self._clients = clients
 
     @property
-    def failures(self) -> list[Answered]:
+    def failures(self) -> list[Outcome]:
         """Requests that got anything but a whole answer."""
         return [answer for answer in self.answers if answer.status != 200]
 
@@ -74,7 +60,7 @@ class Crowd(Background):
             self.answers.append(await self._ask(session))
             await asyncio.sleep(self._pause)
 
-    async def _ask(self, session: aiohttp.ClientSession) -> Answered:
+    async def _ask(self, session: aiohttp.ClientSession) -> Outcome:
         sent, begun = time.time(), time.monotonic()
         # Another text each time: requests of one prefix stay on one engine.
         message = {"role": "user", "content": f"Question {next(self._numbers)}"}
@@ -83,8 +69,7 @@ class Crowd(Background):
             async with session.post(f"{self._url}/v1/chat/completions", json=body) as answer:
                 text = await answer.text()
                 tier = answer.headers.get("x-llm-tier", "")
-                engine = _ENGINE.search(text)
                 took = time.monotonic() - begun
-                return Answered(sent, took, answer.status, tier, engine[1] if engine else "", text[:200])
+                return Outcome(sent, took, answer.status, tier, engine_in(text), text[:200])
         except (aiohttp.ClientError, TimeoutError) as error:
-            return Answered(sent, time.monotonic() - begun, 0, "", "", repr(error))
+            return Outcome(sent, time.monotonic() - begun, 0, "", "", repr(error))

@@ -46,11 +46,8 @@ class ClusterMetrics(Collector):
 
     def looked(self, key: Key, status: Mapping[str, Any]) -> None:
         """Take note of a cluster's status."""
-        fallback = status.get("fallback") or {}
-        # What a dry run only reports is not in force.
-        state = "Normal" if fallback.get("dryRun") else fallback.get("state", "Normal")
         tiers = tuple((tier["name"], tier["desired"], tier["serving"]) for tier in status.get("tiers") or ())
-        self._seen[key] = _Seen(state, tiers)
+        self._seen[key] = _Seen(status.get("mode", "Normal"), tiers)
 
     def forget(self, key: Key) -> None:
         """The cluster has gone."""

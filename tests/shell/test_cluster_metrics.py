@@ -44,17 +44,17 @@ def shown() -> Shown:
     return Shown()
 
 
-def status(**fallback: Any) -> dict[str, Any]:
-    return {"fallback": fallback, "tiers": [{"name": "small", "desired": 4, "serving": 3}]}
+def status(mode: str, **fallback: Any) -> dict[str, Any]:
+    return {"mode": mode, "fallback": fallback, "tiers": [{"name": "small", "desired": 4, "serving": 3}]}
 
 
 def test_state_and_engines(shown: Shown) -> None:
-    shown.metrics.looked(C, status(state="PureLarge"))
+    shown.metrics.looked(C, status("PureLarge", state="PureLarge"))
     states = {state: shown.value("cluster_state", state=state) for state in ("Normal", "Escalated", "PureLarge")}
     assert states == {"Normal": 0, "Escalated": 0, "PureLarge": 1}
     assert shown.value("tier_engines", tier="small", kind="target") == 4
     assert shown.value("tier_engines", tier="small", kind="serving") == 3
-    shown.metrics.looked(C, status(state="Normal"))
+    shown.metrics.looked(C, status("Normal", state="Normal"))
     assert shown.value("cluster_state", state="PureLarge") == 0
     shown.metrics.forget(C)
     assert shown.value("cluster_state", state="Normal") is None
@@ -62,7 +62,7 @@ def test_state_and_engines(shown: Shown) -> None:
 
 
 def test_a_dry_run_is_in_no_state(shown: Shown) -> None:
-    shown.metrics.looked(C, status(state="PureLarge", dryRun=True))
+    shown.metrics.looked(C, status("Normal", state="PureLarge", dryRun=True))
     assert shown.value("cluster_state", state="Normal") == 1
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from heterollm_controllers.simulation.deciding import restored
 from heterollm_controllers.status_v1alpha1 import FallbackStatus, ScalingStatus
 from heterollm_controllers.steering.facts import EngineFacts, TierFacts
 from heterollm_controllers.steering.signals import ClusterSignal, History, PodSignal, Readings, TierSignal
@@ -110,7 +111,7 @@ class World:
             facts = (self.small.facts(), self.large.facts())
             self.last = steer(self.spec, facts, self.memory, self.readings(), self.now)
             self.said += [f"{item.action} {item.subject}" for item in self.last.decisions]
-            self.memory = _through_status(self.last.memory)
+            self.memory = restored(self.last.memory)
             self.now += timedelta(seconds=TICK)
         return self.last
 
@@ -135,9 +136,7 @@ class World:
 
     def target(self, tier: str = "small") -> int:
         """Engines that the tier should have."""
-        scaling = self.memory.scaling.get(tier)
-        replicas = next(item.replicas for item in self.spec.tiers if item.name == tier)
-        return scaling.target if scaling is not None else replicas.min
+        return self.memory.target(next(item for item in self.spec.tiers if item.name == tier))
 
     def scaling(self, tier: str = "small") -> ScalingStatus:
         """The tier's last decision."""
@@ -163,11 +162,3 @@ def _tier(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         "replicas": {"min": 2, "max": 8},
         **settings,
     }
-
-
-def _through_status(memory: Memory) -> Memory:
-    """As a restarted operator would find it."""
-    return Memory(
-        {name: ScalingStatus.model_validate(item.model_dump(by_alias=True)) for name, item in memory.scaling.items()},
-        FallbackStatus.model_validate(memory.fallback.model_dump(by_alias=True)) if memory.fallback else None,
-    )

@@ -9,8 +9,7 @@ from typing import Protocol
 
 from heterollm_controllers.status_v1alpha1 import Decision, FallbackStatus, ScalingStatus
 from heterollm_controllers.steering.facts import TierFacts
-from heterollm_controllers.steering.fallback import shares
-from heterollm_controllers.steering.scaling import bounds
+from heterollm_controllers.steering.fallback import shares, state_in_force
 from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import Memory, Steering, steer
 from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
@@ -57,20 +56,17 @@ class Operator:
         self.memory = Memory()
         self._spec = spec
         self._steer = steering
-        self._fewest = {tier.name: bounds(tier)[0] for tier in spec.tiers}
         self._names = [tier.name for tier in spec.tiers]
 
     def decide(self, tiers: Sequence[TierFacts], readings: Readings | None, now: datetime) -> Orders:
         """One tick of the real thing."""
         steering = self._steer(self._spec, tiers, self.memory, readings, now)
         self.memory = steering.memory
-        scaling, fallback = self.memory.scaling, self.memory.fallback
-        targets = {name: scaling[name].target if name in scaling else few for name, few in self._fewest.items()}
-        in_force = fallback if fallback is not None and not fallback.dry_run else None
+        fallback = self.memory.fallback
         return Orders(
-            targets=targets,
+            targets={tier.name: self.memory.target(tier) for tier in self._spec.tiers},
             shares=shares(fallback, self._names),
-            state=in_force.state if in_force is not None else "Normal",
+            state=state_in_force(fallback),
             decisions=steering.decisions,
         )
 

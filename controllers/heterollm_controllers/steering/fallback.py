@@ -23,7 +23,7 @@ from heterollm_controllers.steering.health import COUNTED_SECONDS, Health, Judge
 from heterollm_controllers.steering.signals import ClusterSignal, TierSignal
 from heterollm_controllers.steering_v1alpha1 import Fallback
 
-__all__ = ["Change", "fall_back", "shares"]
+__all__ = ["Change", "fall_back", "shares", "state_in_force"]
 
 UNDECIDED_FEWEST = 5
 """Requests in 30 seconds for which no tier could be chosen, from which the scorer is said to fail."""
@@ -46,6 +46,11 @@ def shares(status: FallbackStatus | None, tiers: Sequence[str]) -> dict[str, int
         return {**dict.fromkeys(tiers[:-1], status.percent), tiers[-1]: 100}
     resting = {item.tier: item.percent for item in status.escalations}
     return {tier: resting.get(tier, 100) for tier in tiers}
+
+
+def state_in_force(status: FallbackStatus | None) -> str:
+    """The fallback that the routers know of; a dry run only reports."""
+    return "Normal" if status is None or status.dry_run else status.state
 
 
 def fall_back(

@@ -24,7 +24,6 @@ class TierFigures:
         known: engines that serve and have fresh figures.
         unknown: engines that serve and have none, by name.
         queue: requests that wait in engines.
-        running: requests that engines work on.
         kv_use: used share of the KV cache, on average over engines.
         first_token_ms: milliseconds to the first token, on average over requests.
         load: requests in each known engine, by the engine's name.
@@ -36,7 +35,6 @@ class TierFigures:
     known: int = 0
     unknown: tuple[str, ...] = ()
     queue: float | None = None
-    running: float | None = None
     kv_use: float | None = None
     first_token_ms: float | None = None
     load: Mapping[str, float] = field(default_factory=dict)
@@ -59,7 +57,6 @@ def figures_of(tier: TierFacts, readings: Readings | None, now: datetime) -> Tie
         known=len(known),
         unknown=tuple(name for name, found in pods.items() if found is None),
         queue=_sum(known.values(), PodSignal.QUEUE),
-        running=_sum(known.values(), PodSignal.RUNNING),
         kv_use=_mean(known.values(), PodSignal.KV_USE),
         first_token_ms=_first_token_ms(known.values()),
         load={

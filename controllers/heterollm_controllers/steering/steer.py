@@ -12,9 +12,9 @@ from heterollm_controllers.status_v1alpha1 import Decision, FallbackStatus, Scal
 from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.fallback import fall_back, shares
 from heterollm_controllers.steering.figures import TierFigures, figures_of, what_is_missing
-from heterollm_controllers.steering.scaling import Course, scale
+from heterollm_controllers.steering.scaling import Course, bounds, scale
 from heterollm_controllers.steering.signals import ClusterSignal, Readings, TierSignal
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
+from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec, Tier
 
 __all__ = ["Memory", "Steering", "SteeringInput", "steer"]
 
@@ -26,6 +26,11 @@ class Memory:
     scaling: Mapping[str, ScalingStatus] = field(default_factory=dict)
     """By the tier's name."""
     fallback: FallbackStatus | None = None
+
+    def target(self, tier: Tier) -> int:
+        """Engines that a tier should have: what was decided last, or the fewest."""
+        decided = self.scaling.get(tier.name)
+        return decided.target if decided is not None else bounds(tier)[0]
 
 
 @dataclass(frozen=True)
