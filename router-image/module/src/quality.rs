@@ -1,6 +1,8 @@
 //! Whether an answer that is not streamed is of any use to its client.
 
-use std::convert::TryInto;
+use std::collections::HashSet;
+
+use crate::json::{Kind, Read, Reader, Text};
 
 /// What a request asks of its answer besides text.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -55,4 +57,316 @@ fn split_name(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let length = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
     let rest = &bytes[4..];
     Some((rest.get(..length)?, &rest[length..]))
+}
+
+/// What is wrong with an answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fault {
+    Empty,
+    InvalidJson,
+    WrongToolCall,
+}
+
+impl Fault {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Fault::Empty => "empty",
+            Fault::InvalidJson => "invalid_json",
+            Fault::WrongToolCall => "wrong_tool_call",
+        }
+    }
+}
+
+/// What is wrong with the answer to a request that asked for this, if anything is. Answers without choices are of other
+/// APIs, and not judged.
+pub fn fault(answer: &[u8], asked: &Asked) -> Option<Fault> {
+    if asked.format.is_none() && is_plain_text(answer) {
+        return None;
+    }
+    Judge::new(asked).answer(answer).unwrap_or(Some(Fault::Empty))
+}
+
+/// Whether the answer is of the form that most have: one message, with text and without calls. Read closely, which takes
+/// several times as long, are only the others. Keys cannot be mistaken for the text of strings, in which quotes are
+/// escaped.
+fn is_plain_text(answer: &[u8]) -> bool {
+    let mut has_message = false;
+    let no_other = all_colons(answer, |colon| {
+        let (key, value) = answer.split_at(colon);
+        if key.ends_with(b"\"message\"") {
+            return !std::mem::replace(&mut has_message, true) && starts_with_text(value);
+        }
+        if key.ends_with(b"\"tool_calls\"") || key.ends_with(b"\"function_call\"") {
+            let value = after(value, b":").unwrap_or(value);
+            return value.starts_with(b"null") || value.starts_with(b"[]");
+        }
+        true
+    });
+    no_other && has_message && answer.last() == Some(&b'}')
+}
+
+/// Whether `holds` is true of the index of each colon after a quote. Looks at eight bytes at a time: what is left of a
+/// byte without its top bit carries into that bit unless it was a colon.
+fn all_colons(bytes: &[u8], mut holds: impl FnMut(usize) -> bool) -> bool {
+    const COLONS: u64 = u64::from_le_bytes([b':'; 8]);
+    const LOW_BITS: u64 = u64::from_le_bytes([0x7f; 8]);
+    let eights = bytes.chunks_exact(8);
+    let mut last = [0; 8];
+    last[..eights.remainder().len()].copy_from_slice(eights.remainder());
+    let words = eights.filter_map(|eight| eight.try_into().ok()).chain([last]);
+    for (n, word) in words.map(u64::from_le_bytes).enumerate() {
+        let other = word ^ COLONS;
+        let mut found = !(((other & LOW_BITS) + LOW_BITS) | other | LOW_BITS);
+        while found != 0 {
+            let colon = n * 8 + (found.trailing_zeros() / 8) as usize;
+            if bytes[..colon].ends_with(b"\"") && !holds(colon) {
+                return false;
+            }
+            found &= found - 1;
+        }
+    }
+    true
+}
+
+/// How a message begins that is of use to all who ask for nothing but text: its first visible character is there.
+fn starts_with_text(value: &[u8]) -> bool {
+    let signs: [&[u8]; 4] = [b":", b"{\"role\":", b"\"assistant\",", b"\"content\":"];
+    let content = signs.iter().try_fold(value, |rest, sign| after(rest, sign));
+    let first = content.and_then(|content| content.strip_prefix(b"\"")?.first());
+    matches!(first, Some(c) if *c > b' ' && *c != b'"' && *c != b'\\')
+}
+
+/// What follows the sign and a blank, if any.
+fn after<'a>(bytes: &'a [u8], sign: &[u8]) -> Option<&'a [u8]> {
+    let rest = bytes.strip_prefix(sign)?;
+    Some(rest.strip_prefix(b" ").unwrap_or(rest))
+}
+
+struct Judge<'a> {
+    offered: HashSet<&'a [u8]>,
+    format: Option<Format>,
+}
+
+/// What matters of a message. Of a field that is repeated the last counts, as in all JSON libraries.
+#[derive(Default)]
+struct Message<'a> {
+    content: Content<'a>,
+    has_refusal: bool,
+    has_audio: bool,
+    tool_calls: Calls,
+    /// That of the older API.
+    function_call: Calls,
+}
+
+#[derive(Default)]
+enum Content<'a> {
+    #[default]
+    Nothing,
+    Text(Text<'a>),
+    Parts,
+}
+
+/// Whether all calls are of what was offered; `None` without calls.
+type Calls = Option<bool>;
+
+impl<'a> Judge<'a> {
+    fn new(asked: &'a Asked) -> Self {
+        Judge {
+            offered: asked.tools.iter().map(Vec::as_slice).collect(),
+            format: asked.format,
+        }
+    }
+}
+
+/// What reads returns an error where the answer is not JSON.
+impl Judge<'_> {
+    fn answer(&self, answer: &[u8]) -> Read<Option<Fault>> {
+        let mut reader = Reader::new(answer);
+        let mut fault = None;
+        reader.fields(|reader, key| {
+            if !key.is("choices") {
+                return reader.skip();
+            }
+            fault = self.choices(reader)?;
+            Ok(())
+        })?;
+        reader.end()?;
+        Ok(fault)
+    }
+
+    fn choices(&self, reader: &mut Reader) -> Read<Option<Fault>> {
+        let kind = reader.kind()?;
+        if kind != Kind::List {
+            reader.skip()?;
+            return Ok((kind == Kind::Object).then_some(Fault::Empty));
+        }
+        let (mut is_empty, mut fault) = (true, None);
+        reader.items(|reader| {
+            is_empty = false;
+            let next = self.choice(reader)?;
+            fault = fault.or(next);
+            Ok(())
+        })?;
+        Ok(if is_empty { Some(Fault::Empty) } else { fault })
+    }
+
+    fn choice(&self, reader: &mut Reader) -> Read<Option<Fault>> {
+        if reader.kind()? != Kind::Object {
+            reader.skip()?;
+            return Ok(Some(Fault::Empty));
+        }
+        let (mut message, mut completion) = (None, None);
+        reader.fields(|reader, key| {
+            if key.is("message") {
+                message = self.message(reader)?;
+            } else if key.is("text") {
+                completion = text(reader)?;
+            } else {
+                reader.skip()?;
+            }
+            Ok(())
+        })?;
+        Ok(match (message, completion) {
+            (Some(message), _) => self.fault(&message),
+            // A completion may end at once with a blank or a line break, and mean it.
+            (None, Some(text)) if !text.raw.is_empty() => None,
+            _ => Some(Fault::Empty),
+        })
+    }
+
+    fn message<'a>(&self, reader: &mut Reader<'a>) -> Read<Option<Message<'a>>> {
+        let mut message = Message::default();
+        let kind = reader.kind()?;
+        if kind != Kind::Object {
+            reader.skip()?;
+            return Ok((kind == Kind::List).then_some(message));
+        }
+        reader.fields(|reader, key| {
+            if key.is("content") {
+                message.content = content(reader)?;
+            } else if key.is("refusal") {
+                message.has_refusal = text(reader)?.map_or(false, |text| says_something(&text));
+            } else if key.is("audio") {
+                message.has_audio = matches!(reader.kind()?, Kind::Object | Kind::List);
+                reader.skip()?;
+            } else if key.is("tool_calls") {
+                message.tool_calls = self.tool_calls(reader)?;
+            } else if key.is("function_call") {
+                message.function_call = self.call(reader)?;
+            } else {
+                reader.skip()?;
+            }
+            Ok(())
+        })?;
+        Ok(Some(message))
+    }
+
+    fn tool_calls(&self, reader: &mut Reader) -> Read<Calls> {
+        let mut calls = None;
+        if reader.kind()? != Kind::List {
+            reader.skip()?;
+            return Ok(calls);
+        }
+        reader.items(|reader| {
+            let is_right = self.tool_call(reader)?;
+            calls = Some(is_right && calls != Some(false));
+            Ok(())
+        })?;
+        Ok(calls)
+    }
+
+    fn tool_call(&self, reader: &mut Reader) -> Read<bool> {
+        let mut call = None;
+        if reader.kind()? != Kind::Object {
+            reader.skip()?;
+            return Ok(false);
+        }
+        reader.fields(|reader, key| {
+            if !key.is("function") {
+                return reader.skip();
+            }
+            call = self.call(reader)?;
+            Ok(())
+        })?;
+        Ok(call == Some(true))
+    }
+
+    fn call(&self, reader: &mut Reader) -> Read<Calls> {
+        let kind = reader.kind()?;
+        if kind != Kind::Object {
+            reader.skip()?;
+            return Ok((kind == Kind::List).then_some(false));
+        }
+        let (mut name, mut arguments) = (None, None);
+        reader.fields(|reader, key| {
+            if key.is("name") {
+                name = text(reader)?;
+            } else if key.is("arguments") {
+                arguments = text(reader)?;
+            } else {
+                reader.skip()?;
+            }
+            Ok(())
+        })?;
+        let is_offered = name.map_or(false, |name| self.offered.contains(name.unescaped().as_ref()));
+        let has_arguments = arguments.map_or(false, |text| is_json(&text, Format::Object));
+        Ok(Some(is_offered && has_arguments))
+    }
+
+    fn fault(&self, message: &Message) -> Option<Fault> {
+        match message.tool_calls.or(message.function_call) {
+            Some(true) => return None,
+            Some(false) => return Some(Fault::WrongToolCall),
+            None if message.has_refusal || message.has_audio => return None,
+            None => {}
+        }
+        match &message.content {
+            Content::Parts => None,
+            Content::Text(text) if says_something(text) => match self.format {
+                Some(format) if !is_json(text, format) => Some(Fault::InvalidJson),
+                _ => None,
+            },
+            _ => Some(Fault::Empty),
+        }
+    }
+}
+
+fn content<'a>(reader: &mut Reader<'a>) -> Read<Content<'a>> {
+    let mut content = Content::Nothing;
+    match reader.kind()? {
+        Kind::Text => content = Content::Text(reader.text()?),
+        Kind::List => reader.items(|reader| {
+            content = Content::Parts;
+            reader.skip()
+        })?,
+        _ => reader.skip()?,
+    }
+    Ok(content)
+}
+
+/// The string that is next; passes over other values.
+fn text<'a>(reader: &mut Reader<'a>) -> Read<Option<Text<'a>>> {
+    if reader.kind()? == Kind::Text {
+        return reader.text().map(Some);
+    }
+    reader.skip()?;
+    Ok(None)
+}
+
+/// Whether anything of the text is visible.
+fn says_something(text: &Text) -> bool {
+    let mut rest = text.raw;
+    loop {
+        rest = match rest {
+            [b' ', rest @ ..] | [b'\\', b'n' | b'r' | b't', rest @ ..] => rest,
+            _ => return !rest.is_empty(),
+        }
+    }
+}
+
+fn is_json(text: &Text, format: Format) -> bool {
+    let text = text.unescaped();
+    let mut reader = Reader::new(&text);
+    let is_allowed = |kind| format == Format::Schema || kind == Kind::Object;
+    reader.kind().map_or(false, is_allowed) && reader.skip().is_ok() && reader.end().is_ok()
 }
