@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 from e2e.cluster.cache import Report
+from e2e.cluster.debian import PackageError, install
 from e2e.cluster.node.errors import NodeError
 
 __all__ = ["CNI_PLUGINS", "ensure_packages", "require_root"]
@@ -43,21 +43,7 @@ def ensure_packages(report: Report) -> None:
     missing = sorted({package for program, package in _PROGRAMS.items() if shutil.which(program) is None})
     if not missing:
         return
-    if shutil.which("apt-get") is None:
-        raise NodeError(f"please install {', '.join(missing)}: there is no apt-get to do it with")
-    report(f"installing Debian packages: {', '.join(missing)}")
-    install = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
-    if _apt(install).returncode == 0:
-        return
-    # Commonly the package lists are missing or too old.
-    _apt(["apt-get", "update"])
-    run = _apt(install)
-    if run.returncode != 0:
-        raise NodeError(f"could not install {', '.join(missing)}:\n{run.stdout}")
-
-
-def _apt(command: list[str]) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    return subprocess.run(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
+    try:
+        install(missing, report)
+    except PackageError as error:
+        raise NodeError(str(error)) from None
