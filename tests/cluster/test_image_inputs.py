@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 
 import pytest
 
+from e2e.cluster.images.apt_settings import apt_conf
 from e2e.cluster.images.context import content_key, context_files, stage
 from e2e.cluster.images.dockerfile import copied_paths, is_copied
 from e2e.cluster.images.pip_settings import pip_conf
@@ -96,6 +97,23 @@ def test_pip_gets_the_hosts_index_and_nothing_about_the_hosts_folders() -> None:
     assert options.pop("index-url") == "https://wins.example/100%25/index"
     assert options.pop("extra-index-url").split() == ["https://a.example/", "https://b.example/"]
     assert "/home" not in str(options)
+
+
+def test_apt_gets_how_the_host_reaches_its_mirror_and_nothing_of_the_hosts_files() -> None:
+    kept = [
+        'Acquire::Check-Date "false";',
+        'Acquire::http::Proxy "http://proxy.example:3142/";',
+        'Acquire::http::Proxy::near.example "DIRECT";',
+        'Acquire::https::mirror.example::Verify-Peer "false";',
+    ]
+    other = [
+        'APT::Update::Post-Invoke "rm /something";',
+        'Acquire "";',
+        'Acquire::http::Proxy-Auto-Detect "/home/me/detect";',
+        'Acquire::https::CaInfo "/home/me/ca.pem";',
+        'Acquire::Languages:: "none";',
+    ]
+    assert apt_conf("\n".join([*other[:2], *kept, *other[2:]])) == "".join(f"{line}\n" for line in kept)
 
 
 @pytest.mark.parametrize(

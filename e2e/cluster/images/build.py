@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from e2e.cluster.cache import Report, cache_dir, locked, print_report
+from e2e.cluster.images.apt_settings import apt_mounts
 from e2e.cluster.images.base import ensure_base
 from e2e.cluster.images.buildah import Buildah
 from e2e.cluster.images.context import content_key, context_files, stage
@@ -46,7 +47,8 @@ def build_image(
         report(f"{tag}: building {dockerfile}")
         (work / "context").mkdir()
         stage(context, files, work / "context")
-        buildah.build(reference, dockerfile, work / "context", used, build_mounts(work))
+        mounts = [*build_mounts(work), *apt_mounts(work)]
+        buildah.build(reference, dockerfile, work / "context", used, mounts)
         _export(buildah, reference, archive, work)
         report(f"{tag}: built, {archive.stat().st_size / 1e6:.0f} MB")
         return archive

@@ -16,7 +16,7 @@ class ImageError(RuntimeError):
 
 @dataclass(frozen=True)
 class Mount:
-    """A file of the host that RUN instructions see, read-only, in the place of one of the image's."""
+    """A file or folder of the host that RUN instructions see, read-only, in the place of one of the image's."""
 
     source: Path
     target: str
