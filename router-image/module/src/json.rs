@@ -25,8 +25,8 @@ pub struct Text<'a> {
     pub raw: &'a [u8],
     /// By how many bytes that is longer than the UTF-8 it stands for.
     pub extra: usize,
-    /// Whether characters are escaped that `canonical` does not escape.
-    respelled: bool,
+    /// Whether it may be written otherwise than `canonical` writes it.
+    pub respelled: bool,
 }
 
 impl<'a> Text<'a> {
