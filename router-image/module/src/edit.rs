@@ -100,3 +100,107 @@ fn edited(body: &[u8], change: &Change, attempt: u32) -> Read<Vec<u8>> {
     }
     Ok(made)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(told: &str) -> Change {
+        Change::parse(&Value::parse(told.as_bytes()).unwrap()).unwrap()
+    }
+
+    fn edited(body: &str, change: &Change) -> String {
+        String::from_utf8(apply(body.as_bytes(), change, 2)).unwrap()
+    }
+
+    #[test]
+    fn only_own_fields_are_changed() {
+        let change = change(r#"{"temperature":"0.2","max_tokens_factor":0.5,"new_seed":true}"#);
+        let cases = [
+            ("{}", r#"{"temperature":0.2}"#),
+            (" {\n} ", " {\"temperature\":0.2\n} "),
+            (
+                r#"{"a": [1, {"seed": 1}]}"#,
+                r#"{"temperature":0.2,"a": [1, {"seed": 1}]}"#,
+            ),
+            (
+                r#"{ "temperature" : 1 , "a" : 2 }"#,
+                r#"{ "temperature" : 0.2 , "a" : 2 }"#,
+            ),
+            (r#"{"temperature":{"a":[1]}}"#, r#"{"temperature":0.2}"#),
+            (r#"{"temperature":"\"}"}"#, r#"{"temperature":0.2}"#),
+            (r#"{"temper\u0061ture":null}"#, r#"{"temper\u0061ture":0.2}"#),
+            (
+                r#"{"temperature":1,"temperature":2}"#,
+                r#"{"temperature":0.2,"temperature":0.2}"#,
+            ),
+            (
+                r#"{"x":"{\"temperature\":1}","\"temperature":1,"temperature\\":1}"#,
+                r#"{"temperature":0.2,"x":"{\"temperature\":1}","\"temperature":1,"temperature\\":1}"#,
+            ),
+            (
+                r#"{"temperature":1,"messages":[{"temperature":1,"content":"\\\"}"}],"max_tokens":9}"#,
+                r#"{"temperature":0.2,"messages":[{"temperature":1,"content":"\\\"}"}],"max_tokens":4}"#,
+            ),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(edited(body, &change), expected);
+        }
+    }
+
+    #[test]
+    fn numbers_of_all_forms_are_changed_and_others_are_not() {
+        let change = change(r#"{"max_tokens_factor":0.5,"new_seed":true}"#);
+        let cases = [
+            ("max_tokens", "101", "50"),
+            ("max_tokens", "1", "1"),
+            ("max_completion_tokens", "1.5e2", "75"),
+            ("max_output_tokens", "3E+0", "1"),
+            ("max_tokens", "0", "0"),
+            ("max_tokens", "-5", "-5"),
+            ("max_tokens", "1099511627776", "549755813888"),
+            ("max_tokens", "1099511627777", "1099511627777"),
+            ("max_tokens", "1e999", "1e999"),
+            ("max_tokens", "\"10\"", "\"10\""),
+            ("max_tokens", "null", "null"),
+            ("seed", "1", "15839"),
+            ("seed", "-1", "15837"),
+            ("seed", "2147483647", "15837"),
+            ("seed", "1.75", "15839"),
+            ("seed", "1e300", "15838"),
+            ("seed", "1e999", "1e999"),
+            ("seed", "\"1\"", "\"1\""),
+            ("seed", "[1]", "[1]"),
+        ];
+        for (key, old, new) in cases {
+            let (body, expected) = (format!("{{\"{key}\": {old}}}"), format!("{{\"{key}\": {new}}}"));
+            assert_eq!(edited(&body, &change), expected);
+            assert_eq!(edited(&body, &Change::default()), body);
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_stays() {
+        let change = change(r#"{"temperature":"0.2","new_seed":false}"#);
+        for body in [
+            "",
+            "null",
+            "[1]",
+            "{",
+            "{\"temperature\":1",
+            "{} {}",
+            "{\"temperature\":1,}",
+            "{\"a\" 1}",
+            "\\",
+        ] {
+            assert_eq!(edited(body, &change), body);
+        }
+    }
+
+    #[test]
+    fn changes_of_another_form_are_refused() {
+        for told in ["{}", "[]", r#"{"new_seed":1}"#, r#"{"new_seed":true,"temperature":1}"#] {
+            assert_eq!(Change::parse(&Value::parse(told.as_bytes()).unwrap()), None);
+        }
+    }
+}

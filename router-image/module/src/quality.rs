@@ -96,9 +96,10 @@ fn is_plain_text(answer: &[u8]) -> bool {
         if key.ends_with(b"\"message\"") {
             return !std::mem::replace(&mut has_message, true) && starts_with_text(value);
         }
-        if key.ends_with(b"\"tool_calls\"") || key.ends_with(b"\"function_call\"") {
+        let is_list = key.ends_with(b"\"tool_calls\"");
+        if is_list || key.ends_with(b"\"function_call\"") {
             let value = after(value, b":").unwrap_or(value);
-            return value.starts_with(b"null") || value.starts_with(b"[]");
+            return value.starts_with(b"null") || is_list && value.starts_with(b"[]");
         }
         true
     });
@@ -369,4 +370,178 @@ fn is_json(text: &Text, format: Format) -> bool {
     let mut reader = Reader::new(&text);
     let is_allowed = |kind| format == Format::Schema || kind == Kind::Object;
     reader.kind().map_or(false, is_allowed) && reader.skip().is_ok() && reader.end().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(tools: &[&str], format: Option<Format>) -> Asked {
+        let tools = tools.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Asked { tools, format }
+    }
+
+    fn closely(answer: &str, asked: &Asked) -> Option<Fault> {
+        Judge::new(asked)
+            .answer(answer.as_bytes())
+            .unwrap_or(Some(Fault::Empty))
+    }
+
+    #[test]
+    fn each_fault_is_found() {
+        let (object, schema) = (asked(&[], Some(Format::Object)), asked(&[], Some(Format::Schema)));
+        let (nothing, tools) = (Asked::default(), asked(&["look up", "é"], None));
+        let cases = [
+            (&nothing, r#""content":"yes""#, None),
+            (&nothing, r#""content":"\n\r\t ""#, Some(Fault::Empty)),
+            (&nothing, r#""content":"\\n""#, None),
+            (&nothing, r#""content":"\u0020""#, None),
+            (&nothing, r#""content":"é""#, None),
+            (&nothing, r#""content":"yes","content":null"#, Some(Fault::Empty)),
+            (&nothing, r#""content":"","\u0063ontent":"yes""#, None),
+            (&nothing, r#""content":{}"#, Some(Fault::Empty)),
+            (&nothing, r#""content":[]"#, Some(Fault::Empty)),
+            (&nothing, r#""content":[null]"#, None),
+            (&nothing, r#""content":"yes"}"#, Some(Fault::Empty)),
+            (&nothing, r#""refusal":"no""#, None),
+            (&nothing, r#""refusal":" ""#, Some(Fault::Empty)),
+            (&nothing, r#""audio":{}"#, None),
+            (&nothing, r#""audio":null"#, Some(Fault::Empty)),
+            (&object, r#""content":" {\"a\":1}""#, None),
+            (&object, r#""content":"[1]""#, Some(Fault::InvalidJson)),
+            (&schema, r#""content":"[1]""#, None),
+            (&schema, r#""content":"\u0037""#, None),
+            (&schema, r#""content":"1,\"a\":2""#, Some(Fault::InvalidJson)),
+            (&schema, r#""content":"""#, Some(Fault::Empty)),
+            (&schema, r#""content":["no text"]"#, None),
+            (
+                &tools,
+                r#""tool_calls":[{"function":{"name":"\u00e9","arguments":"{}"}}]"#,
+                None,
+            ),
+            (
+                &nothing,
+                r#""tool_calls":[{"function":{"name":"é","arguments":"{}"}}]"#,
+                Some(Fault::WrongToolCall),
+            ),
+            (
+                &tools,
+                r#""tool_calls":[{"function":{"name":"é","arguments":"[]"}}]"#,
+                Some(Fault::WrongToolCall),
+            ),
+            (
+                &tools,
+                r#""tool_calls":[{"function":{"name":"é","arguments":{}}}]"#,
+                Some(Fault::WrongToolCall),
+            ),
+            (
+                &tools,
+                r#""tool_calls":[{"function":{"name":"é"}}]"#,
+                Some(Fault::WrongToolCall),
+            ),
+            (
+                &tools,
+                r#""tool_calls":[{"function":null}]"#,
+                Some(Fault::WrongToolCall),
+            ),
+            (
+                &tools,
+                r#""tool_calls":[{},{"function":{"name":"é","arguments":"{}"}}]"#,
+                Some(Fault::WrongToolCall),
+            ),
+            (&tools, r#""function_call":{"name":"look up","arguments":"{}"}"#, None),
+            (
+                &tools,
+                r#""function_call":[],"content":"yes""#,
+                Some(Fault::WrongToolCall),
+            ),
+            (&tools, r#""tool_calls":[],"function_call":null,"content":"yes""#, None),
+        ];
+        for (asked, message, expected) in cases {
+            let answer = format!(r#"{{"choices":[{{"message":{{"role":"assistant",{message}}}}}]}}"#);
+            assert_eq!(closely(&answer, asked), expected, "{answer}");
+        }
+    }
+
+    #[test]
+    fn answers_of_other_forms_are_not_judged() {
+        let cases = [
+            ("", Some(Fault::Empty)),
+            ("[]", Some(Fault::Empty)),
+            ("{}", None),
+            (r#"{"choices":null}"#, None),
+            (r#"{"choices":{}}"#, Some(Fault::Empty)),
+            (r#"{"choices":[]}"#, Some(Fault::Empty)),
+            (r#"{"choices":[null]}"#, Some(Fault::Empty)),
+            (r#"{"choices":[{"text":" "}]}"#, None),
+            (r#"{"choices":[{"text":""}]}"#, Some(Fault::Empty)),
+            (r#"{"choices":[{"text":"yes","message":[]}]}"#, Some(Fault::Empty)),
+            (r#"{"choices":[{"text":"yes"},{"text":1}]}"#, Some(Fault::Empty)),
+            (r#"{"choices":[{"text":"yes"}]}}"#, Some(Fault::Empty)),
+        ];
+        for (answer, expected) in cases {
+            assert_eq!(fault(answer.as_bytes(), &Asked::default()), expected, "{answer}");
+        }
+    }
+
+    #[test]
+    fn plain_text_is_found_good_by_the_close_look_too() {
+        let calls = r#"[{"function":{"name":"look up","arguments":"{}"}}]"#;
+        let mut plain = 0;
+        for number in 0..8 * 3 * 4 * 2 * 2 {
+            let mut rest = number;
+            let mut one_of = |options: &[&'static str]| {
+                let option = options[rest % options.len()];
+                rest /= options.len();
+                option
+            };
+            let text = one_of(&[
+                "yes",
+                "",
+                " yes",
+                "\\n",
+                "\\\"message\\\":",
+                "é",
+                "{",
+                "a: \\\"tool_calls\\\":[1]",
+            ]);
+            let key = one_of(&["tool_calls", "function_call", "x"]);
+            let value = one_of(&["null", "[]", "{}", calls]);
+            let blank = one_of(&["", " "]);
+            let message = format!(
+                r#""message":{blank}{{"role":{blank}"assistant",{blank}"content":{blank}"{text}","{key}":{blank}{value}}}"#
+            );
+            let more = one_of(&["", r#",{"message": {"role":"assistant","content":""}}"#]);
+            let answer = format!(r#"{{"id":"message","choices":[{{{message}}}{more}],"usage":{{"total":5}}}}"#);
+            if is_plain_text(answer.as_bytes()) {
+                plain += 1;
+                assert_eq!(closely(&answer, &Asked::default()), None, "{answer}");
+            }
+        }
+        // Four texts begin with a visible character; so many values say nothing of calls, or are of another field.
+        assert_eq!(plain, 4 * (2 + 1 + 4) * 2);
+    }
+
+    #[test]
+    fn what_is_asked_survives_its_way() {
+        for asked in [
+            Asked::default(),
+            asked(&["", "look up"], None),
+            asked(&[], Some(Format::Object)),
+            asked(&["a"], Some(Format::Schema)),
+        ] {
+            assert_eq!(Asked::decode(&asked.encode()), asked);
+        }
+        assert_eq!(Asked::decode(b""), Asked::default());
+    }
+
+    #[test]
+    fn what_is_cut_or_senseless_is_read_as_far_as_it_goes() {
+        let whole = asked(&["look up", "é"], Some(Format::Object)).encode();
+        for end in 0..whole.len() {
+            assert!(Asked::decode(&whole[..end]).tools.len() < 2);
+        }
+        assert_eq!(Asked::decode(&[0xff; 64]), Asked::default());
+        assert_eq!(Asked::decode(&[0; 13]).tools.len(), 3);
+    }
 }
