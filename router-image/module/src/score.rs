@@ -55,7 +55,7 @@ impl Model {
         Some(Model {
             sample,
             features,
-            signs: Signs::new(signs),
+            signs: Signs::new(signs)?,
         })
     }
 

@@ -17,22 +17,27 @@ pub struct Sign {
 /// A sign, by its index, and how many of its bytes have been found.
 type Begun = (usize, usize);
 
+/// As many as indices of 16 bits, which therefore need no check.
+const CELLS: usize = 1 << 16;
+
 pub struct Signs {
     signs: Vec<Sign>,
     /// Bytes that continue the same signs are of one class.
-    class_of: [u16; 256],
+    class_of: [u8; 256],
     /// One row for each set of signs that can be begun; its columns say which row follows after a byte of each class.
     /// Rows are known by where they start.
-    next: Vec<u32>,
+    next: Box<[u16; CELLS]>,
+    /// Columns, a power of two.
     width: usize,
     /// The first of the rows that are reached by the last byte of a sign.
-    first_ended: usize,
+    first_ended: u16,
     /// The signs that end in each of those.
     ended: Vec<Vec<usize>>,
 }
 
 impl Signs {
-    pub fn new(signs: Vec<Sign>) -> Self {
+    /// None when there are too many of them: some thousand bytes in all.
+    pub fn new(signs: Vec<Sign>) -> Option<Self> {
         let (class_of, classes) = classes(&signs);
         let width = classes.len();
 
@@ -69,40 +74,52 @@ impl Signs {
         };
         let (others, ending): (Vec<_>, Vec<_>) = (0..states.len()).partition(|&number| ended_in(number).is_empty());
         let order = [&others[..], &ending].concat();
+        let columns = width.next_power_of_two();
         let mut row_of = vec![0; states.len()];
         for (place, &number) in order.iter().enumerate() {
-            row_of[number] = (place * width) as u32;
+            row_of[number] = u16::try_from(place * columns).ok()?;
         }
-        let row = |&number: &usize| &following[number * width..(number + 1) * width];
-        Signs {
+        let mut next = vec![0; CELLS];
+        for (number, row) in following.chunks_exact(width).enumerate() {
+            for (class, &after) in row.iter().enumerate() {
+                next[usize::from(row_of[number]) + class] = row_of[after];
+            }
+        }
+        Some(Signs {
             class_of,
-            next: order.iter().flat_map(row).map(|&number| row_of[number]).collect(),
-            width,
-            first_ended: others.len() * width,
+            next: next.into_boxed_slice().try_into().ok()?,
+            width: columns,
+            first_ended: u16::try_from(others.len() * columns).unwrap_or(u16::MAX),
             ended: ending.iter().map(|&number| ended_in(number)).collect(),
             signs,
-        }
+        })
     }
 
     /// Adds to the count of each feature what is found in the two pieces of one text.
     pub fn count(&self, pieces: [&[u8]; 2], counts: &mut [u32]) {
         let mut ends = vec![0; self.signs.len()];
-        let (mut row, mut before) = (0, 0);
+        let (mut row, mut end) = (0, 0);
         for piece in pieces {
-            for (at, &byte) in piece.iter().enumerate() {
-                row = self.next[row + usize::from(self.class_of[usize::from(byte)])] as usize;
+            let mut step = |byte: u8| {
+                row = self.next[usize::from(row | u16::from(self.class_of[usize::from(byte)]))];
+                end += 1;
                 if row >= self.first_ended {
-                    self.note(row, before + at + 1, &mut ends, counts);
+                    self.note(row, end, &mut ends, counts);
                 }
+            };
+            // Four at a time, as counting them costs as much as looking at one.
+            let mut fours = piece.chunks_exact(4);
+            for four in &mut fours {
+                four.iter().copied().for_each(&mut step);
             }
-            before += piece.len();
+            fours.remainder().iter().copied().for_each(step);
         }
     }
 
     /// `ends`: where each sign ended that was counted last.
     #[cold]
-    fn note(&self, row: usize, end: usize, ends: &mut [usize], counts: &mut [u32]) {
-        for &number in &self.ended[(row - self.first_ended) / self.width] {
+    fn note(&self, row: u16, end: usize, ends: &mut [usize], counts: &mut [u32]) {
+        for &number in &self.ended[usize::from(row - self.first_ended) / self.width] {
             let (sign, last) = (&self.signs[number], &mut ends[number]);
             if *last == 0 || sign.each && end - sign.text.len() >= *last {
                 *last = end;
@@ -113,12 +130,12 @@ impl Signs {
 }
 
 /// The class of each byte, and what each class continues.
-fn classes(signs: &[Sign]) -> ([u16; 256], Vec<Vec<Begun>>) {
+fn classes(signs: &[Sign]) -> ([u8; 256], Vec<Vec<Begun>>) {
     let (mut class_of, mut classes) = ([0; 256], Vec::<Vec<Begun>>::new());
     for (byte, class) in (0..=u8::MAX).zip(&mut class_of) {
         let continued = continued(signs, byte);
         let known = classes.iter().position(|class| *class == continued);
-        *class = known.unwrap_or(classes.len()) as u16;
+        *class = known.unwrap_or(classes.len()) as u8;
         if known.is_none() {
             classes.push(continued);
         }
@@ -151,7 +168,9 @@ mod tests {
             folded,
         };
         let mut counts = vec![0; signs.len()];
-        Signs::new(signs.iter().enumerate().map(sign).collect()).count([head.as_bytes(), tail.as_bytes()], &mut counts);
+        Signs::new(signs.iter().enumerate().map(sign).collect())
+            .unwrap()
+            .count([head.as_bytes(), tail.as_bytes()], &mut counts);
         counts
     }
 
