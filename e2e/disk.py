@@ -13,8 +13,8 @@ __all__ = ["missing_disk"]
 
 _NEEDED_GB = {"simulated": 5.0, "sglang": 31.0}
 """The most that images take on a cluster of one's own: an image is in the build store, in its archive, and twice in the
-node (as it came, and unpacked). The real server is an image of about 7 GB. What compiles the router's module, 0.7 GB, is
-in the build store only."""
+node (as it came, and unpacked). The real server is an image of about 7 GB. What compiles the router's module, 0.7 GB,
+is in the build store only."""
 _MARGIN_GB = 1.0
 """Needed besides, when everything is there already."""
 
