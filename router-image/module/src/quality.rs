@@ -91,56 +91,49 @@ pub fn fault(answer: &[u8], asked: &Asked) -> Option<Fault> {
 /// escaped.
 fn is_plain_text(answer: &[u8]) -> bool {
     let mut has_message = false;
-    let no_other = all_colons(answer, |colon| {
-        let (key, value) = answer.split_at(colon);
-        if key.ends_with(b"\"message\"") {
+    let no_other = all_ends(answer, |end| {
+        let (key, value) = answer.split_at(end);
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        if key.ends_with(b"\"message\":") {
             return !std::mem::replace(&mut has_message, true) && starts_with_text(value);
         }
-        let is_list = key.ends_with(b"\"tool_calls\"");
-        if is_list || key.ends_with(b"\"function_call\"") {
-            let value = after(value, b":").unwrap_or(value);
-            return value.starts_with(b"null") || is_list && value.starts_with(b"[]");
-        }
-        true
+        let is_list = key.ends_with(b"\"tool_calls\":");
+        let says_calls = is_list || key.ends_with(b"\"function_call\":");
+        !says_calls || value.starts_with(b"null") || is_list && value.starts_with(b"[]")
     });
     no_other && has_message && answer.last() == Some(&b'}')
 }
 
-/// Whether `holds` is true of the index of each colon after a quote. Looks at eight bytes at a time: what is left of a
-/// byte without its top bit carries into that bit unless it was a colon.
-fn all_colons(bytes: &[u8], mut holds: impl FnMut(usize) -> bool) -> bool {
-    const COLONS: u64 = u64::from_le_bytes([b':'; 8]);
-    const LOW_BITS: u64 = u64::from_le_bytes([0x7f; 8]);
-    let eights = bytes.chunks_exact(8);
-    let mut last = [0; 8];
-    last[..eights.remainder().len()].copy_from_slice(eights.remainder());
-    let words = eights.filter_map(|eight| eight.try_into().ok()).chain([last]);
-    for (n, word) in words.map(u64::from_le_bytes).enumerate() {
-        let other = word ^ COLONS;
-        let mut found = !(((other & LOW_BITS) + LOW_BITS) | other | LOW_BITS);
-        while found != 0 {
-            let colon = n * 8 + (found.trailing_zeros() / 8) as usize;
-            if bytes[..colon].ends_with(b"\"") && !holds(colon) {
-                return false;
-            }
-            found &= found - 1;
+/// Whether `holds` is true of the index after each colon that may end one of the keys in question, and after some others.
+fn all_ends(bytes: &[u8], mut holds: impl FnMut(usize) -> bool) -> bool {
+    const BLOCK: usize = 16;
+    let mut all = |from: usize, part: &[u8]| part.iter().zip(from..).all(|(&byte, at)| byte != b':' || holds(at + 1));
+    let mut at = 3;
+    while let Some(part) = bytes.get(at - 3..at + BLOCK) {
+        // Compiled to instructions for all of them at a time.
+        let pairs = part[..BLOCK].iter().zip(&part[3..]);
+        if pairs.fold(false, |found, (letter, colon)| found | is_end(*letter, *colon)) && !all(at, &part[3..]) {
+            return false;
         }
+        at += BLOCK;
     }
-    true
+    all(at, bytes.get(at..).unwrap_or_default())
+}
+
+/// Whether the last letter but one, before a quote and the colon, is that of `message`, `tool_calls` or `function_call`.
+fn is_end(letter: u8, colon: u8) -> bool {
+    (colon == b':') & ((letter == b'g') | (letter == b'l'))
 }
 
 /// How a message begins that is of use to all who ask for nothing but text: its first visible character is there.
-fn starts_with_text(value: &[u8]) -> bool {
-    let signs: [&[u8]; 4] = [b":", b"{\"role\":", b"\"assistant\",", b"\"content\":"];
-    let content = signs.iter().try_fold(value, |rest, sign| after(rest, sign));
+fn starts_with_text(message: &[u8]) -> bool {
+    let signs: [&[u8]; 3] = [b"{\"role\":", b"\"assistant\",", b"\"content\":"];
+    let content = signs.iter().try_fold(message, |rest, sign| {
+        let rest = rest.strip_prefix(*sign)?;
+        Some(rest.strip_prefix(b" ").unwrap_or(rest))
+    });
     let first = content.and_then(|content| content.strip_prefix(b"\"")?.first());
     matches!(first, Some(c) if *c > b' ' && *c != b'"' && *c != b'\\')
-}
-
-/// What follows the sign and a blank, if any.
-fn after<'a>(bytes: &'a [u8], sign: &[u8]) -> Option<&'a [u8]> {
-    let rest = bytes.strip_prefix(sign)?;
-    Some(rest.strip_prefix(b" ").unwrap_or(rest))
 }
 
 struct Judge<'a> {
