@@ -126,26 +126,48 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
     pub fn text(&mut self) -> Read<Text<'a>> {
         self.expect(b'"')?;
         let from = self.at;
-        let (mut extra, mut respelled) = (0, false);
+        // Names and words are short.
+        if let Some(found @ 1..) = word_at(self.bytes, from).map(specials) {
+            let to = from + first(found);
+            if self.bytes[to] == b'"' {
+                self.at = to + 1;
+                return Ok(Text {
+                    raw: &self.bytes[from..to],
+                    extra: 0,
+                    respelled: false,
+                });
+            }
+        }
+        self.long_text()
+    }
+
+    #[inline(never)]
+    fn long_text(&mut self) -> Read<Text<'a>> {
+        let (bytes, from) = (self.bytes, self.at);
+        let (mut at, mut extra, mut respelled) = (from, 0, false);
         loop {
-            self.at = special(self.bytes, self.at);
-            match self.bytes.get(self.at) {
+            at = special(bytes, at);
+            match bytes.get(at) {
                 Some(b'"') => break,
                 Some(b'\\') => {
-                    let (more, size, needed) = escape(&self.bytes[self.at..])?;
+                    let (more, size, needed) = escape(&bytes[at..])?;
                     extra += more;
                     respelled |= !needed;
-                    self.at += size;
+                    at += size;
                 }
                 _ => return Err(NotJson),
             }
         }
-        let raw = &self.bytes[from..self.at];
-        self.at += 1;
-        Ok(Text { raw, extra, respelled })
+        self.at = at + 1;
+        Ok(Text {
+            raw: &bytes[from..at],
+            extra,
+            respelled,
+        })
     }
 
     pub fn number(&mut self) -> Read<f64> {
@@ -312,7 +334,7 @@ const TOPS: u64 = 0x80 * ONES;
 /// The first place from `at` on of a quote, a backslash or a control character; the end if there is none.
 #[inline]
 fn special(bytes: &[u8], mut at: usize) -> usize {
-    // Names and words end here; texts go on for long.
+    // Where escapes are near each other, they end here.
     for _ in 0..2 {
         match word_at(bytes, at).map(specials) {
             Some(0) => at += 8,
@@ -320,8 +342,11 @@ fn special(bytes: &[u8], mut at: usize) -> usize {
             None => break,
         }
     }
-    while bytes.get(at..at + 32).map_or(false, is_plain) {
-        at += 32;
+    for block in bytes[at..].chunks_exact(64) {
+        if !is_plain(block) {
+            break;
+        }
+        at += 64;
     }
     while let Some(word) = word_at(bytes, at) {
         match specials(word) {
@@ -329,10 +354,7 @@ fn special(bytes: &[u8], mut at: usize) -> usize {
             found => return at + first(found),
         }
     }
-    while bytes.get(at).map_or(false, |byte| !is_special(*byte)) {
-        at += 1;
-    }
-    at
+    at + bytes[at..].iter().take_while(|byte| !is_special(**byte)).count()
 }
 
 fn is_special(byte: u8) -> bool {
@@ -562,78 +584,27 @@ mod tests {
 
     #[test]
     fn only_json_is_read() {
-        for good in [
-            "0",
-            "-0",
-            "1.5",
-            "1e5",
-            "-0.1E+2",
-            "1E-2",
-            "true",
-            "false",
-            "null",
-            "\"\"",
-            " [ ] ",
-            "\t{\r\n}",
-            "[[],{}]",
-            "{\"a\":[1,{\"b\":null}],\"a\":2}",
-            r#""\"\\\/\b\f\n\r\t\u00e9\uD83D""#,
-            "\"\u{7f}é🎈\"",
-            "\"what is longer than sixteen bytes and then than thirty-two more of them\"",
-        ] {
-            assert!(is_json(good), "{good}");
+        let good = r#"
+            0|-0|1.5|1e5|-0.1E+2|1E-2|true|false|null|""|[ ]|[[],{}]|{"a":[1,{"b":null}],"a":2}
+            "\"\\\/\b\f\n\r\t\u00e9\uD83D"|"é🎈"|"what goes on for so long that many of its bytes are looked at at a time\n"
+        "#;
+        let bad = r#"
+            -|01|1.|.5|1e|+1|1e+|--1|tru|truee|nul|NaN|Infinity|[1,]|[,1]|[1 2]|[1}|[|{|]|{"a"}|{"a":}|{"a":1,}|{a:1}
+            {1:1}|{"a":1]|"|"\|"\"|"\x"|"\u12"|"\u12g4"|"\u+123"|1 1|{}{}|'a'|/**/1
+        "#;
+        for text in good.trim().split(['|', '\n']) {
+            assert!(is_json(text), "{text}");
         }
-        for bad in [
-            "",
-            " ",
-            "-",
-            "01",
-            "1.",
-            ".5",
-            "1e",
-            "+1",
-            "1e+",
-            "--1",
-            "tru",
-            "truee",
-            "nul",
-            "NaN",
-            "Infinity",
-            "[1,]",
-            "[,1]",
-            "[1 2]",
-            "{\"a\"}",
-            "{\"a\":}",
-            "{\"a\":1,}",
-            "{a:1}",
-            "{1:1}",
-            "[1}",
-            "{\"a\":1]",
-            "[",
-            "{",
-            "]",
-            "\"",
-            "\"\\",
-            "\"\\\"",
-            "\"\\x\"",
-            "\"\\u12\"",
-            "\"\\u12g4\"",
-            "\"\t\"",
-            "\"0123456789\n\"",
-            "1 1",
-            "{}{}",
-            "\u{feff}1",
-            "'a'",
-            "/**/1",
-            "\"\\u+123\"",
-        ] {
-            assert!(!is_json(bad), "{bad}");
+        for text in bad.trim().split(['|', '\n']) {
+            assert!(!is_json(text), "{text}");
         }
+        assert!(is_json("\t{\r\n} ") && is_json("\"\u{7f}\""));
+        assert!(!is_json("") && !is_json(" ") && !is_json("\"\t\"") && !is_json("\u{feff}1"));
     }
 
     #[test]
     fn special_bytes_are_found_at_every_place() {
-        for size in 0..100 {
+        for size in 0..180 {
             for place in 0..size {
                 for special in ["\"", "\\", "\u{1f}"] {
                     let text = format!("{}{special}{}", "é".repeat(place), "\"\\\n".repeat(size));
