@@ -100,24 +100,34 @@ impl Signs {
         let mut ends = vec![0; self.signs.len()];
         let (mut row, mut end) = (0, 0);
         for piece in pieces {
-            let mut step = |byte: u8| {
-                row = self.next[usize::from(row | u16::from(self.class_of[usize::from(byte)]))];
-                end += 1;
-                if row >= self.first_ended {
-                    self.note(row, end, &mut ends, counts);
-                }
-            };
-            // Four at a time, as counting them costs as much as looking at one.
+            // Four at a time, as counting bytes costs as much as looking at them.
             let mut fours = piece.chunks_exact(4);
             for four in &mut fours {
-                four.iter().copied().for_each(&mut step);
+                for (place, &byte) in four.iter().enumerate() {
+                    row = self.step(row, byte, end + place + 1, &mut ends, counts);
+                }
+                end += 4;
             }
-            fours.remainder().iter().copied().for_each(step);
+            for &byte in fours.remainder() {
+                end += 1;
+                row = self.step(row, byte, end, &mut ends, counts);
+            }
         }
+    }
+
+    /// The row after the byte, which ends there.
+    #[inline(always)]
+    fn step(&self, row: u16, byte: u8, end: usize, ends: &mut [usize], counts: &mut [u32]) -> u16 {
+        let row = self.next[usize::from(row | u16::from(self.class_of[usize::from(byte)]))];
+        if row >= self.first_ended {
+            self.note(row, end, ends, counts);
+        }
+        row
     }
 
     /// `ends`: where each sign ended that was counted last.
     #[cold]
+    #[inline(never)]
     fn note(&self, row: u16, end: usize, ends: &mut [usize], counts: &mut [u32]) {
         for &number in &self.ended[usize::from(row - self.first_ended) / self.width] {
             let (sign, last) = (&self.signs[number], &mut ends[number]);
