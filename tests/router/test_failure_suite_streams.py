@@ -1,7 +1,7 @@
 """Failure suite: what becomes of streams. One that has not begun is tried again; one that has begun cannot be.
 
-A stream whose engine dies ends without its last chunk, so no client can take it for complete. Envoy tells no filter of
-it once the answer has begun, so nothing could write an error event before the end.
+A stream whose engine dies ends with an event that says so, and without its last chunk, so no client can take it for
+complete.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import asyncio
 import signal
 
 import aiohttp
+import openai
 import pytest
+from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
 from tests.router.envoy import Envoy, chat, policy
 from tests.router.fleet import Fleet, SimulatedEngine, brisk
@@ -31,16 +33,19 @@ async def test_streams_of_a_draining_engine_end_as_they_should() -> None:
             assert await a.ended() == 0
 
 
-async def test_streams_of_a_dead_engine_break_off_detectably() -> None:
+async def test_streams_of_a_dead_engine_end_with_an_error() -> None:
     async with Fleet(*LONG) as fleet:
         a, b = await fleet.engines("a", "b")
-        async with Envoy(policy(fleet.tier("small", a)), brisk) as envoy, envoy.session() as client:
-            streams = [await _begun(client, number) for number in range(8)]
+        async with Envoy(policy(fleet.tier("small", a)), brisk) as envoy, _openai(envoy) as client:
+            streams = [await _asked(client, number) for number in range(8)]
             await envoy.publish(policy(fleet.tier("small", b)))
             a.send(signal.SIGKILL)
             for stream in streams:
-                with pytest.raises(aiohttp.ClientPayloadError):
-                    await stream.read()
+                with pytest.raises(openai.APIError) as failed:
+                    async for _ in stream:
+                        pass
+                assert (failed.value.code, failed.value.type) == ("engine_failed", "server_error")
+                assert failed.value.message == "The engine failed while it answered."
 
 
 async def test_streams_that_have_not_begun_are_answered_by_another_engine() -> None:
@@ -60,6 +65,18 @@ async def test_streams_that_have_not_begun_are_answered_by_another_engine() -> N
 
 async def _runs(engine: SimulatedEngine, count: int) -> bool:
     return await engine.running() == count
+
+
+def _openai(envoy: Envoy) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(base_url=f"{envoy.url}/v1", api_key="none", max_retries=0, timeout=20)
+
+
+async def _asked(client: openai.AsyncOpenAI, number: int) -> openai.AsyncStream[ChatCompletionChunk]:
+    """The same as OpenAI's client has it."""
+    messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": f"question {number}"}]
+    stream = await client.chat.completions.create(model="small", messages=messages, stream=True)
+    await anext(stream)
+    return stream
 
 
 async def _begun(client: aiohttp.ClientSession, number: int) -> aiohttp.ClientResponse:

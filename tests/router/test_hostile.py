@@ -83,11 +83,10 @@ async def test_generated_requests_are_answered_by_what_is_wrong_with_them(envoy:
 
     await asyncio.gather(*(send_some(MANY // AT_ONCE) for _ in range(AT_ONCE)))
     assert not [(request.text[:2000], request.statuses, answered) for request, answered in wrong[:5]]
-    # It is alive and has found no fault in its own script.
+    # It is alive, and its module has found no fault in itself.
     async with envoy.session() as client:
         assert (await client.post("/v1/chat/completions", json=chat())).status == 200
-    assert "script log" not in envoy.log()
-    assert not [count for count in (await envoy.stats(r"lua.*\.errors$")).values() if count]
+    assert "a filter has failed" not in envoy.log()
 
 
 def filled(pattern: str, start: str = "", end: str = "") -> bytes:

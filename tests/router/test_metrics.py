@@ -100,8 +100,8 @@ async def test_requests_are_counted_by_tier_code_and_attempts_and_timed() -> Non
             assert seen.of("stage_microseconds_count", **place, stage=stage) == 2
         # Routing is a matter of microseconds; the bound only has to tell them from milliseconds of engines.
         assert 0 < seen.of("stage_microseconds_sum", **place, stage="routing") < 2 * 50_000
-        assert seen.of("score_count", heterollm_cluster="demo") == 2
-        assert seen.of("score_bucket", le="0.0625") == 2
+        assert seen.of("score_permille_count", heterollm_cluster="demo") == 2
+        assert seen.of("score_permille_bucket", le="62.5") == 2
         assert seen.of("rejected_total") == 0
 
 

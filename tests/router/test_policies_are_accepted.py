@@ -44,7 +44,9 @@ def test_one_wrong_policy_among_many_is_noticed(tmp_path: Path) -> None:
         ('"MAGLEV"', '"MAGLEVS"', "MAGLEVS"),
         ('{"cluster":"route_small"', '{"cluster":"route_smalls"', "route_smalls"),
         ('"num_retries":', '"num_retry":', "num_retry"),
-        ('"filter_context":', '"filter_contexts":', "filter_contexts"),
+        ('"per_route_config_name":', '"per_route_config":', "per_route_config"),
+        # By the module itself.
+        ('"threshold":0.7', '"threshold":"0.7"', "dynamic module"),
     ],
 )
 def test_it_is_noticed_what_envoy_does_not_know(

@@ -1,4 +1,4 @@
-"""The router's score in Lua and its twin in Python agree on whatever clients send."""
+"""The router's score and its twin in Python agree on whatever clients send."""
 
 from __future__ import annotations
 

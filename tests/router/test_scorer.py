@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heterollm_controllers.routing.policy import RoutingPolicy
-from heterollm_controllers.routing.scorer import FEATURES, score, told_to_lua
+from heterollm_controllers.routing.scorer import FEATURES, score, told
 from heterollm_controllers.v1alpha1 import Routing
 
 PAGE = Path(__file__).parents[2] / "docs" / "routing.md"
@@ -110,8 +110,8 @@ def test_every_feature_can_be_weighed_alone(feature: Any) -> None:
 
 
 def test_weights_that_are_not_named_stay() -> None:
-    told = json.loads(json.dumps(told_to_lua((("media", 0.8),))))
-    weights = {feature["name"]: feature["weight"] for feature in told["features"]}
+    sent = json.loads(json.dumps(told((("media", 0.8),))))
+    weights = {feature["name"]: feature["weight"] for feature in sent["features"]}
     assert weights == {feature.name: feature.weight for feature in FEATURES} | {"media": 0.8}
 
 

@@ -17,23 +17,20 @@ __all__ = ["complaint"]
 _CERTIFICATE = Path(__file__).parents[2] / "router-image" / "certificate.json"
 _LIMIT = 300.0
 """Seconds."""
-_NO_SCRIPT = {"inline_string": "function envoy_on_request() end"}
 
 
 def complaint(directory: Path, policies: Sequence[RoutingPolicy]) -> str:
     """What Envoy has against these policies; empty when it accepts them all.
 
     Dynamic files are read only by a running Envoy, so their resources are put into one static configuration, in which
-    everything that has a name gets one that says of which policy it is. Scripts in files, which are the same for every
-    policy and would take most of the time, are those of the first one only.
+    everything that has a name gets one that says of which policy it is.
     """
     for place in ("policy", "keys", "tls"):
         (directory / place).mkdir(exist_ok=True)
     for name, text in UNGUARDED.items():
         (directory / "keys" / name).write_text(text)
     (directory / "certificate.json").write_text(relocate(_CERTIFICATE.read_text(), directory))
-    first, *others = (_static(directory, policy, f"{number}/") for number, policy in enumerate(policies))
-    parts = [first, *map(_without_scripts, others)]
+    parts = [_static(directory, policy, f"{number}/") for number, policy in enumerate(policies)]
     static = {
         "node": {"id": "router", "cluster": "router"},
         "static_resources": {
@@ -81,16 +78,6 @@ def _listener(listener: dict[str, Any], routes: dict[str, Any]) -> dict[str, Any
     manager["route_config"] = routes
     manager["http_filters"] = [each for each in manager["http_filters"] if "config_discovery" not in each]
     return listener
-
-
-def _without_scripts(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _NO_SCRIPT if _is_script(each) else _without_scripts(each) for key, each in value.items()}
-    return [_without_scripts(each) for each in value] if isinstance(value, list | tuple) else value
-
-
-def _is_script(value: Any) -> bool:
-    return isinstance(value, dict) and str(value.get("filename", "")).endswith(".lua")
 
 
 def _renamed(value: Any, names: Mapping[str, str]) -> Any:

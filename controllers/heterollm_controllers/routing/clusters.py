@@ -6,14 +6,11 @@ from collections.abc import Sequence
 
 from heterollm_controllers.routing.admission import Share, circuit_breakers
 from heterollm_controllers.routing.envelope import Json, config_source, typed
+from heterollm_controllers.routing.module import module_filter
 from heterollm_controllers.routing.places import (
     ATTEMPT_FILTER,
-    HASH_HEADER,
-    LUA,
     METADATA,
-    OUR_HEADERS,
     POLICY,
-    TIER_HEADER,
     attempts_cluster,
     diverted_cluster,
     endpoints_file,
@@ -147,25 +144,8 @@ def _outlier_detection(last: bool) -> Json:
 
 
 def _upstream_filters() -> list[Json]:
-    internal = [{"remove": name} for name in (TIER_HEADER, HASH_HEADER, "x-envoy-attempt-count")]
-    # Engines say nothing in our name; what the attempt filter says comes later.
-    forged = {"remove_on_match": {"key_matcher": {"prefix": OUR_HEADERS}}}
     return [
-        {
-            "name": ATTEMPT_FILTER,
-            "typed_config": typed(
-                "envoy.extensions.filters.http.lua.v3.Lua",
-                default_source_code={"filename": f"{LUA}/attempt.lua"},
-                package_paths=[f"{LUA}/?.lua"],
-            ),
-        },
-        {
-            "name": "strip",
-            "typed_config": typed(
-                "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
-                mutations={"request_mutations": internal, "response_mutations": [forged]},
-            ),
-        },
+        module_filter(ATTEMPT_FILTER),
         {
             "name": "codec",
             "typed_config": typed("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"),

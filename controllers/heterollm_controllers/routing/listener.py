@@ -5,18 +5,17 @@ from __future__ import annotations
 from heterollm_controllers.routing.envelope import Json, config_source, typed
 from heterollm_controllers.routing.errors import error_mappers
 from heterollm_controllers.routing.metrics import attempt_log, request_log
+from heterollm_controllers.routing.module import module_filter
 from heterollm_controllers.routing.places import (
-    BODY_FILTER,
     CERTIFICATE,
+    CHOOSE_FILTER,
     KEYS,
     KEYS_FILTER,
     LISTENER_PORT,
-    LUA,
     POLICY,
     ROUTES,
     UNFORGEABLE,
 )
-from heterollm_controllers.routing.routes import CHOOSE_FILTER
 
 __all__ = ["listener"]
 
@@ -74,8 +73,7 @@ def _connection_manager() -> Json:
         http_filters=[
             _key_filter(KEYS_FILTER),
             _key_filter("engine-key"),
-            _body_filter(),
-            _choose_filter(),
+            module_filter(CHOOSE_FILTER),
             _router_filter(),
         ],
         local_reply_config={"mappers": error_mappers()},
@@ -119,25 +117,6 @@ def _key_filter(name: str) -> Json:
             "config_source": config_source(f"{KEYS}/{name}.json"),
             "type_urls": [f"type.googleapis.com/envoy.extensions.filters.http.{kind}" for kind in kinds],
         },
-    }
-
-
-def _body_filter() -> Json:
-    """Waits for the whole body. How large it may be is said by the routes, as all that the policy may change."""
-    return {
-        "name": BODY_FILTER,
-        "typed_config": typed("envoy.extensions.filters.http.buffer.v3.Buffer", max_request_bytes=_CONNECTION_BUFFER),
-    }
-
-
-def _choose_filter() -> Json:
-    return {
-        "name": CHOOSE_FILTER,
-        "typed_config": typed(
-            "envoy.extensions.filters.http.lua.v3.Lua",
-            default_source_code={"filename": f"{LUA}/choose.lua"},
-            package_paths=[f"{LUA}/?.lua"],
-        ),
     }
 
 

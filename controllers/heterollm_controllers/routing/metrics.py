@@ -1,6 +1,6 @@
 """What Envoy counts for us: figures by tier and decision, with labels that no client can widen.
 
-Every label is one of: names in the policy, words of the Lua filters and of the error mappers, names of API keys,
+Every label is one of: names in the policy, words of the module and of the error mappers, names of API keys,
 numbers of HTTP. What a request never had (a refused one has no tier) is an empty label. The agent serves these figures
 without the `envoy_` that Envoy puts before them, and with the cluster's name and namespace.
 """
@@ -45,22 +45,6 @@ _FAILURES = {
 def request_log() -> list[Json]:
     """Loggers of the listener: they see each request once, at its end."""
     place = {"heterollm_tier": _TIER}
-    told = {**place, "decision": f"%DYNAMIC_METADATA({METADATA}:chosen:decision)%"}
-    requests = _counter(
-        "requests_total",
-        **told,
-        # Another than the tier that answered where requests are diverted, or left a tier that failed.
-        wanted_tier=f"%METADATA(ROUTE:{METADATA}:tier)%",
-        code=_CODE,
-        attempts="%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
-        # Whether another tier was to answer from the start, so that it is no failure if it did.
-        diverted=f"%CLUSTER_METADATA({METADATA}:diverted)%",
-    )
-    latencies = [
-        _histogram("request_milliseconds", "%DURATION%", "Milliseconds", **told),
-        # To the first byte of the answer, which for streamed ones is the first token.
-        _histogram("first_byte_milliseconds", "%RESPONSE_DURATION%", "Milliseconds", **told),
-    ]
     stages = [
         # From the last byte of the request to the first towards the engine that answered.
         _stage("routing", "DS_RX_END:US_TX_BEG", place),
@@ -73,13 +57,9 @@ def request_log() -> list[Json]:
     bad: Json = {"stat": _stat("bad_answers_total", place), "value_format": f"%DYNAMIC_METADATA({METADATA}:bad)%"}
     rejected = _counter("rejected_total", reason=f"%RESP({ERROR_HEADER})%", code=_CODE)
     clients = _counter("client_requests_total", client=f"%REQ({CLIENT_HEADER})%", code=_CODE)
-    score = f"%DYNAMIC_METADATA({METADATA}:chosen:score)%"
     return [
-        _log(_ASKED, counters=[requests]),
-        _log(all_of(*answered), histograms=latencies),
         _log(all_of(sampled(_STAGES_SAMPLED), *answered), histograms=stages),
         _log(noted("bad"), counters=[bad]),
-        _log(noted("chosen", "score"), histograms=[_histogram("score", score, "Percent")]),
         _log(status("GE", 400), counters=[rejected]),
         _log(with_header(CLIENT_HEADER, present_match=True), counters=[clients]),
     ]

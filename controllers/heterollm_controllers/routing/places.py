@@ -4,8 +4,9 @@ from __future__ import annotations
 
 __all__ = [
     "ATTEMPT_FILTER",
-    "BODY_FILTER",
     "CERTIFICATE",
+    "CHOOSE_FILTER",
+    "CHOSEN_HEADER",
     "CLIENT_HEADER",
     "ERROR_HEADER",
     "FULL_CLUSTER",
@@ -13,14 +14,11 @@ __all__ = [
     "KEYS",
     "KEYS_FILTER",
     "LISTENER_PORT",
-    "LUA",
     "METADATA",
-    "OUR_HEADERS",
     "POLICY",
     "PRIORITY_HEADER",
     "QUALITY_HEADER",
     "ROUTES",
-    "TIER_HEADER",
     "UNFORGEABLE",
     "attempts_cluster",
     "diverted_cluster",
@@ -34,11 +32,7 @@ KEYS = "/keys"
 """Directory of the filters that hold API keys: the agent writes it, from mounted Secrets."""
 CERTIFICATE = "/etc/heterollm/certificate.json"
 """File in the router image that says where the certificate is mounted."""
-LUA = "/etc/heterollm/lua"
-"""Directory of the Lua files in the router image."""
 LISTENER_PORT = 8080
-BODY_FILTER = "body"
-"""Name of the listener's filter that bounds the body, under which routes give it the bound."""
 KEYS_FILTER = "keys"
 """Name of the listener's filter that asks for API keys."""
 FULL_CLUSTER = "full"
@@ -47,9 +41,8 @@ ROUTES = "routes"
 """Name of the one route configuration; part of Envoy's statistic names, which the agent reads."""
 METADATA = "llm"
 """Namespace of our metadata on requests and endpoints."""
-OUR_HEADERS = "x-llm-"
-"""How the names of our headers begin."""
-TIER_HEADER = "x-llm-tier"
+CHOSEN_HEADER = "x-llm-chosen"
+"""Request header by which the tier's route is found: only the choose filter sets it."""
 HASH_HEADER = "x-llm-prefix"
 CLIENT_HEADER = "x-llm-client"
 """Request header: name of the API key that was sent; only the router can set it."""
@@ -60,6 +53,7 @@ ERROR_HEADER = "x-llm-error"
 QUALITY_HEADER = "x-llm-quality"
 """Response header: what is wrong with an answer."""
 UNFORGEABLE = (
+    CHOSEN_HEADER,
     CLIENT_HEADER,
     ERROR_HEADER,
     HASH_HEADER,
@@ -68,9 +62,11 @@ UNFORGEABLE = (
     "x-llm-policy-version",
     "x-llm-score",
 )
-"""Headers that no client may send. What one may say of tier and priority depends on the policy: see choose.lua."""
+"""Headers that no client may send. What one may say of tier and priority depends on the policy: see choose.rs."""
+CHOOSE_FILTER = "choose"
+"""Name of the listener's filter of the native module, under which routes give it its data."""
 ATTEMPT_FILTER = "attempt"
-"""Name of the clusters' Lua filter, under which routes give it its data."""
+"""The same of the clusters' filter."""
 
 
 def tier_cluster(tier: str) -> str:

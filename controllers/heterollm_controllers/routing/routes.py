@@ -1,44 +1,38 @@
-"""Which request goes to which tier's cluster, what the Lua filter is told, and what the router answers by itself."""
+"""Which request goes to which tier's cluster, what the module is told, and what the router answers by itself."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 
 from heterollm_controllers.routing.envelope import Json, typed
+from heterollm_controllers.routing.module import module_route
 from heterollm_controllers.routing.places import (
     ATTEMPT_FILTER,
-    BODY_FILTER,
+    CHOOSE_FILTER,
     KEYS_FILTER,
     METADATA,
     ROUTES,
 )
 from heterollm_controllers.routing.policy import AUTO, RoutingPolicy
 from heterollm_controllers.routing.retries import attempt_context
-from heterollm_controllers.routing.scorer import told_to_lua
+from heterollm_controllers.routing.scorer import told
 from heterollm_controllers.routing.tier_routes import tier_routes, undecided_route
 
-__all__ = ["CHOOSE_FILTER", "route_configuration"]
+__all__ = ["route_configuration"]
 
-CHOOSE_FILTER = "choose"
-"""Name of the listener's Lua filter, under which routes give it its data."""
-
-_LUA_ROUTE = "envoy.extensions.filters.http.lua.v3.LuaPerRoute"
-_BODY_ROUTE = "envoy.extensions.filters.http.buffer.v3.BufferPerRoute"
+_DISABLED = typed("envoy.config.route.v3.FilterConfig", disabled=True)
 _ANSWER_LIMIT = 1 << 20
 """Largest answer (bytes) the router gives by itself; the list of models is a few kilobytes."""
 
 
 def route_configuration(policy: RoutingPolicy, version: int) -> Json:
     """All routes of the cluster."""
-    told = _told(policy)
     return {
         "name": ROUTES,
         "max_direct_response_body_size_bytes": _ANSWER_LIMIT,
         "response_headers_to_add": [
             _overwrite("x-llm-policy-version", str(version)),
             _overwrite("x-llm-tier", f"%UPSTREAM_METADATA({METADATA}:tier)%"),
-            _overwrite("x-llm-score", f"%DYNAMIC_METADATA({METADATA}:chosen:score)%"),
             _overwrite("x-llm-attempts", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
         ],
         # What the attempt filter says to Envoy.
@@ -47,15 +41,15 @@ def route_configuration(policy: RoutingPolicy, version: int) -> Json:
             {
                 "name": policy.cluster,
                 "domains": ["*"],
-                "metadata": {"filter_metadata": {METADATA: _known(policy), CHOOSE_FILTER: told}},
+                "metadata": {"filter_metadata": {METADATA: _known(policy)}},
                 "include_request_attempt_count": True,
                 # As much is kept for another attempt as may come in.
                 "request_body_buffer_limit": policy.body_limit,
                 "typed_per_filter_config": {
-                    BODY_FILTER: typed(_BODY_ROUTE, buffer={"max_request_bytes": policy.body_limit}),
-                    ATTEMPT_FILTER: typed(_LUA_ROUTE, filter_context=attempt_context(policy.retries)),
+                    CHOOSE_FILTER: module_route(CHOOSE_FILTER, _choices(policy)),
+                    ATTEMPT_FILTER: module_route(ATTEMPT_FILTER, attempt_context(policy.retries)),
                 },
-                "routes": [*_chat_routes(policy, _digest(told)), *_model_routes(policy), *_other_routes()],
+                "routes": [*tier_routes(policy), undecided_route(policy), *_model_routes(policy), *_other_routes()],
             }
         ],
     }
@@ -66,7 +60,7 @@ def _known(policy: RoutingPolicy) -> Json:
     return {"body_limit": str(policy.body_limit)}
 
 
-def _told(policy: RoutingPolicy) -> Json:
+def _choices(policy: RoutingPolicy) -> Json:
     """What the choose filter knows of the policy."""
     models: dict[str, str] = {}
     for tier in policy.tiers:
@@ -74,33 +68,23 @@ def _told(policy: RoutingPolicy) -> Json:
     names = {tier.name: tier.name for tier in policy.tiers}
     return {
         "trust": policy.trust_headers,
+        "body_limit": policy.body_limit,
         "threshold": policy.complexity_threshold,
         "retries": policy.retries.limit,
         "first": policy.tiers[0].name,
         "last": policy.tiers[-1].name,
-        "tiers": names,
+        "tiers": list(names),
         "models": {**models, **names},
         "help": f"Available: {', '.join(_model_names(policy))}.",
-        "scorer": told_to_lua(policy.scorer_weights),
-        "reserved": dict.fromkeys(policy.reserved_clients, True) if policy.reserved_percent else {},
+        "scorer": told(policy.scorer_weights),
+        "reserved": list(policy.reserved_clients) if policy.reserved_percent else [],
     }
-
-
-def _digest(told: Json) -> str:
-    return hashlib.sha256(_json(told).encode()).hexdigest()
 
 
 def _model_names(policy: RoutingPolicy) -> list[str]:
     """Everything a client may write as `model`."""
     names = [AUTO, *(tier.name for tier in policy.tiers), *(tier.model_id for tier in policy.tiers)]
     return list(dict.fromkeys(names))
-
-
-def _chat_routes(policy: RoutingPolicy, digest: str) -> list[Json]:
-    """By their name the choose filter sees whether it must read again what it is told: Envoy copies all of a filter's
-    context, or of metadata, for every request that looks at it.
-    """
-    return [{"name": digest, **route} for route in (*tier_routes(policy), undecided_route(policy))]
 
 
 def _model_routes(policy: RoutingPolicy) -> list[Json]:
@@ -131,7 +115,7 @@ def _open(route: Json) -> Json:
     """Without an API key."""
     filters = route["typed_per_filter_config"]
     assert isinstance(filters, dict)
-    ungated = {KEYS_FILTER: typed("envoy.config.route.v3.FilterConfig", disabled=True)}
+    ungated = {KEYS_FILTER: _DISABLED}
     return {**route, "typed_per_filter_config": {**filters, **ungated}}
 
 
@@ -140,10 +124,7 @@ def _answer(match: Json, status: int, text: str) -> Json:
     return {
         "match": match,
         "direct_response": {"status": status, "body": {"inline_string": text}},
-        "typed_per_filter_config": {
-            BODY_FILTER: typed(_BODY_ROUTE, disabled=True),
-            CHOOSE_FILTER: typed(_LUA_ROUTE, disabled=True),
-        },
+        "typed_per_filter_config": {CHOOSE_FILTER: _DISABLED},
     }
 
 

@@ -1,7 +1,8 @@
 """The complexity of a request: the features of the score, their weights, and the same score as the router gives.
 
-The router scores in Lua; everything the two must agree on is here and travels with the policy: names, weights, what
-counts as much, and the signs that are searched. `score` is for trying weights out on recorded requests.
+The router scores by itself (score.rs in its module); everything the two must agree on is here and travels with the
+policy: names, weights, what counts as much, and the signs that are searched. `score` is for trying weights
+out on recorded requests.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from heterollm_controllers.routing.seen import MEASURES, read
 
-__all__ = ["FEATURES", "SAMPLE", "Feature", "score", "told_to_lua"]
+__all__ = ["FEATURES", "SAMPLE", "Feature", "score", "told"]
 
 SAMPLE = 2048
 """How much of the newest question is searched for signs (bytes): its beginning and its end, half of it each."""
@@ -70,9 +71,9 @@ FEATURES = (
 )
 
 
-def told_to_lua(weights: Iterable[tuple[str, float]]) -> dict[str, object]:
+def told(weights: Iterable[tuple[str, float]]) -> dict[str, object]:
     """What the router's scorer must know; features not named keep their own weight."""
-    return {"sample": SAMPLE, "features": [_told(feature, weight) for feature, weight in _weighed(dict(weights))]}
+    return {"sample": SAMPLE, "features": [_feature(feature, weight) for feature, weight in _weighed(dict(weights))]}
 
 
 def score(body: Mapping[str, Any], weights: Mapping[str, float] | None = None) -> float:
@@ -90,11 +91,11 @@ def _weighed(weights: Mapping[str, float]) -> list[tuple[Feature, float]]:
     return [(feature, weights.get(feature.name, feature.weight)) for feature in FEATURES]
 
 
-def _told(feature: Feature, weight: float) -> dict[str, object]:
-    told: dict[str, object] = {"name": feature.name, "weight": weight, "full": feature.full}
+def _feature(feature: Feature, weight: float) -> dict[str, object]:
+    said: dict[str, object] = {"name": feature.name, "weight": weight, "full": feature.full}
     if feature.signs:
-        told |= {"signs": list(feature.signs), "each": feature.each, "folded": feature.folded}
-    return told
+        said |= {"signs": list(feature.signs), "each": feature.each, "folded": feature.folded}
+    return said
 
 
 def _count(feature: Feature, text: bytes) -> int:

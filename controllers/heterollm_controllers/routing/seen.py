@@ -1,4 +1,4 @@
-"""What the score is measured of in a request: the same as router-image/lua/request.lua and score.lua see."""
+"""What the score is measured of in a request: the same as router-image/module/src/request.rs and score.rs see."""
 
 from __future__ import annotations
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from heterollm_controllers.routing.admission import admitted
 from heterollm_controllers.routing.envelope import Json
 from heterollm_controllers.routing.places import (
+    CHOSEN_HEADER,
     HASH_HEADER,
     METADATA,
-    TIER_HEADER,
     attempts_cluster,
     diverted_cluster,
 )
@@ -21,7 +21,7 @@ _POST: Json = {"name": ":method", "string_match": {"exact": "POST"}}
 
 
 def tier_routes(policy: RoutingPolicy) -> list[Json]:
-    """The routes of each tier, chosen by the name that the choose filter has put into the tier's header."""
+    """The routes of each tier, found by the name that the choose filter has put into a header."""
     retries = retry_policy(policy)
     alone = len(policy.tiers) == 1
     routes = ((tier, _tier_route(tier, retries, alone=alone)) for tier in policy.tiers)
@@ -39,9 +39,10 @@ def undecided_route(policy: RoutingPolicy) -> Json:
 
 
 def _tier_route(tier: TierRoute, retries: Json, *, alone: bool) -> Json:
-    named = {"name": TIER_HEADER, "string_match": {"exact": tier.name}}
+    chosen = {"name": CHOSEN_HEADER, "string_match": {"exact": tier.name}}
     return {
-        "match": {**_PATHS, "headers": [_POST, named]},
+        # Method and path have been looked at by the time that there is such a header.
+        "match": {"prefix": "/", "headers": [chosen]},
         "metadata": {"filter_metadata": {METADATA: {"tier": tier.name}}},
         "route": _route(tier, retries, alone=alone),
     }

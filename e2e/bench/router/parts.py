@@ -42,6 +42,7 @@ def _choose(files: ResourceFiles) -> None:
     """Reading and scoring the request; all goes to the first tier."""
     _remove_filter(_manager(files)["http_filters"], "choose")
     _forget_filter(files, "choose")
+    # Only paths of the first route are looked at, so that GET /v1/models goes to an engine too.
     next(_tier_routes(files))["match"]["headers"] = []
 
 
@@ -100,12 +101,6 @@ def _hashing(files: ResourceFiles) -> None:
         cluster["common_lb_config"].pop("consistent_hashing_lb_config", None)
 
 
-def _body(files: ResourceFiles) -> None:
-    """Waiting for the whole body, and its bound."""
-    _remove_filter(_manager(files)["http_filters"], "body")
-    _forget_filter(files, "body")
-
-
 def _keys(files: ResourceFiles) -> None:
     """Asking for keys, and handing on the engines'."""
     for name in ("keys", "engine-key"):
@@ -121,7 +116,7 @@ def _admission(files: ResourceFiles) -> None:
             route["route"]["cluster"] = specifier["extension"]["typed_config"]["default_cluster"]
 
 
-def _lua(files: ResourceFiles) -> None:
+def _module(files: ResourceFiles) -> None:
     _attempt(files)
     _choose(files)
 
@@ -129,9 +124,8 @@ def _lua(files: ResourceFiles) -> None:
 PARTS: dict[str, Callable[[ResourceFiles], None]] = {
     "choose": _choose,
     "attempt": _attempt,
-    "lua": _lua,
+    "module": _module,
     "composite": _composite,
-    "body": _body,
     "keys": _keys,
     "admission": _admission,
     "retries": _retries,

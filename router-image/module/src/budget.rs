@@ -27,12 +27,15 @@ impl Budget {
     }
 
     /// Whether good answers need not be counted now, as is nearly always so.
-    pub fn full(&self) -> bool {
+    fn full(&self) -> bool {
         self.left.load(Relaxed) >= MOST
     }
 
     /// Counts a good answer, which earns this share of a retry.
     pub fn earn(&self, share: f64) {
+        if self.full() {
+            return;
+        }
         // A number that makes no sense is cut to the nearest one that does.
         self.update(|left| left.saturating_add((share * PARTS as f64) as u64));
     }

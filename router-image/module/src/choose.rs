@@ -1,0 +1,228 @@
+//! Downstream filter: reads the body once and names the tier that shall answer. A route exists for every tier's name; a
+//! request that leaves here without one (because of a mistake in here) meets a route of its own, to the last tier.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::time::Instant;
+
+use crate::envoy::{Map, Stream};
+use crate::figures::{Course, Figures};
+use crate::hash::hash;
+use crate::headers::{CHOSEN, CLIENT, HINT, LENGTH, MOST_RETRIES, PREFIX, PRIORITY, RETRIES, SCORE, TIER, TYPE};
+use crate::kept::Kept;
+use crate::policy::Choices;
+use crate::request::{self, Seen};
+use crate::status::Status;
+
+/// What metrics and the forms of errors are made from.
+const METADATA: &str = "llm";
+
+/// One request.
+pub struct Choose {
+    figures: Figures,
+    wishes: RefCell<Wishes>,
+    course: RefCell<Course>,
+}
+
+/// What the client says of tiers, if it may.
+#[derive(Default)]
+struct Wishes {
+    tier: Option<Vec<u8>>,
+    hint: Option<Vec<u8>>,
+}
+
+enum Decision<'a> {
+    /// The tier's name, and what decided.
+    Tier(&'a str, &'static str),
+    /// By its score.
+    Scored(&'a str, f64),
+    Refused(Refusal<'a>),
+}
+
+struct Refusal<'a> {
+    status: u32,
+    code: &'static str,
+    message: Cow<'a, str>,
+}
+
+const NOT_JSON: Refusal = Refusal {
+    status: 400,
+    code: "invalid_json",
+    message: Cow::Borrowed("The request body is not a JSON object."),
+};
+
+/// After what may be half an event.
+const BROKEN: &[u8] = b"\n\ndata: {\"error\":{\"message\":\"The engine failed while it answered.\",\
+    \"type\":\"server_error\",\"param\":null,\"code\":\"engine_failed\"}}\n\n";
+
+impl Choose {
+    pub fn new(figures: Figures) -> Self {
+        Choose {
+            figures,
+            wishes: RefCell::default(),
+            course: RefCell::default(),
+        }
+    }
+
+    pub fn request_headers(&self, stream: &Stream, policy: &Choices, end: bool) -> Status {
+        self.course.borrow_mut().start = Some(Instant::now());
+        stream.limit_body(policy.body_limit);
+        self.take_wishes(stream, policy);
+        if end {
+            return refuse(stream, &NOT_JSON);
+        }
+        Status::Wait
+    }
+
+    /// The request is complete.
+    pub fn request_end(&self, stream: &Stream, policy: &Choices) -> Status {
+        let body = stream.request_body();
+        let seen = match request::read(&body) {
+            Some(seen) => seen,
+            None => return refuse(stream, &NOT_JSON),
+        };
+        let (tier, decision, score) = match self.choose(policy, &seen) {
+            Decision::Refused(refusal) => return refuse(stream, &refusal),
+            Decision::Tier(tier, decision) => (tier, decision, None),
+            Decision::Scored(tier, points) => (tier, "score", Some(points)),
+        };
+        self.decided(tier, decision, score);
+        Kept::now(seen.asked).keep(stream);
+        if stream.header(Map::Request, LENGTH).is_none() {
+            stream.set_header(Map::Request, LENGTH, body.len().to_string().as_bytes());
+        }
+        lower_retries(stream, policy.retries);
+        stream.set_header(Map::Request, CHOSEN, tier.as_bytes());
+        stream.set_header(Map::Request, PREFIX, &hash(&seen.prefix));
+        stream.choose_route_again();
+        Status::Go
+    }
+
+    /// Not only of an engine: every answer passes here.
+    pub fn response_headers(&self, stream: &Stream) -> Status {
+        let mut course = self.course.borrow_mut();
+        course.answer = Some(Instant::now());
+        let kind = stream.header(Map::Response, TYPE).unwrap_or_default();
+        course.streamed = kind.starts_with(b"text/event-stream");
+        if let Some(score) = course.score {
+            stream.set_header(Map::Response, SCORE, format!("{score:.3}").as_bytes());
+        }
+        Status::Go
+    }
+
+    /// Envoy is about to answer by itself; where the answer has begun, it will break off instead. Clients of a stream learn of
+    /// it by a last event.
+    pub fn failed(&self, stream: &Stream) {
+        if self.course.borrow().streamed {
+            stream.send(BROKEN);
+        }
+    }
+
+    pub fn complete(&self, stream: &Stream) {
+        let course = self.course.borrow();
+        if course.start.is_some() || is_for_a_model(stream) {
+            self.figures.count(stream, &course);
+        }
+    }
+
+    fn decided(&self, tier: &str, decision: &'static str, score: Option<f64>) {
+        let mut course = self.course.borrow_mut();
+        course.tier = tier.to_owned();
+        course.decision = decision;
+        course.score = score;
+    }
+
+    /// They are gone from the headers before anything can fail.
+    fn take_wishes(&self, stream: &Stream, policy: &Choices) {
+        let take = |name: &str| {
+            let value = stream.header(Map::Request, name)?.to_vec();
+            stream.remove_header(Map::Request, name);
+            Some(value)
+        };
+        let (tier, priority, hint) = (take(TIER), take(PRIORITY), take(HINT));
+        let client = stream.header(Map::Request, CLIENT).unwrap_or_default();
+        if policy.reserved.iter().any(|name| name.as_bytes() == client) {
+            stream.set_header(Map::Request, PRIORITY, b"reserved");
+        } else if let (Some(priority), true) = (priority, policy.trust) {
+            stream.set_header(Map::Request, PRIORITY, &priority);
+        }
+        *self.wishes.borrow_mut() = Wishes {
+            tier: tier.filter(|_| policy.trust),
+            hint,
+        };
+    }
+
+    fn choose<'a>(&self, policy: &'a Choices, seen: &Seen) -> Decision<'a> {
+        let wishes = self.wishes.take();
+        if let Some(wish) = wishes.tier {
+            return match policy.tiers.iter().find(|tier| tier.as_bytes() == wish) {
+                Some(tier) => Decision::Tier(tier, "header"),
+                None => not_found("No such tier.", policy),
+            };
+        }
+        let model = match &seen.model {
+            Some(model) => model.as_ref(),
+            None => {
+                let message = Cow::Owned(format!("The field `model` is missing. {}", policy.help));
+                return Decision::Refused(Refusal {
+                    status: 400,
+                    code: "missing_model",
+                    message,
+                });
+            }
+        };
+        if model != b"auto" {
+            return match policy.models.get(model) {
+                Some(tier) => Decision::Tier(tier, "model"),
+                None => not_found("The model does not exist.", policy),
+            };
+        }
+        match wishes.hint.as_deref() {
+            Some(b"plan") => return Decision::Tier(&policy.last, "hint"),
+            Some(b"act") => return Decision::Tier(&policy.first, "hint"),
+            _ => {}
+        }
+        let points = policy.scorer.score(seen);
+        Decision::Scored(
+            if points > policy.threshold {
+                &policy.last
+            } else {
+                &policy.first
+            },
+            points,
+        )
+    }
+}
+
+/// By its path: of a request that another filter has refused before this one has seen it.
+fn is_for_a_model(stream: &Stream) -> bool {
+    let path = stream.header(Map::Request, ":path").unwrap_or_default();
+    ["/v1/chat/completions", "/v1/completions", "/v1/responses"]
+        .iter()
+        .any(|asked| path.starts_with(asked.as_bytes()))
+}
+
+fn not_found<'a>(what: &str, policy: &'a Choices) -> Decision<'a> {
+    let message = Cow::Owned(format!("{what} {}", policy.help));
+    Decision::Refused(Refusal {
+        status: 404,
+        code: "model_not_found",
+        message,
+    })
+}
+
+fn refuse(stream: &Stream, refusal: &Refusal) -> Status {
+    stream.note(METADATA, "error", refusal.code.as_bytes());
+    stream.respond(refusal.status, &refusal.message);
+    Status::Wait
+}
+
+/// Lowers the policy's limit to what the request asks for; anything else it says is ignored.
+fn lower_retries(stream: &Stream, limit: u32) {
+    match stream.header(Map::Request, RETRIES) {
+        Some([digit @ b'0'..=b'9']) if u32::from(digit - b'0') < limit => {
+            stream.set_header(Map::Request, MOST_RETRIES, &[*digit]);
+        }
+        _ => {}
+    }
+}

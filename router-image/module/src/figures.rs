@@ -1,0 +1,92 @@
+//! What is counted of each request, at its end. Envoy's own loggers could count the same, at ten times the price.
+//!
+//! Every label is a name in the policy, a word of these filters, or a number of HTTP: no client can add values.
+
+use std::time::Instant;
+
+use crate::envoy::{Attribute, Definitions, Metadata, Metric, Stream};
+
+const METADATA: &str = "llm";
+
+/// The figures of the listener.
+#[derive(Clone, Copy)]
+pub struct Figures {
+    requests: Metric,
+    milliseconds: Metric,
+    first_byte: Metric,
+    score: Metric,
+}
+
+/// What the choose filter knows of a request at its end.
+#[derive(Default)]
+pub struct Course {
+    /// What decided; empty for a refused request.
+    pub decision: &'static str,
+    /// The tier that was to answer; empty if none could be chosen.
+    pub tier: String,
+    /// Complexity in [0, 1], if it was asked.
+    pub score: Option<f64>,
+    pub start: Option<Instant>,
+    /// When the answer began.
+    pub answer: Option<Instant>,
+    /// Whether it is a stream of events.
+    pub streamed: bool,
+}
+
+impl Figures {
+    pub fn define(envoy: &Definitions) -> Self {
+        let place = ["heterollm_tier", "decision"];
+        Figures {
+            // `heterollm_tier`: the tier that answered, or that should have; another than the wanted one where requests
+            // are diverted (from the start, so that it is no failure) or left a tier that failed.
+            requests: envoy.counter(
+                "requests_total",
+                &[
+                    "heterollm_tier",
+                    "decision",
+                    "wanted_tier",
+                    "code",
+                    "attempts",
+                    "diverted",
+                ],
+            ),
+            milliseconds: envoy.histogram("request_milliseconds", &place),
+            // For streamed answers, the time to the first token.
+            first_byte: envoy.histogram("first_byte_milliseconds", &place),
+            score: envoy.histogram("score_permille", &[]),
+        }
+    }
+
+    /// `course`: of a request to a model; others are not counted.
+    pub fn count(&self, stream: &Stream, course: &Course) {
+        let code = stream.number(Attribute::ResponseCode).unwrap_or(0);
+        let attempts = stream.number(Attribute::Attempts).unwrap_or(0);
+        let tier = stream
+            .metadata(Metadata::Engine, METADATA, "tier")
+            .unwrap_or(course.tier.as_bytes());
+        let diverted = stream
+            .metadata(Metadata::Cluster, METADATA, "diverted")
+            .unwrap_or_default();
+        let (code_text, attempts) = (code.to_string(), attempts.to_string());
+        let (decision, wanted) = (course.decision.as_bytes(), course.tier.as_bytes());
+        stream.count(
+            self.requests,
+            &[
+                tier,
+                decision,
+                wanted,
+                code_text.as_bytes(),
+                attempts.as_bytes(),
+                diverted,
+            ],
+        );
+        if let Some(score) = course.score {
+            stream.record(self.score, &[], (score * 1000.0).round() as u64);
+        }
+        if let (Some(start), Some(answer), 200..=399) = (course.start, course.answer, code) {
+            let place = [tier, decision];
+            stream.record(self.milliseconds, &place, start.elapsed().as_millis() as u64);
+            stream.record(self.first_byte, &place, (answer - start).as_millis() as u64);
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Names of headers, as routing/places.py has them too.
+
+/// How all of ours begin.
+pub const OURS: &str = "x-llm-";
+/// What clients may say, if the policy trusts them.
+pub const TIER: &str = "x-llm-tier";
+pub const PRIORITY: &str = "x-llm-priority";
+/// What any client may say.
+pub const HINT: &str = "x-llm-hint";
+/// How often the request may be retried.
+pub const RETRIES: &str = "x-llm-retries";
+/// Whose API key was sent: set by Envoy alone.
+pub const CLIENT: &str = "x-llm-client";
+
+/// By these the route is found, and the engine.
+pub const CHOSEN: &str = "x-llm-chosen";
+pub const PREFIX: &str = "x-llm-prefix";
+
+/// In answers.
+pub const SCORE: &str = "x-llm-score";
+/// Envoy retries an answer with the first, and never one with the second.
+pub const QUALITY: &str = "x-llm-quality";
+pub const FINAL: &str = "x-envoy-ratelimited";
+
+/// Envoy's own, for requests.
+pub const MOST_RETRIES: &str = "x-envoy-max-retries";
+pub const ATTEMPT: &str = "x-envoy-attempt-count";
+
+pub const LENGTH: &str = "content-length";
+pub const TYPE: &str = "content-type";

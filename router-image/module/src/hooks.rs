@@ -1,0 +1,252 @@
+//! The functions that Envoy calls, by its names for them. A mistake in a filter (a panic) must not end Envoy: the request goes
+//! on as if the filter were not there, which routes it to the last tier.
+
+use std::ffi::c_void;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::Arc;
+
+use crate::attempt::Attempt;
+use crate::budget::Budget;
+use crate::choose::Choose;
+use crate::envoy::{log_error, Buffer, Definitions, Stream};
+use crate::figures::Figures;
+use crate::policy::{Attempts, Choices};
+use crate::status::Status;
+
+/// A filter as the listener or a cluster has it.
+enum Config {
+    Choose(Figures),
+    Attempt(Arc<Budget>),
+}
+
+/// What routes tell a filter.
+enum Told {
+    Choose(Box<Choices>),
+    Attempt(Attempts),
+}
+
+/// A filter at work on one request, or on one attempt of it.
+enum Filter {
+    Choose(Choose),
+    Attempt(Attempt),
+}
+
+const GO: u32 = 0;
+const STOP: u32 = 1;
+
+/// As its headers have been waited with, so has a body. Headers know one way to stop; a body that waits is kept.
+fn code(status: Status) -> u32 {
+    match status {
+        Status::Go => GO,
+        Status::Wait => STOP,
+    }
+}
+
+fn guarded<T>(otherwise: T, hook: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(hook)).unwrap_or_else(|_| {
+        log_error("heterollm: a filter has failed");
+        otherwise
+    })
+}
+
+/// # Safety
+/// `filter` is what `filter_new` has returned.
+unsafe fn run(stream: *mut c_void, filter: *const c_void, hook: impl FnOnce(&Filter, &Stream, &Told) -> Status) -> u32 {
+    let stream = Stream::new(stream);
+    guarded(GO, || match stream.route_config::<Told>() {
+        Some(told) => code(hook(&*filter.cast::<Filter>(), &stream, told)),
+        None => GO,
+    })
+}
+
+#[no_mangle]
+extern "C" fn envoy_dynamic_module_on_program_init() -> *const u8 {
+    b"v0.2.0\0".as_ptr()
+}
+
+#[no_mangle]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_new(
+    envoy: *mut c_void,
+    name: Buffer,
+    _config: Buffer,
+) -> *const c_void {
+    match name.bytes() {
+        b"choose" => boxed(Config::Choose(Figures::define(&Definitions::new(envoy)))),
+        b"attempt" => boxed(Config::Attempt(Arc::default())),
+        _ => std::ptr::null(),
+    }
+}
+
+#[no_mangle]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_destroy(config: *const c_void) {
+    unbox::<Config>(config);
+}
+
+#[no_mangle]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_per_route_config_new(
+    name: Buffer,
+    config: Buffer,
+) -> *const c_void {
+    let told = guarded(None, || match name.bytes() {
+        b"choose" => Choices::parse(config.bytes()).map(|told| Told::Choose(Box::new(told))),
+        b"attempt" => Attempts::parse(config.bytes()).map(Told::Attempt),
+        _ => None,
+    });
+    told.map_or(std::ptr::null(), boxed)
+}
+
+#[no_mangle]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_per_route_config_destroy(config: *const c_void) {
+    unbox::<Told>(config);
+}
+
+#[no_mangle]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_new(
+    config: *const c_void,
+    _stream: *mut c_void,
+) -> *const c_void {
+    boxed(match &*config.cast::<Config>() {
+        Config::Choose(figures) => Filter::Choose(Choose::new(*figures)),
+        Config::Attempt(budget) => Filter::Attempt(Attempt::new(budget.clone())),
+    })
+}
+
+#[no_mangle]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_destroy(filter: *const c_void) {
+    unbox::<Filter>(filter);
+}
+
+#[no_mangle]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
+    stream: *mut c_void,
+    filter: *const c_void,
+    end: bool,
+) -> u32 {
+    run(stream, filter, |filter, stream, told| match (filter, told) {
+        (Filter::Choose(choose), Told::Choose(policy)) => choose.request_headers(stream, policy, end),
+        (Filter::Attempt(attempt), Told::Attempt(policy)) => attempt.request_headers(stream, policy),
+        _ => Status::Go,
+    })
+}
+
+#[no_mangle]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_body(
+    stream: *mut c_void,
+    filter: *const c_void,
+    end: bool,
+) -> u32 {
+    run(stream, filter, |filter, stream, told| match (filter, told) {
+        (Filter::Choose(_), Told::Choose(_)) if !end => Status::Wait,
+        (Filter::Choose(choose), Told::Choose(policy)) => choose.request_end(stream, policy),
+        (Filter::Attempt(attempt), Told::Attempt(policy)) => attempt.request_body(stream, policy),
+        _ => Status::Go,
+    })
+}
+
+#[no_mangle]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_trailers(
+    stream: *mut c_void,
+    filter: *const c_void,
+) -> u32 {
+    run(stream, filter, |filter, stream, told| match (filter, told) {
+        (Filter::Choose(choose), Told::Choose(policy)) => choose.request_end(stream, policy),
+        _ => Status::Go,
+    })
+}
+
+#[no_mangle]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_headers(
+    stream: *mut c_void,
+    filter: *const c_void,
+    end: bool,
+) -> u32 {
+    run(stream, filter, |filter, stream, told| match (filter, told) {
+        (Filter::Choose(choose), _) => choose.response_headers(stream),
+        (Filter::Attempt(attempt), Told::Attempt(policy)) => attempt.response_headers(stream, policy, end),
+        _ => Status::Go,
+    })
+}
+
+#[no_mangle]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_body(
+    stream: *mut c_void,
+    filter: *const c_void,
+    end: bool,
+) -> u32 {
+    run(stream, filter, |filter, stream, told| match (filter, told) {
+        (Filter::Attempt(attempt), Told::Attempt(_)) if !end && attempt.waits_for_answer() => Status::Wait,
+        (Filter::Attempt(attempt), Told::Attempt(policy)) => attempt.response_end(stream, policy),
+        _ => Status::Go,
+    })
+}
+
+#[no_mangle]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_trailers(
+    stream: *mut c_void,
+    filter: *const c_void,
+) -> u32 {
+    run(stream, filter, |filter, stream, told| match (filter, told) {
+        (Filter::Attempt(attempt), Told::Attempt(policy)) => attempt.response_end(stream, policy),
+        _ => Status::Go,
+    })
+}
+
+#[no_mangle]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_stream_complete(stream: *mut c_void, filter: *const c_void) {
+    guarded((), || {
+        if let Filter::Choose(choose) = &*filter.cast::<Filter>() {
+            choose.complete(&Stream::new(stream));
+        }
+    });
+}
+
+fn boxed<T>(value: T) -> *const c_void {
+    Box::into_raw(Box::new(value)) as *const c_void
+}
+
+/// # Safety
+/// `pointer` is a result of `boxed::<T>` that has not been given back yet.
+unsafe fn unbox<T>(pointer: *const c_void) {
+    drop(Box::from_raw(pointer as *mut T));
+}
+
+/// Envoy wants these to exist, and never calls them for what is used here.
+macro_rules! unused {
+    ($($name:ident)*) => { $( #[no_mangle] extern "C" fn $name() {} )* };
+}
+
+unused! {
+    envoy_dynamic_module_on_http_filter_http_callout_done
+    envoy_dynamic_module_on_http_filter_http_stream_headers
+    envoy_dynamic_module_on_http_filter_http_stream_data
+    envoy_dynamic_module_on_http_filter_http_stream_trailers
+    envoy_dynamic_module_on_http_filter_http_stream_complete
+    envoy_dynamic_module_on_http_filter_http_stream_reset
+    envoy_dynamic_module_on_http_filter_scheduled
+    envoy_dynamic_module_on_http_filter_config_scheduled
+    envoy_dynamic_module_on_http_filter_config_http_callout_done
+    envoy_dynamic_module_on_http_filter_config_http_stream_headers
+    envoy_dynamic_module_on_http_filter_config_http_stream_data
+    envoy_dynamic_module_on_http_filter_config_http_stream_trailers
+    envoy_dynamic_module_on_http_filter_config_http_stream_complete
+    envoy_dynamic_module_on_http_filter_config_http_stream_reset
+    envoy_dynamic_module_on_http_filter_downstream_above_write_buffer_high_watermark
+    envoy_dynamic_module_on_http_filter_downstream_below_write_buffer_low_watermark
+}
+
+/// Envoy answers by itself, or would if the answer had not begun.
+#[no_mangle]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_local_reply(
+    stream: *mut c_void,
+    filter: *const c_void,
+    _status: u32,
+    _details: Buffer,
+    _reset: bool,
+) -> u32 {
+    guarded((), || {
+        if let Filter::Choose(choose) = &*filter.cast::<Filter>() {
+            choose.failed(&Stream::new(stream));
+        }
+    });
+    GO
+}

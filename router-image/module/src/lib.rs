@@ -1,0 +1,28 @@
+//! The router's part in Envoy, as a dynamic module: which tier answers a request, and which answers are asked for again.
+
+mod budget;
+mod edit;
+mod hash;
+mod json;
+mod overload;
+mod quality;
+mod request;
+mod score;
+
+#[cfg(not(test))]
+mod attempt;
+#[cfg(not(test))]
+mod choose;
+#[cfg(not(test))]
+mod envoy;
+#[cfg(not(test))]
+mod figures;
+#[cfg(not(test))]
+mod headers;
+#[cfg(not(test))]
+mod hooks;
+#[cfg(not(test))]
+mod kept;
+mod policy;
+#[cfg(not(test))]
+mod status;
