@@ -85,32 +85,31 @@ def test_every_attempt_goes_to_a_tier_that_is_not_cheaper(policy: RoutingPolicy)
 
 
 @FEW
-@given(policies.map(lambda policy: replace(policy, reserved_percent=0)))
+@given(policies)
 def test_the_diverted_share_goes_to_the_last_tier_first_and_its_own_to_the_one_before(policy: RoutingPolicy) -> None:
     files = envoy_files(policy, 1)
-    shares = [_shares(route["route"]) for route in _tier_routes(files)]
-    if len(policy.tiers) == 1:
-        assert shares == [{f"route_{policy.tiers[0].name}": 100}]
-        return
-    for tier, share in zip(policy.tiers, shares, strict=True):
-        steps = _steps(files, f"diverted_{tier.name}")
-        assert steps[0] == policy.tiers[-2 if tier is policy.tiers[-1] else -1].name
-        assert tier.name in steps
-        expected = {f"route_{tier.name}": 100 - tier.diverted_percent, f"diverted_{tier.name}": tier.diverted_percent}
-        assert share == {name: percent for name, percent in expected.items() if percent}
-
-
-def _tier_routes(files: dict[str, str]) -> list[Any]:
-    """Without the one of requests for which no tier was chosen."""
     (routes,) = resources(files, "rds.json")
-    return [route for route in routes["virtual_hosts"][0]["routes"] if "route" in route and "metadata" in route]
+    (host,) = routes["virtual_hosts"]
+    clusters = {_chosen(route): route["route"]["cluster"] for route in host["routes"] if _chosen(route)}
+    told = host["typed_per_filter_config"]["choose"]["filter_config"]["value"]["tiers"]
+    for tier, choice in zip(policy.tiers, told, strict=True):
+        assert choice["name"] == choice["own"]["tier"] == tier.name
+        assert clusters[tier.name] == f"route_{tier.name}"
+        if len(policy.tiers) == 1 or tier.diverted_percent == 0:
+            assert choice["other"] is None
+            continue
+        other = policy.tiers[-2 if tier is policy.tiers[-1] else -1].name
+        assert (choice["diverted"], choice["other"]["tier"]) == (tier.diverted_percent, other)
+        assert clusters[f"{tier.name}/diverted"] == f"diverted_{tier.name}"
+        steps = _steps(files, f"diverted_{tier.name}")
+        assert steps[0] == other
+        assert tier.name in steps
 
 
-def _shares(action: dict[str, Any]) -> dict[str, int]:
-    """Percent of a route's requests by Envoy cluster."""
-    if "cluster" in action:
-        return {action["cluster"]: 100}
-    return {one["name"]: one["weight"] for one in action["weighted_clusters"]["clusters"]}
+def _chosen(route: dict[str, Any]) -> str | None:
+    """What the choose filter must have said of a request that takes this route."""
+    named = [header for header in route["match"].get("headers", []) if header["name"] == "x-llm-chosen"]
+    return named[0]["string_match"]["exact"] if named else None
 
 
 def _steps(files: dict[str, str], cluster: str) -> list[str]:

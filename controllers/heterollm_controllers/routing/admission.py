@@ -2,28 +2,20 @@
 
 Circuit breakers are the bound that holds for every attempt, also of requests that come from another tier: a share of
 the tier for everybody, all of it for reserved requests, which Envoy counts apart. As the two counts know nothing of
-each other, a request also looks, when its tier is chosen, at what the tier has in flight altogether: others are
-admitted while that is below the normal share, reserved ones while it is below all.
+each other, the choose filter also looks at what the tier has in flight altogether: others are admitted while that is
+below the normal share, reserved ones while it is below all.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 
-from heterollm_controllers.routing.envelope import Json, typed
-from heterollm_controllers.routing.places import (
-    FULL_CLUSTER,
-    HASH_HEADER,
-    PRIORITY_HEADER,
-    attempts_cluster,
-    diverted_cluster,
-    tier_cluster,
-)
+from heterollm_controllers.routing.envelope import Json
+from heterollm_controllers.routing.places import FULL_CLUSTER
 from heterollm_controllers.routing.policy import RoutingPolicy, TierRoute
 
-__all__ = ["Share", "admitted", "always_full", "circuit_breakers", "share_of"]
+__all__ = ["Share", "always_full", "circuit_breakers", "looks", "room", "share_of"]
 
 
 @dataclass(frozen=True)
@@ -46,12 +38,17 @@ def circuit_breakers(share: Share) -> Json:
     return {"thresholds": [_threshold("DEFAULT", share.normal), _threshold("HIGH", share.total)]}
 
 
-def admitted(route: Json, tier: TierRoute, policy: RoutingPolicy) -> list[Json]:
-    """A tier's route, with its reserved requests apart and all of them looking at what is in flight."""
-    if policy.reserved_percent == 0 or not (policy.reserved_clients or policy.trust_headers):
-        # All requests are of one kind, so that one count says all.
-        return [route]
-    return [_reserved(_looking(route, tier, policy, "HIGH")), _looking(route, tier, policy, "DEFAULT")]
+def looks(policy: RoutingPolicy) -> bool:
+    """Whether there are two kinds of requests; where all are of one kind, one count says all."""
+    return policy.reserved_percent > 0 and bool(policy.reserved_clients or policy.trust_headers)
+
+
+def room(tier: TierRoute, policy: RoutingPolicy) -> Json:
+    """What the choose filter knows of a tier's capacity."""
+    if not looks(policy):
+        return {}
+    share = share_of(tier, policy)
+    return {"normal": share.normal, "total": share.total}
 
 
 def always_full() -> Json:
@@ -76,53 +73,3 @@ def _threshold(priority: str, requests: int) -> Json:
         "max_requests": requests,
         "max_retries": requests,
     }
-
-
-def _reserved(route: Json) -> Json:
-    """Only for requests that the choose filter takes for reserved ones."""
-    match = route["match"]
-    assert isinstance(match, dict)
-    sign = {"name": PRIORITY_HEADER, "string_match": {"exact": "reserved"}}
-    return {**route, "match": {**match, "headers": [*match["headers"], sign]}}
-
-
-def _looking(route: Json, tier: TierRoute, policy: RoutingPolicy, priority: str) -> Json:
-    action = route["route"]
-    assert isinstance(action, dict)
-    kept = {name: value for name, value in action.items() if name not in ("cluster", "weighted_clusters")}
-    plugin = typed(
-        "envoy.extensions.router.cluster_specifiers.lua.v3.LuaConfig",
-        source_code={"inline_string": _script(tier, policy, reserved=priority == "HIGH")},
-        default_cluster=attempts_cluster(tier.name),
-    )
-    specifier = {"extension": {"name": "envoy.router.cluster_specifier_plugin.lua", "typed_config": plugin}}
-    return {**route, "route": {**kept, "inline_cluster_specifier_plugin": specifier, "priority": priority}}
-
-
-def _script(tier: TierRoute, policy: RoutingPolicy, *, reserved: bool) -> str:
-    """Chooses the cluster of a request. Envoy gives such a script no data, so that they are part of it."""
-    substitute = policy.tiers[-2:][0] if tier is policy.tiers[-1] else policy.tiers[-1]
-    sides = {
-        "own": _side(tier, policy, attempts_cluster(tier.name), reserved=reserved),
-        "other": _side(substitute, policy, diverted_cluster(tier.name), reserved=reserved),
-    }
-    diverted = 0 if substitute is tier else tier.diverted_percent
-    return _SCRIPT.format(diverted=diverted, hash=json.dumps(HASH_HEADER), full=json.dumps(FULL_CLUSTER), **sides)
-
-
-def _side(tier: TierRoute, policy: RoutingPolicy, cluster: str, *, reserved: bool) -> str:
-    share = share_of(tier, policy)
-    values = tier_cluster(tier.name), share.total if reserved else share.normal, cluster
-    return ", ".join(json.dumps(value) for value in values)
-
-
-_SCRIPT = """\
-function envoy_on_route(handle)
-  local tier, limit, chosen = {own}
-  if {diverted} > 0 and tonumber(handle:headers():get({hash}), 16) % 100 < {diverted} then
-    tier, limit, chosen = {other}
-  end
-  local cluster = handle:getCluster(tier)
-  return cluster:numRequests() + cluster:numPendingRequests() < limit and chosen or {full}
-end
-"""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heterollm_controllers.routing.admission import always_full, share_of
+from heterollm_controllers.routing.admission import always_full, looks, share_of
 from heterollm_controllers.routing.clusters import attempts, diverted, tier_engines
 from heterollm_controllers.routing.endpoints import load_assignment
 from heterollm_controllers.routing.envelope import discovery_response
@@ -28,7 +28,7 @@ def envoy_files(policy: RoutingPolicy, version: int) -> dict[str, str]:
     clusters += [diverted(tiers[index:]) for index in range(len(tiers) - 1)]
     # What the last tier does not answer itself goes to the one before it.
     clusters += [diverted((tiers[-1], tiers[-2]))] if len(tiers) > 1 else []
-    if policy.reserved_percent:
+    if looks(policy):
         clusters.append(always_full())
     assignments = {
         endpoints_file(tier.name): discovery_response(

@@ -7,8 +7,6 @@ without the `envoy_` that Envoy puts before them, and with the cluster's name an
 
 from __future__ import annotations
 
-import json
-
 from heterollm_controllers.routing.conditions import all_of, any_of, flagged, noted, sampled, status, with_header
 from heterollm_controllers.routing.envelope import Json, typed
 from heterollm_controllers.routing.places import CLIENT_HEADER, ERROR_HEADER, METADATA
@@ -17,11 +15,8 @@ __all__ = ["attempt_log", "request_log"]
 
 _PREFIX = "heterollm_router"
 
-_ANSWERED = ("UPSTREAM_METADATA", f"{METADATA}:tier")
-_WANTED = ("METADATA", f"ROUTE:{METADATA}:tier")
-_FIRST_OF = {"operators": [{"command": name, "param": parameter} for name, parameter in (_ANSWERED, _WANTED)]}
-_TIER = f"%COALESCE({json.dumps(_FIRST_OF)})%"
-"""The tier that answered, or that should have."""
+_TIER = f"%UPSTREAM_METADATA({METADATA}:tier)%"
+"""The tier that answered."""
 _CODE = "%RESPONSE_CODE%"
 
 _ASKED = any_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heterollm_controllers.routing.envelope import Json, typed
 from heterollm_controllers.routing.places import QUALITY_HEADER
-from heterollm_controllers.routing.policy import Change, Retries, RoutingPolicy
+from heterollm_controllers.routing.policy import Change, RoutingPolicy
 
 __all__ = ["attempt_context", "retry_policy"]
 
@@ -31,9 +31,11 @@ def retry_policy(policy: RoutingPolicy) -> Json:
     }
 
 
-def attempt_context(retries: Retries) -> Json:
+def attempt_context(policy: RoutingPolicy) -> Json:
     """What the attempt filter knows of the policy; it travels with the routes, so a change is live."""
+    retries = policy.retries
     return {
+        "tiers": [tier.name for tier in policy.tiers],
         "deadline": retries.deadline,
         "budget": retries.budget_percent / 100,
         "quality": retries.check_quality,

@@ -16,7 +16,7 @@ from heterollm_controllers.routing.places import (
 from heterollm_controllers.routing.policy import AUTO, RoutingPolicy
 from heterollm_controllers.routing.retries import attempt_context
 from heterollm_controllers.routing.scorer import told
-from heterollm_controllers.routing.tier_routes import tier_routes, undecided_route
+from heterollm_controllers.routing.tier_routes import tier_choices, tier_routes, undecided_route
 
 __all__ = ["route_configuration"]
 
@@ -30,11 +30,7 @@ def route_configuration(policy: RoutingPolicy, version: int) -> Json:
     return {
         "name": ROUTES,
         "max_direct_response_body_size_bytes": _ANSWER_LIMIT,
-        "response_headers_to_add": [
-            _overwrite("x-llm-policy-version", str(version)),
-            _overwrite("x-llm-tier", f"%UPSTREAM_METADATA({METADATA}:tier)%"),
-            _overwrite("x-llm-attempts", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
-        ],
+        "response_headers_to_add": [_overwrite("x-llm-policy-version", str(version))],
         # What the attempt filter says to Envoy.
         "response_headers_to_remove": ["x-envoy-ratelimited"],
         "virtual_hosts": [
@@ -47,7 +43,7 @@ def route_configuration(policy: RoutingPolicy, version: int) -> Json:
                 "request_body_buffer_limit": policy.body_limit,
                 "typed_per_filter_config": {
                     CHOOSE_FILTER: module_route(CHOOSE_FILTER, _choices(policy)),
-                    ATTEMPT_FILTER: module_route(ATTEMPT_FILTER, attempt_context(policy.retries)),
+                    ATTEMPT_FILTER: module_route(ATTEMPT_FILTER, attempt_context(policy)),
                 },
                 "routes": [*tier_routes(policy), undecided_route(policy), *_model_routes(policy), *_other_routes()],
             }
@@ -71,9 +67,7 @@ def _choices(policy: RoutingPolicy) -> Json:
         "body_limit": policy.body_limit,
         "threshold": policy.complexity_threshold,
         "retries": policy.retries.limit,
-        "first": policy.tiers[0].name,
-        "last": policy.tiers[-1].name,
-        "tiers": list(names),
+        "tiers": tier_choices(policy),
         "models": {**models, **names},
         "help": f"Available: {', '.join(_model_names(policy))}.",
         "scorer": told(policy.scorer_weights),

@@ -1,31 +1,39 @@
-"""The route of each tier: which requests it takes, and which share of them the last tier answers."""
+"""The routes of each tier: to its own engines, and to those of the tier that answers a share of its requests."""
 
 from __future__ import annotations
 
-from heterollm_controllers.routing.admission import admitted
+from heterollm_controllers.routing.admission import looks, room
 from heterollm_controllers.routing.envelope import Json
 from heterollm_controllers.routing.places import (
     CHOSEN_HEADER,
+    FULL_CLUSTER,
     HASH_HEADER,
-    METADATA,
+    PRIORITY_HEADER,
     attempts_cluster,
     diverted_cluster,
 )
 from heterollm_controllers.routing.policy import RoutingPolicy, TierRoute
 from heterollm_controllers.routing.retries import retry_policy
 
-__all__ = ["tier_routes", "undecided_route"]
+__all__ = ["tier_choices", "tier_routes", "undecided_route"]
 
 _PATHS: Json = {"safe_regex": {"regex": "/v1/(chat/completions|completions|responses)"}}
 _POST: Json = {"name": ":method", "string_match": {"exact": "POST"}}
+_RESERVED: Json = {"name": PRIORITY_HEADER, "string_match": {"exact": "reserved"}}
 
 
 def tier_routes(policy: RoutingPolicy) -> list[Json]:
-    """The routes of each tier, found by the name that the choose filter has put into a header."""
+    """The routes by the names that the choose filter puts into a header; see choose.rs for the names."""
     retries = retry_policy(policy)
-    alone = len(policy.tiers) == 1
-    routes = ((tier, _tier_route(tier, retries, alone=alone)) for tier in policy.tiers)
-    return [entry for tier, route in routes for entry in admitted(route, tier, policy)]
+    sides = [(tier.name, attempts_cluster(tier.name)) for tier in policy.tiers]
+    sides += [(f"{tier.name}/diverted", diverted_cluster(tier.name)) for tier in policy.tiers if _diverts(tier, policy)]
+    routes = [_route({"prefix": "/", "headers": [_chosen(name)]}, _action(cluster, retries)) for name, cluster in sides]
+    if not looks(policy):
+        return routes
+    # Reserved requests are counted apart by the tiers' circuit breakers.
+    apart = [_reserved(route) for route in routes]
+    full = _route({"prefix": "/", "headers": [_chosen("/full")]}, {"cluster": FULL_CLUSTER})
+    return [*apart, *routes, full]
 
 
 def undecided_route(policy: RoutingPolicy) -> Json:
@@ -34,23 +42,50 @@ def undecided_route(policy: RoutingPolicy) -> Json:
     The last tier can answer everything. Such a request has no wanted tier in the metrics, by which it is noticed.
     """
     last = policy.tiers[-1]
-    route = _route(last, retry_policy(policy), alone=len(policy.tiers) == 1)
-    return {"match": {**_PATHS, "headers": [_POST]}, "route": route}
+    gone = _diverts(last, policy) and last.diverted_percent == 100
+    cluster = diverted_cluster(last.name) if gone else attempts_cluster(last.name)
+    return _route({**_PATHS, "headers": [_POST]}, _action(cluster, retry_policy(policy)))
 
 
-def _tier_route(tier: TierRoute, retries: Json, *, alone: bool) -> Json:
-    chosen = {"name": CHOSEN_HEADER, "string_match": {"exact": tier.name}}
+def tier_choices(policy: RoutingPolicy) -> list[Json]:
+    """What the choose filter knows of each tier."""
+    return [
+        {
+            "name": tier.name,
+            "diverted": tier.diverted_percent,
+            "own": _side(tier, policy),
+            "other": _side(_substitute(tier, policy), policy) if _diverts(tier, policy) else None,
+        }
+        for tier in policy.tiers
+    ]
+
+
+def _side(tier: TierRoute, policy: RoutingPolicy) -> Json:
+    return {"tier": tier.name, **room(tier, policy)}
+
+
+def _diverts(tier: TierRoute, policy: RoutingPolicy) -> bool:
+    return tier.diverted_percent > 0 and len(policy.tiers) > 1
+
+
+def _substitute(tier: TierRoute, policy: RoutingPolicy) -> TierRoute:
+    """Who answers what is diverted."""
+    last = policy.tiers[-1]
+    return policy.tiers[-2] if tier is last else last
+
+
+def _chosen(name: str) -> Json:
+    # Method and path have been looked at by the time that there is such a header.
+    return {"name": CHOSEN_HEADER, "string_match": {"exact": name}}
+
+
+def _route(match: Json, action: Json) -> Json:
+    return {"match": match, "route": action}
+
+
+def _action(cluster: str, retries: Json) -> Json:
     return {
-        # Method and path have been looked at by the time that there is such a header.
-        "match": {"prefix": "/", "headers": [chosen]},
-        "metadata": {"filter_metadata": {METADATA: {"tier": tier.name}}},
-        "route": _route(tier, retries, alone=alone),
-    }
-
-
-def _route(tier: TierRoute, retries: Json, *, alone: bool) -> Json:
-    return {
-        **_target(tier, alone=alone),
+        "cluster": cluster,
         # An answer takes as long as it takes.
         "timeout": "0s",
         "hash_policy": [{"header": {"header_name": HASH_HEADER}}],
@@ -58,19 +93,8 @@ def _route(tier: TierRoute, retries: Json, *, alone: bool) -> Json:
     }
 
 
-def _target(tier: TierRoute, *, alone: bool) -> Json:
-    diverted = 0 if alone else tier.diverted_percent
-    if diverted == 0:
-        return {"cluster": attempts_cluster(tier.name)}
-    if diverted == 100:
-        return {"cluster": diverted_cluster(tier.name)}
-    return {
-        "weighted_clusters": {
-            "clusters": [
-                {"name": attempts_cluster(tier.name), "weight": 100 - diverted},
-                {"name": diverted_cluster(tier.name), "weight": diverted},
-            ],
-            # By the conversation's beginning, so that it stays on its side and keeps its cache.
-            "use_hash_policy": True,
-        }
-    }
+def _reserved(route: Json) -> Json:
+    match, action = route["match"], route["route"]
+    assert isinstance(match, dict)
+    assert isinstance(action, dict)
+    return {"match": {**match, "headers": [*match["headers"], _RESERVED]}, "route": {**action, "priority": "HIGH"}}

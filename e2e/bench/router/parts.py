@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -63,11 +64,9 @@ def _forget_filter(files: ResourceFiles, name: str) -> None:
 
 def _composite(files: ResourceFiles) -> None:
     """A tier for each attempt, with the upstream filters that hang there."""
-    _admission(files)
     for route in _tier_routes(files):
         action = route["route"]
-        name = action.pop("cluster", None) or action.pop("weighted_clusters")["clusters"][0]["name"]
-        action["cluster"] = name.replace("route_", "tier_")
+        action["cluster"] = re.sub("^(route|diverted)_", "tier_", action["cluster"])
     _forget_filter(files, "attempt")
 
 
@@ -108,14 +107,6 @@ def _keys(files: ResourceFiles) -> None:
         _forget_filter(files, name)
 
 
-def _admission(files: ResourceFiles) -> None:
-    """Looking at what a tier has in flight."""
-    for route in _tier_routes(files):
-        specifier = route["route"].pop("inline_cluster_specifier_plugin", None)
-        if specifier is not None:
-            route["route"]["cluster"] = specifier["extension"]["typed_config"]["default_cluster"]
-
-
 def _module(files: ResourceFiles) -> None:
     _attempt(files)
     _choose(files)
@@ -127,7 +118,6 @@ PARTS: dict[str, Callable[[ResourceFiles], None]] = {
     "module": _module,
     "composite": _composite,
     "keys": _keys,
-    "admission": _admission,
     "retries": _retries,
     "metrics": _metrics,
     "headers": _headers,

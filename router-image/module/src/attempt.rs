@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use crate::budget::Budget;
 use crate::edit;
-use crate::envoy::{Body, Map, Stream};
+use crate::envoy::{Body, Map, Metadata, Stream};
 use crate::headers::{ATTEMPT, CHOSEN, FINAL, LENGTH, OURS, PREFIX, QUALITY, TYPE};
+use crate::in_flight::{Entered, InFlight};
 use crate::kept::{now, Kept};
 use crate::overload;
 use crate::policy::Attempts;
@@ -25,6 +26,8 @@ pub struct Attempt {
     budget: Arc<Budget>,
     number: Cell<u32>,
     answer: Cell<Answer>,
+    /// While the engine is at work on it.
+    entered: Cell<Option<Entered>>,
 }
 
 /// What is to be done with the answer's body.
@@ -43,10 +46,13 @@ impl Attempt {
             budget,
             number: Cell::new(1),
             answer: Cell::new(Answer::Pass),
+            entered: Cell::new(None),
         }
     }
 
     pub fn request_headers(&self, stream: &Stream, policy: &Attempts) -> Status {
+        let tier = stream.metadata(Metadata::Engine, METADATA, "tier").unwrap_or_default();
+        self.entered.set(policy.in_flight(tier).map(InFlight::enter));
         let number = stream.header(Map::Request, ATTEMPT).and_then(number).unwrap_or(1) as u32;
         self.number.set(number);
         for internal in [CHOSEN, PREFIX, ATTEMPT] {
@@ -102,28 +108,29 @@ impl Attempt {
             _ => Answer::Pass,
         };
         self.answer.set(answer);
-        if answer == Answer::Check && end {
+        if end {
             return self.response_end(stream, policy);
         }
-        if answer == Answer::Pass {
-            Status::Go
-        } else {
-            Status::Wait
+        self.response_body()
+    }
+
+    /// Not the end of it.
+    pub fn response_body(&self) -> Status {
+        match self.answer.get() {
+            Answer::Pass => Status::Go,
+            Answer::Check | Answer::Rename => Status::Wait,
         }
     }
 
-    /// The answer has come whole, if it is waited for.
+    /// The answer has come whole.
     pub fn response_end(&self, stream: &Stream, policy: &Attempts) -> Status {
+        self.entered.set(None);
         match self.answer.replace(Answer::Pass) {
             Answer::Pass => {}
             Answer::Check => self.check(stream, policy),
             Answer::Rename => self.rename(stream, policy),
         }
         Status::Go
-    }
-
-    pub fn waits_for_answer(&self) -> bool {
-        self.answer.get() != Answer::Pass
     }
 
     fn check(&self, stream: &Stream, policy: &Attempts) {

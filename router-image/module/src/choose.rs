@@ -2,15 +2,17 @@
 //! request that leaves here without one (because of a mistake in here) meets a route of its own, to the last tier.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::Instant;
 
-use crate::envoy::{Map, Stream};
+use crate::envoy::{Attribute, Map, Metadata, Stream};
 use crate::figures::{Course, Figures};
-use crate::hash::hash;
-use crate::headers::{CHOSEN, CLIENT, HINT, LENGTH, MOST_RETRIES, PREFIX, PRIORITY, RETRIES, SCORE, TIER, TYPE};
+use crate::hash::{digits, hash};
+use crate::headers::{
+    ATTEMPTS, CHOSEN, CLIENT, HINT, LENGTH, MOST_RETRIES, PREFIX, PRIORITY, RETRIES, SCORE, TIER, TYPE,
+};
 use crate::kept::Kept;
-use crate::policy::Choices;
+use crate::policy::{Choices, Tier};
 use crate::request::{self, Seen};
 use crate::status::Status;
 
@@ -21,6 +23,8 @@ const METADATA: &str = "llm";
 pub struct Choose {
     figures: Figures,
     wishes: RefCell<Wishes>,
+    /// Whether it may use what is reserved of a tier.
+    reserved: Cell<bool>,
     course: RefCell<Course>,
 }
 
@@ -31,12 +35,11 @@ struct Wishes {
     hint: Option<Vec<u8>>,
 }
 
-enum Decision<'a> {
-    /// The tier's name, and what decided.
-    Tier(&'a str, &'static str),
-    /// By its score.
-    Scored(&'a str, f64),
-    Refused(Refusal<'a>),
+/// The tier that a request wants, what decided, and the score if that did.
+struct Decision<'a> {
+    tier: &'a Tier,
+    by: &'static str,
+    score: Option<f64>,
 }
 
 struct Refusal<'a> {
@@ -51,6 +54,10 @@ const NOT_JSON: Refusal = Refusal {
     message: Cow::Borrowed("The request body is not a JSON object."),
 };
 
+/// The priority of requests that may use all of a tier.
+const RESERVED: &[u8] = b"reserved";
+/// The route of requests that are not admitted.
+const FULL: &str = "/full";
 /// After what may be half an event.
 const BROKEN: &[u8] = b"\n\ndata: {\"error\":{\"message\":\"The engine failed while it answered.\",\
     \"type\":\"server_error\",\"param\":null,\"code\":\"engine_failed\"}}\n\n";
@@ -60,6 +67,7 @@ impl Choose {
         Choose {
             figures,
             wishes: RefCell::default(),
+            reserved: Cell::new(false),
             course: RefCell::default(),
         }
     }
@@ -81,19 +89,26 @@ impl Choose {
             Some(seen) => seen,
             None => return refuse(stream, &NOT_JSON),
         };
-        let (tier, decision, score) = match self.choose(policy, &seen) {
-            Decision::Refused(refusal) => return refuse(stream, &refusal),
-            Decision::Tier(tier, decision) => (tier, decision, None),
-            Decision::Scored(tier, points) => (tier, "score", Some(points)),
+        let Decision { tier, by, score } = match self.choose(policy, &seen) {
+            Ok(decision) => decision,
+            Err(refusal) => return refuse(stream, &refusal),
         };
-        self.decided(tier, decision, score);
+        self.decided(&tier.name, by, score);
+        let hash = hash(&seen.prefix);
+        let side = tier.side(hash);
+        // A cluster of no capacity answers, as one does that has no more.
+        let chosen = if side.is_full(self.reserved.get()) {
+            FULL
+        } else {
+            &side.chosen
+        };
         Kept::now(seen.asked).keep(stream);
         if stream.header(Map::Request, LENGTH).is_none() {
             stream.set_header(Map::Request, LENGTH, body.len().to_string().as_bytes());
         }
         lower_retries(stream, policy.retries);
-        stream.set_header(Map::Request, CHOSEN, tier.as_bytes());
-        stream.set_header(Map::Request, PREFIX, &hash(&seen.prefix));
+        stream.set_header(Map::Request, CHOSEN, chosen.as_bytes());
+        stream.set_header(Map::Request, PREFIX, &digits(hash));
         stream.choose_route_again();
         Status::Go
     }
@@ -101,6 +116,11 @@ impl Choose {
     /// Not only of an engine: every answer passes here.
     pub fn response_headers(&self, stream: &Stream) -> Status {
         let mut course = self.course.borrow_mut();
+        if let Some(tier) = stream.metadata(Metadata::Engine, METADATA, "tier") {
+            stream.set_header(Map::Response, TIER, tier);
+        }
+        let attempts = stream.number(Attribute::Attempts).unwrap_or(0);
+        stream.set_header(Map::Response, ATTEMPTS, attempts.to_string().as_bytes());
         course.answer = Some(Instant::now());
         let kind = stream.header(Map::Response, TYPE).unwrap_or_default();
         course.streamed = kind.starts_with(b"text/event-stream");
@@ -141,30 +161,36 @@ impl Choose {
         };
         let (tier, priority, hint) = (take(TIER), take(PRIORITY), take(HINT));
         let client = stream.header(Map::Request, CLIENT).unwrap_or_default();
-        if policy.reserved.iter().any(|name| name.as_bytes() == client) {
-            stream.set_header(Map::Request, PRIORITY, b"reserved");
-        } else if let (Some(priority), true) = (priority, policy.trust) {
-            stream.set_header(Map::Request, PRIORITY, &priority);
+        let reserved = policy.reserved.iter().any(|name| name.as_bytes() == client);
+        if reserved {
+            stream.set_header(Map::Request, PRIORITY, RESERVED);
+        } else if let (Some(priority), true) = (&priority, policy.trust) {
+            stream.set_header(Map::Request, PRIORITY, priority);
         }
+        self.reserved
+            .set(reserved || (policy.trust && priority.as_deref() == Some(RESERVED)));
         *self.wishes.borrow_mut() = Wishes {
             tier: tier.filter(|_| policy.trust),
             hint,
         };
     }
 
-    fn choose<'a>(&self, policy: &'a Choices, seen: &Seen) -> Decision<'a> {
+    fn choose<'a>(&self, policy: &'a Choices, seen: &Seen) -> Result<Decision<'a>, Refusal<'a>> {
+        let decided = |tier: &'a Tier, by| Ok(Decision { tier, by, score: None });
+        let (first, last) = (&policy.tiers[0], &policy.tiers[policy.tiers.len() - 1]);
         let wishes = self.wishes.take();
         if let Some(wish) = wishes.tier {
-            return match policy.tiers.iter().find(|tier| tier.as_bytes() == wish) {
-                Some(tier) => Decision::Tier(tier, "header"),
-                None => not_found("No such tier.", policy),
-            };
+            let named = policy.tiers.iter().find(|tier| tier.name.as_bytes() == wish);
+            return named.map_or_else(
+                || Err(not_found("No such tier.", policy)),
+                |tier| decided(tier, "header"),
+            );
         }
         let model = match &seen.model {
             Some(model) => model.as_ref(),
             None => {
                 let message = Cow::Owned(format!("The field `model` is missing. {}", policy.help));
-                return Decision::Refused(Refusal {
+                return Err(Refusal {
                     status: 400,
                     code: "missing_model",
                     message,
@@ -172,25 +198,24 @@ impl Choose {
             }
         };
         if model != b"auto" {
-            return match policy.models.get(model) {
-                Some(tier) => Decision::Tier(tier, "model"),
-                None => not_found("The model does not exist.", policy),
-            };
+            let place = policy
+                .models
+                .get(model)
+                .ok_or_else(|| not_found("The model does not exist.", policy))?;
+            return decided(&policy.tiers[*place], "model");
         }
         match wishes.hint.as_deref() {
-            Some(b"plan") => return Decision::Tier(&policy.last, "hint"),
-            Some(b"act") => return Decision::Tier(&policy.first, "hint"),
+            Some(b"plan") => return decided(last, "hint"),
+            Some(b"act") => return decided(first, "hint"),
             _ => {}
         }
-        let points = policy.scorer.score(seen);
-        Decision::Scored(
-            if points > policy.threshold {
-                &policy.last
-            } else {
-                &policy.first
-            },
-            points,
-        )
+        let score = policy.scorer.score(seen);
+        let tier = if score > policy.threshold { last } else { first };
+        Ok(Decision {
+            tier,
+            by: "score",
+            score: Some(score),
+        })
     }
 }
 
@@ -202,13 +227,13 @@ fn is_for_a_model(stream: &Stream) -> bool {
         .any(|asked| path.starts_with(asked.as_bytes()))
 }
 
-fn not_found<'a>(what: &str, policy: &'a Choices) -> Decision<'a> {
+fn not_found<'a>(what: &str, policy: &Choices) -> Refusal<'a> {
     let message = Cow::Owned(format!("{what} {}", policy.help));
-    Decision::Refused(Refusal {
+    Refusal {
         status: 404,
         code: "model_not_found",
         message,
-    })
+    }
 }
 
 fn refuse(stream: &Stream, refusal: &Refusal) -> Status {

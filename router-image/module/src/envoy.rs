@@ -364,10 +364,9 @@ impl<'a> Stream<'a> {
 
     /// What the route says to this filter, as `per_route_config_new` has made it.
     ///
-    /// # Safety
-    /// Every configuration of this filter on routes must be a `T`.
-    pub unsafe fn route_config<T>(&self) -> Option<&'a T> {
-        route_config(self.stream).cast::<T>().as_ref()
+    pub fn route_config<T>(&self) -> Option<*const T> {
+        let told = unsafe { route_config(self.stream) };
+        (!told.is_null()).then_some(told.cast())
     }
 }
 

@@ -3,8 +3,7 @@
 /// Odd, with as many bits on as off (2^64 by the golden ratio).
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Eight hexadecimal digits.
-pub fn hash(text: &[u8]) -> [u8; 8] {
+pub fn hash(text: &[u8]) -> u32 {
     let mut words = text.chunks_exact(8);
     let mut hash = FACTOR;
     for word in &mut words {
@@ -15,7 +14,7 @@ pub fn hash(text: &[u8]) -> [u8; 8] {
     for &byte in words.remainder() {
         hash = mixed(hash, byte.into());
     }
-    digits(mixed(hash, text.len() as u64) as u32)
+    mixed(hash, text.len() as u64) as u32
 }
 
 /// A product's low half knows nothing of the high halves of its factors: they are folded in.
@@ -24,7 +23,8 @@ fn mixed(hash: u64, word: u64) -> u64 {
     product ^ (product >> 32)
 }
 
-fn digits(number: u32) -> [u8; 8] {
+/// Eight hexadecimal ones.
+pub fn digits(number: u32) -> [u8; 8] {
     let mut digits = [0; 8];
     for (place, digit) in digits.iter_mut().rev().enumerate() {
         *digit = b"0123456789abcdef"[(number >> (4 * place) & 0xF) as usize];

@@ -2,7 +2,7 @@
 
 /// How all of ours begin.
 pub const OURS: &str = "x-llm-";
-/// What clients may say, if the policy trusts them.
+/// What clients may say, if the policy trusts them, and which tier has answered.
 pub const TIER: &str = "x-llm-tier";
 pub const PRIORITY: &str = "x-llm-priority";
 /// What any client may say.
@@ -18,6 +18,7 @@ pub const PREFIX: &str = "x-llm-prefix";
 
 /// In answers.
 pub const SCORE: &str = "x-llm-score";
+pub const ATTEMPTS: &str = "x-llm-attempts";
 /// Envoy retries an answer with the first, and never one with the second.
 pub const QUALITY: &str = "x-llm-quality";
 pub const FINAL: &str = "x-envoy-ratelimited";

@@ -1,6 +1,7 @@
 //! The functions that Envoy calls, by its names for them. A mistake in a filter (a panic) must not end Envoy: the request goes
 //! on as if the filter were not there, which routes it to the last tier.
 
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
@@ -26,9 +27,29 @@ enum Told {
 }
 
 /// A filter at work on one request, or on one attempt of it.
-enum Filter {
+struct Filter {
+    work: Work,
+    /// What its route tells it, once it has been asked for.
+    told: Cell<*const Told>,
+}
+
+enum Work {
     Choose(Choose),
     Attempt(Attempt),
+}
+
+impl Filter {
+    /// Asking Envoy each time would cost more than most hooks do.
+    ///
+    /// # Safety
+    /// `stream` is the filter's own. Its routes, and what they tell, stay while it lasts, and say the same of the filter
+    /// before and after a tier is chosen, as that is said for all of them together.
+    unsafe fn told<'a>(&'a self, stream: &Stream<'a>) -> Option<&'a Told> {
+        if self.told.get().is_null() {
+            self.told.set(stream.route_config()?);
+        }
+        self.told.get().as_ref()
+    }
 }
 
 const GO: u32 = 0;
@@ -51,10 +72,10 @@ fn guarded<T>(otherwise: T, hook: impl FnOnce() -> T) -> T {
 
 /// # Safety
 /// `filter` is what `filter_new` has returned.
-unsafe fn run(stream: *mut c_void, filter: *const c_void, hook: impl FnOnce(&Filter, &Stream, &Told) -> Status) -> u32 {
-    let stream = Stream::new(stream);
-    guarded(GO, || match stream.route_config::<Told>() {
-        Some(told) => code(hook(&*filter.cast::<Filter>(), &stream, told)),
+unsafe fn run(stream: *mut c_void, filter: *const c_void, hook: impl FnOnce(&Work, &Stream, &Told) -> Status) -> u32 {
+    let (stream, filter) = (Stream::new(stream), &*filter.cast::<Filter>());
+    guarded(GO, || match filter.told(&stream) {
+        Some(told) => code(hook(&filter.work, &stream, told)),
         None => GO,
     })
 }
@@ -105,9 +126,13 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_new(
     config: *const c_void,
     _stream: *mut c_void,
 ) -> *const c_void {
-    boxed(match &*config.cast::<Config>() {
-        Config::Choose(figures) => Filter::Choose(Choose::new(*figures)),
-        Config::Attempt(budget) => Filter::Attempt(Attempt::new(budget.clone())),
+    let work = match &*config.cast::<Config>() {
+        Config::Choose(figures) => Work::Choose(Choose::new(*figures)),
+        Config::Attempt(budget) => Work::Attempt(Attempt::new(budget.clone())),
+    };
+    boxed(Filter {
+        work,
+        told: Cell::new(std::ptr::null()),
     })
 }
 
@@ -123,8 +148,8 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
     end: bool,
 ) -> u32 {
     run(stream, filter, |filter, stream, told| match (filter, told) {
-        (Filter::Choose(choose), Told::Choose(policy)) => choose.request_headers(stream, policy, end),
-        (Filter::Attempt(attempt), Told::Attempt(policy)) => attempt.request_headers(stream, policy),
+        (Work::Choose(choose), Told::Choose(policy)) => choose.request_headers(stream, policy, end),
+        (Work::Attempt(attempt), Told::Attempt(policy)) => attempt.request_headers(stream, policy),
         _ => Status::Go,
     })
 }
@@ -136,9 +161,9 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_body(
     end: bool,
 ) -> u32 {
     run(stream, filter, |filter, stream, told| match (filter, told) {
-        (Filter::Choose(_), Told::Choose(_)) if !end => Status::Wait,
-        (Filter::Choose(choose), Told::Choose(policy)) => choose.request_end(stream, policy),
-        (Filter::Attempt(attempt), Told::Attempt(policy)) => attempt.request_body(stream, policy),
+        (Work::Choose(_), Told::Choose(_)) if !end => Status::Wait,
+        (Work::Choose(choose), Told::Choose(policy)) => choose.request_end(stream, policy),
+        (Work::Attempt(attempt), Told::Attempt(policy)) => attempt.request_body(stream, policy),
         _ => Status::Go,
     })
 }
@@ -149,7 +174,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_trailers(
     filter: *const c_void,
 ) -> u32 {
     run(stream, filter, |filter, stream, told| match (filter, told) {
-        (Filter::Choose(choose), Told::Choose(policy)) => choose.request_end(stream, policy),
+        (Work::Choose(choose), Told::Choose(policy)) => choose.request_end(stream, policy),
         _ => Status::Go,
     })
 }
@@ -161,8 +186,8 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_headers(
     end: bool,
 ) -> u32 {
     run(stream, filter, |filter, stream, told| match (filter, told) {
-        (Filter::Choose(choose), _) => choose.response_headers(stream),
-        (Filter::Attempt(attempt), Told::Attempt(policy)) => attempt.response_headers(stream, policy, end),
+        (Work::Choose(choose), _) => choose.response_headers(stream),
+        (Work::Attempt(attempt), Told::Attempt(policy)) => attempt.response_headers(stream, policy, end),
         _ => Status::Go,
     })
 }
@@ -174,8 +199,8 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_body(
     end: bool,
 ) -> u32 {
     run(stream, filter, |filter, stream, told| match (filter, told) {
-        (Filter::Attempt(attempt), Told::Attempt(_)) if !end && attempt.waits_for_answer() => Status::Wait,
-        (Filter::Attempt(attempt), Told::Attempt(policy)) => attempt.response_end(stream, policy),
+        (Work::Attempt(attempt), Told::Attempt(policy)) if end => attempt.response_end(stream, policy),
+        (Work::Attempt(attempt), Told::Attempt(_)) => attempt.response_body(),
         _ => Status::Go,
     })
 }
@@ -186,7 +211,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_trailers(
     filter: *const c_void,
 ) -> u32 {
     run(stream, filter, |filter, stream, told| match (filter, told) {
-        (Filter::Attempt(attempt), Told::Attempt(policy)) => attempt.response_end(stream, policy),
+        (Work::Attempt(attempt), Told::Attempt(policy)) => attempt.response_end(stream, policy),
         _ => Status::Go,
     })
 }
@@ -194,7 +219,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_trailers(
 #[no_mangle]
 unsafe extern "C" fn envoy_dynamic_module_on_http_filter_stream_complete(stream: *mut c_void, filter: *const c_void) {
     guarded((), || {
-        if let Filter::Choose(choose) = &*filter.cast::<Filter>() {
+        if let Work::Choose(choose) = &(*filter.cast::<Filter>()).work {
             choose.complete(&Stream::new(stream));
         }
     });
@@ -244,7 +269,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_local_reply(
     _reset: bool,
 ) -> u32 {
     guarded((), || {
-        if let Filter::Choose(choose) = &*filter.cast::<Filter>() {
+        if let Work::Choose(choose) = &(*filter.cast::<Filter>()).work {
             choose.failed(&Stream::new(stream));
         }
     });

@@ -3,6 +3,7 @@
 mod budget;
 mod edit;
 mod hash;
+mod in_flight;
 mod json;
 mod overload;
 mod quality;

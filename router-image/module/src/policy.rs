@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use crate::edit::Change;
+use crate::in_flight::InFlight;
 use crate::json::Value;
 use crate::score::Model;
 
@@ -17,11 +18,10 @@ pub struct Choices {
     pub threshold: f64,
     /// Most retries of a request.
     pub retries: u32,
-    pub first: String,
-    pub last: String,
-    pub tiers: Vec<String>,
-    /// The tier for each `model` that a client may write, `auto` apart.
-    pub models: HashMap<Vec<u8>, String>,
+    /// Cheapest first; at least one.
+    pub tiers: Vec<Tier>,
+    /// The tier (its place in the list) for each `model` that a client may write, `auto` apart.
+    pub models: HashMap<Vec<u8>, usize>,
     /// The end of messages about names that do not exist.
     pub help: String,
     pub scorer: Model,
@@ -29,25 +29,95 @@ pub struct Choices {
     pub reserved: Vec<String>,
 }
 
+/// A tier that requests may want, and who answers them.
+pub struct Tier {
+    pub name: String,
+    /// Per cent of its conversations that another tier answers.
+    pub diverted: u32,
+    pub own: Side,
+    pub other: Option<Side>,
+}
+
+/// One of the two tiers that may answer.
+pub struct Side {
+    /// By this the route is found.
+    pub chosen: String,
+    in_flight: InFlight,
+    /// Requests in flight from which on others, and reserved ones, are not admitted; none where that is not looked at.
+    room: Option<(u32, u32)>,
+}
+
 impl Choices {
     pub fn parse(config: &[u8]) -> Option<Self> {
         let told = Value::parse(config)?;
+        let tiers: Vec<Tier> = told
+            .get("tiers")?
+            .as_list()?
+            .iter()
+            .map(Tier::parse)
+            .collect::<Option<_>>()?;
+        let place = |name: &Value| {
+            let name = string(name)?;
+            tiers.iter().position(|tier| tier.name == name)
+        };
         let models = told.get("models")?.as_object()?;
         Some(Choices {
             trust: told.get("trust")?.as_bool()?,
             body_limit: told.get("body_limit")?.as_number()? as u64,
             threshold: told.get("threshold")?.as_number()?,
             retries: told.get("retries")?.as_number()? as u32,
-            first: string(told.get("first")?)?,
-            last: string(told.get("last")?)?,
-            tiers: strings(told.get("tiers")?)?,
             models: models
                 .iter()
-                .map(|(model, tier)| Some((model.unescaped().into_owned(), string(tier)?)))
+                .map(|(model, tier)| Some((model.unescaped().into_owned(), place(tier)?)))
                 .collect::<Option<_>>()?,
             help: string(told.get("help")?)?,
             scorer: Model::parse(told.get("scorer")?)?,
             reserved: strings(told.get("reserved")?)?,
+            tiers: Some(tiers).filter(|tiers| !tiers.is_empty())?,
+        })
+    }
+}
+
+impl Tier {
+    fn parse(told: &Value) -> Option<Self> {
+        let name = string(told.get("name")?)?;
+        let other = told.get("other").filter(|other| other.as_object().is_some());
+        Some(Tier {
+            diverted: told.get("diverted")?.as_number()? as u32,
+            own: Side::parse(told.get("own")?, name.clone())?,
+            other: match other {
+                Some(other) => Some(Side::parse(other, format!("{name}/diverted"))?),
+                None => None,
+            },
+            name,
+        })
+    }
+
+    /// Who answers a conversation whose beginning has this hash: always the same, as long as the share does not change.
+    pub fn side(&self, hash: u32) -> &Side {
+        match &self.other {
+            Some(other) if hash % 100 < self.diverted => other,
+            _ => &self.own,
+        }
+    }
+}
+
+impl Side {
+    fn parse(told: &Value, chosen: String) -> Option<Self> {
+        let room = match (told.get("normal"), told.get("total")) {
+            (Some(normal), Some(total)) => Some((normal.as_number()? as u32, total.as_number()? as u32)),
+            _ => None,
+        };
+        Some(Side {
+            chosen,
+            in_flight: InFlight::of(&string(told.get("tier")?)?),
+            room,
+        })
+    }
+
+    pub fn is_full(&self, reserved: bool) -> bool {
+        self.room.map_or(false, |(normal, total)| {
+            self.in_flight.count() >= if reserved { total } else { normal }
         })
     }
 }
@@ -63,6 +133,7 @@ pub struct Attempts {
     /// Whether the changes apply after failures of all kinds.
     pub every: bool,
     pub changes: Vec<Change>,
+    tiers: Vec<(String, InFlight)>,
 }
 
 impl Attempts {
@@ -79,7 +150,19 @@ impl Attempts {
                 .iter()
                 .map(Change::parse)
                 .collect::<Option<_>>()?,
+            tiers: strings(told.get("tiers")?)?
+                .into_iter()
+                .map(|name| (name.clone(), InFlight::of(&name)))
+                .collect(),
         })
+    }
+
+    /// The requests of the tier that an engine is of.
+    pub fn in_flight(&self, tier: &[u8]) -> Option<&InFlight> {
+        self.tiers
+            .iter()
+            .find(|(name, _)| name.as_bytes() == tier)
+            .map(|(_, in_flight)| in_flight)
     }
 
     /// What to change in the attempt with this number: one further in the list for every bad answer so far, or for every
