@@ -1,7 +1,7 @@
-"""What Envoy counts for us: figures by tier and decision, with labels that no client can widen.
+"""What Envoy's own loggers count for us: rare events, and a sample of the stages. The module counts every request.
 
-Every label is one of: names in the policy, words of the module and of the error mappers, names of API keys,
-numbers of HTTP. What a request never had (a refused one has no tier) is an empty label. The agent serves these figures
+Every label is one of: names in the policy, words of the module and of the error mappers, numbers of HTTP; no client can
+widen them. What a request never had (a refused one has no tier) is an empty label. The agent serves these figures
 without the `envoy_` that Envoy puts before them, and with the cluster's name and namespace.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from heterollm_controllers.routing.conditions import all_of, any_of, flagged, noted, sampled, status, with_header
 from heterollm_controllers.routing.envelope import Json, typed
-from heterollm_controllers.routing.places import CLIENT_HEADER, ERROR_HEADER, METADATA
+from heterollm_controllers.routing.places import ERROR_HEADER, METADATA
 
 __all__ = ["attempt_log", "request_log"]
 
@@ -51,12 +51,10 @@ def request_log() -> list[Json]:
     # Answers that were tried again for their quality; the tier is the one that answered in the end.
     bad: Json = {"stat": _stat("bad_answers_total", place), "value_format": f"%DYNAMIC_METADATA({METADATA}:bad)%"}
     rejected = _counter("rejected_total", reason=f"%RESP({ERROR_HEADER})%", code=_CODE)
-    clients = _counter("client_requests_total", client=f"%REQ({CLIENT_HEADER})%", code=_CODE)
     return [
         _log(all_of(sampled(_STAGES_SAMPLED), *answered), histograms=stages),
         _log(noted("bad"), counters=[bad]),
         _log(status("GE", 400), counters=[rejected]),
-        _log(with_header(CLIENT_HEADER, present_match=True), counters=[clients]),
     ]
 
 

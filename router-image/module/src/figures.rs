@@ -4,7 +4,8 @@
 
 use std::time::Instant;
 
-use crate::envoy::{Attribute, Definitions, Metadata, Metric, Stream};
+use crate::envoy::{Attribute, Definitions, Map, Metadata, Metric, Stream};
+use crate::headers::CLIENT;
 
 const METADATA: &str = "llm";
 
@@ -15,6 +16,7 @@ pub struct Figures {
     milliseconds: Metric,
     first_byte: Metric,
     score: Metric,
+    clients: Metric,
 }
 
 /// What the choose filter knows of a request at its end.
@@ -54,6 +56,7 @@ impl Figures {
             // For streamed answers, the time to the first token.
             first_byte: envoy.histogram("first_byte_milliseconds", &place),
             score: envoy.histogram("score_permille", &[]),
+            clients: envoy.counter("client_requests_total", &["client", "code"]),
         }
     }
 
@@ -80,6 +83,9 @@ impl Figures {
                 diverted,
             ],
         );
+        if let Some(client) = stream.header(Map::Request, CLIENT) {
+            stream.count(self.clients, &[client, code_text.as_bytes()]);
+        }
         if let Some(score) = course.score {
             stream.record(self.score, &[], (score * 1000.0).round() as u64);
         }
