@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use crate::scan::special;
+
 /// The document is not JSON, or more of its containers are inside each other than anybody means.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NotJson;
@@ -130,34 +132,29 @@ impl<'a> Reader<'a> {
     pub fn text(&mut self) -> Read<Text<'a>> {
         self.expect(b'"')?;
         let from = self.at;
-        // Names and words are short.
-        if let Some(found @ 1..) = word_at(self.bytes, from).map(specials) {
-            let to = from + first(found);
-            if self.bytes[to] == b'"' {
-                self.at = to + 1;
-                return Ok(Text {
-                    raw: &self.bytes[from..to],
-                    extra: 0,
-                    respelled: false,
-                });
-            }
+        let to = special(self.bytes, from);
+        if self.bytes.get(to) != Some(&b'"') {
+            return self.escaped_text(from, to);
         }
-        self.long_text()
+        self.at = to + 1;
+        Ok(Text {
+            raw: &self.bytes[from..to],
+            extra: 0,
+            respelled: false,
+        })
     }
 
     #[inline(never)]
-    fn long_text(&mut self) -> Read<Text<'a>> {
-        let (bytes, from) = (self.bytes, self.at);
-        let (mut at, mut extra, mut respelled) = (from, 0, false);
+    fn escaped_text(&mut self, from: usize, mut at: usize) -> Read<Text<'a>> {
+        let (bytes, mut extra, mut respelled) = (self.bytes, 0, false);
         loop {
-            at = special(bytes, at);
             match bytes.get(at) {
                 Some(b'"') => break,
                 Some(b'\\') => {
                     let (more, size, needed) = escape(&bytes[at..])?;
                     extra += more;
                     respelled |= !needed;
-                    at += size;
+                    at = special(bytes, at + size);
                 }
                 _ => return Err(NotJson),
             }
@@ -326,65 +323,6 @@ impl<'a> Reader<'a> {
         }
         Ok(())
     }
-}
-
-const ONES: u64 = 0x0101_0101_0101_0101;
-const TOPS: u64 = 0x80 * ONES;
-
-/// The first place from `at` on of a quote, a backslash or a control character; the end if there is none.
-#[inline]
-fn special(bytes: &[u8], mut at: usize) -> usize {
-    // Where escapes are near each other, they end here.
-    for _ in 0..2 {
-        match word_at(bytes, at).map(specials) {
-            Some(0) => at += 8,
-            Some(found) => return at + first(found),
-            None => break,
-        }
-    }
-    for block in bytes[at..].chunks_exact(64) {
-        if !is_plain(block) {
-            break;
-        }
-        at += 64;
-    }
-    while let Some(word) = word_at(bytes, at) {
-        match specials(word) {
-            0 => at += 8,
-            found => return at + first(found),
-        }
-    }
-    at + bytes[at..].iter().take_while(|byte| !is_special(**byte)).count()
-}
-
-fn is_special(byte: u8) -> bool {
-    (byte < b' ') | (byte == b'"') | (byte == b'\\')
-}
-
-/// Compiled to instructions for many bytes at a time.
-#[inline]
-fn is_plain(bytes: &[u8]) -> bool {
-    !bytes.iter().fold(false, |found, &byte| found | is_special(byte))
-}
-
-#[inline]
-fn word_at(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
-}
-
-/// The top bit of each byte that is special, and perhaps of some after the first of them.
-#[inline]
-fn specials(word: u64) -> u64 {
-    let (quote, backslash) = (word ^ (u64::from(b'"') * ONES), word ^ (u64::from(b'\\') * ONES));
-    let quotes = quote.wrapping_sub(ONES) & !quote;
-    let backslashes = backslash.wrapping_sub(ONES) & !backslash;
-    let controls = word.wrapping_sub(u64::from(b' ') * ONES) & !word;
-    (quotes | backslashes | controls) & TOPS
-}
-
-#[inline]
-fn first(found: u64) -> usize {
-    (found.trailing_zeros() / 8) as usize
 }
 
 /// By how much the escape at the beginning of `raw` is longer than the UTF-8 it stands for, its length, and whether the
@@ -600,19 +538,6 @@ mod tests {
         }
         assert!(is_json("\t{\r\n} ") && is_json("\"\u{7f}\""));
         assert!(!is_json("") && !is_json(" ") && !is_json("\"\t\"") && !is_json("\u{feff}1"));
-    }
-
-    #[test]
-    fn special_bytes_are_found_at_every_place() {
-        for size in 0..180 {
-            for place in 0..size {
-                for special in ["\"", "\\", "\u{1f}"] {
-                    let text = format!("{}{special}{}", "é".repeat(place), "\"\\\n".repeat(size));
-                    assert_eq!(super::special(text.as_bytes(), 0), place * 2);
-                }
-            }
-            assert_eq!(super::special(&vec![b' '; size], 0), size);
-        }
     }
 
     #[test]

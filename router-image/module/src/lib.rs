@@ -8,6 +8,7 @@ mod json;
 mod overload;
 mod quality;
 mod request;
+mod scan;
 mod score;
 
 #[cfg(not(test))]
