@@ -67,8 +67,10 @@ def test_requests_that_fail_page_and_those_that_clients_spoil_do_not_count(tmp_p
     where = 'heterollm_namespace="ns",heterollm_cluster="c"'
     series = {
         f'heterollm_router_requests_total{{{where},code="{code}"}}': f"0+{rate}x50"
-        for code, rate in {"200": 30, "503": 5, "429": 5, "400": 300, "0": 300}.items()
+        for code, rate in {"200": 30, "503": 3, "429": 5, "400": 300, "0": 300}.items()
     }
+    for reason, rate in {"router_overloaded": 2, "no_engine": 300}.items():
+        series[f'heterollm_router_rejected_total{{{where},reason="{reason}",code="503"}}'] = f"0+{rate}x50"
     labels = {"heterollm_namespace": "ns", "heterollm_cluster": "c", "severity": "page"}
     check(tmp_path, series, "HeteroLLMRequestsFail", labels, "Only 75% of the requests to ns/c are answered.")
 

@@ -14,9 +14,11 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
+from tests.router.agent import Agent
 from tests.router.engine import Engine, crash, slow, stream
 from tests.router.envoy import BINARY, Envoy, chat, policy, tier
 from tests.router.patience import eventually
+from tests.router.test_metrics import figures
 
 CHAT = "/v1/chat/completions"
 MIB = 1 << 20
@@ -231,6 +233,11 @@ async def test_a_router_short_of_memory_refuses_requests_instead_of_dying(size: 
             assert answer.headers["retry-after"] == "1"
             error = (await answer.json())["error"]
             assert (error["type"], error["code"]) == ("server_error", "router_overloaded")
+            agent = await stack.enter_async_context(Agent(envoy.policy_dir, admin=envoy.admin_url))
+            seen = await figures(agent)
+            # Such requests pass no filter, so that they are counted here only.
+            assert seen.of("rejected_total", reason="router_overloaded", code="503") > 0
+            assert seen.of("requests_total", code="503") == 0
 
 
 async def test_the_start_script_leaves_a_fifth_of_the_memory_and_envoy_takes_what_it_says(tmp_path: Path) -> None:

@@ -130,8 +130,8 @@ impl Choose {
         Status::Go
     }
 
-    /// Envoy is about to answer by itself; where the answer has begun, it will break off instead. Clients of a stream learn of
-    /// it by a last event.
+    /// Envoy is about to answer by itself; where the answer has begun, it will break off instead. Clients of a stream
+    /// learn of it by a last event.
     pub fn failed(&self, stream: &Stream) {
         if self.course.borrow().streamed {
             stream.send(BROKEN);

@@ -1,4 +1,5 @@
-//! What is counted of each request, at its end. Envoy's own loggers could count the same, at ten times the price.
+//! What is counted of each request, at its end. Envoy's own loggers could count the same, for more than twice the
+//! instructions.
 //!
 //! Every label is a name in the policy, a word of these filters, or a number of HTTP: no client can add values.
 

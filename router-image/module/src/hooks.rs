@@ -1,5 +1,5 @@
-//! The functions that Envoy calls, by its names for them. A mistake in a filter (a panic) must not end Envoy: the request goes
-//! on as if the filter were not there, which routes it to the last tier.
+//! The functions that Envoy calls, by its names for them. A mistake in a filter (a panic) must not end Envoy: the request
+//! goes on as if the filter were not there, which routes it to the last tier.
 
 use std::cell::Cell;
 use std::ffi::c_void;

@@ -9,6 +9,10 @@ use crate::quality::{Asked, Format};
 /// Bytes of the conversation's beginning that identify it: the same system prompt and first question, the same engine.
 const PREFIX: usize = 512;
 
+/// Texts at the beginning and at the end of a message that are kept at least. The score looks at fewer bytes of each than
+/// so many line breaks between texts have, and a message of millions of texts must not take ten times its own memory.
+const KEPT: usize = 1024;
+
 /// In the types of parts: image_url, input_image, input_audio, video_url, file, ...
 const MEDIA: [&[u8]; 4] = [b"image", b"audio", b"video", b"file"];
 
@@ -186,8 +190,8 @@ impl<'a> Said<'a> {
         if content.texts.is_empty() {
             return;
         }
+        self.bytes += content.bytes;
         for text in &content.texts {
-            self.bytes += text.bytes();
             self.note_prefix(text.raw);
         }
         if by_user || !self.by_user {
@@ -224,20 +228,32 @@ impl<'a> Said<'a> {
 /// What is in a message: a string, a part, or a list of those, at whatever depth.
 #[derive(Default)]
 struct Content<'a> {
+    /// Of very many, the first and the last.
     texts: Vec<Text<'a>>,
+    /// Of UTF-8, in all texts.
+    bytes: usize,
     media: usize,
 }
 
 impl<'a> Content<'a> {
     fn clear(&mut self) {
         self.texts.clear();
+        self.bytes = 0;
         self.media = 0;
+    }
+
+    fn add(&mut self, text: Text<'a>) {
+        self.bytes += text.bytes();
+        self.texts.push(text);
+        if self.texts.len() >= 4 * KEPT {
+            self.texts.drain(KEPT..3 * KEPT);
+        }
     }
 
     fn read(&mut self, reader: &mut Reader<'a>) -> Read<()> {
         match reader.kind()? {
             Kind::Text => {
-                self.texts.push(reader.text()?);
+                self.add(reader.text()?);
                 Ok(())
             }
             Kind::List => reader.items(|reader| self.read(reader)),
@@ -259,7 +275,7 @@ impl<'a> Content<'a> {
             Ok(())
         })?;
         match (text, kind) {
-            (Some(text), _) => self.texts.push(text),
+            (Some(text), _) => self.add(text),
             (None, Some(kind)) if is_media(kind) => self.media += 1,
             _ => {}
         }
@@ -366,6 +382,24 @@ mod tests {
         let long = "0123456789".repeat(100);
         let body = format!(r#"{{"input":"{long}","instructions":"x"}}"#);
         assert_eq!(seen(&body).prefix, format!("x{long}").as_bytes()[..PREFIX]);
+    }
+
+    #[test]
+    fn of_a_message_of_very_many_texts_the_first_and_the_last_are_kept() {
+        let texts: Vec<String> = (0..20_000).map(|number| format!("\"{number}\"")).collect();
+        let body = format!(r#"{{"messages":[{{"role":"user","content":[{}]}}]}}"#, texts.join(","));
+        let seen = seen(&body);
+        let raw: Vec<&[u8]> = seen.question.iter().map(|text| text.raw).collect();
+        assert!(raw.len() >= 2 * KEPT && raw.len() < 4 * KEPT);
+        assert!(raw[..KEPT]
+            .iter()
+            .enumerate()
+            .all(|(number, text)| *text == number.to_string().as_bytes()));
+        let last = raw[raw.len() - KEPT..].iter().enumerate();
+        assert!(last
+            .clone()
+            .all(|(number, text)| *text == (20_000 - KEPT + number).to_string().as_bytes()));
+        assert_eq!(seen.bytes, texts.iter().map(|text| text.len() - 2).sum::<usize>());
     }
 
     #[test]
