@@ -11,7 +11,7 @@ from heterollm_agent.policy import parse
 from heterollm_controllers.routing import RoutingPolicy, TierRoute, envoy_files
 from tests.router import validation
 from tests.router.policies import generated
-from tests.router.validation import complaint
+from tests.router.validation import complaint, remarks
 
 MANY = int(os.environ.get("POLICIES", "100"))
 """Policies looked at; 10,000 take some minutes."""
@@ -29,6 +29,11 @@ def test_envoy_accepts_generated_policies(tmp_path: Path, count: int) -> None:
     if complaint(tmp_path, policies):
         refused = {repr(policy): text for policy in policies if (text := complaint(tmp_path, [policy]))}
         pytest.fail("\n".join(f"{policy}: {text}" for policy, text in refused.items()) or "only together")
+
+
+def test_the_module_is_made_for_the_interface_of_this_envoy(tmp_path: Path) -> None:
+    # Of another version it only warns.
+    assert "Dynamic module ABI version v0.2.0 matched." in remarks(tmp_path, ONE)
 
 
 def test_one_wrong_policy_among_many_is_noticed(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from heterollm_controllers.routing import RoutingPolicy, envoy_files
 from tests.router.envoy import BINARY, UNGUARDED, module_environment, relocate
 
-__all__ = ["complaint"]
+__all__ = ["complaint", "remarks"]
 
 _CERTIFICATE = Path(__file__).parents[2] / "router-image" / "certificate.json"
 _LIMIT = 300.0
@@ -20,10 +20,21 @@ _LIMIT = 300.0
 
 
 def complaint(directory: Path, policies: Sequence[RoutingPolicy]) -> str:
-    """What Envoy has against these policies; empty when it accepts them all.
+    """What Envoy has against these policies; empty when it accepts them all."""
+    done = _validated(directory, policies, "error")
+    return done.stderr.decode() if done.returncode else ""
 
-    Dynamic files are read only by a running Envoy, so their resources are put into one static configuration, in which
-    everything that has a name gets one that says of which policy it is.
+
+def remarks(directory: Path, policy: RoutingPolicy) -> str:
+    """All that Envoy says of a policy that it accepts."""
+    done = _validated(directory, [policy], "info")
+    assert done.returncode == 0
+    return done.stderr.decode()
+
+
+def _validated(directory: Path, policies: Sequence[RoutingPolicy], level: str) -> subprocess.CompletedProcess[bytes]:
+    """Dynamic files are read only by a running Envoy, so their resources are put into one static configuration, in
+    which everything that has a name gets one that says of which policy it is.
     """
     for place in ("policy", "keys", "tls"):
         (directory / place).mkdir(exist_ok=True)
@@ -39,10 +50,9 @@ def complaint(directory: Path, policies: Sequence[RoutingPolicy]) -> str:
         },
     }
     (directory / "static.json").write_text(json.dumps(static))
-    command = [str(BINARY), "--mode", "validate", "-c", str(directory / "static.json"), "--log-level", "error"]
+    command = [str(BINARY), "--mode", "validate", "-c", str(directory / "static.json"), "--log-level", level]
     env = {**os.environ, **module_environment()}
-    done = subprocess.run(command, env=env, capture_output=True, timeout=_LIMIT, check=False)
-    return done.stderr.decode() if done.returncode else ""
+    return subprocess.run(command, env=env, capture_output=True, timeout=_LIMIT, check=False)
 
 
 _Resources = list[dict[str, Any]]
