@@ -171,6 +171,39 @@ async def test_answers_tried_again_for_their_quality_are_counted() -> None:
         assert seen.of("failed_attempts_total") == 0
 
 
+USAGE = {"prompt_tokens": 20, "total_tokens": 23, "completion_tokens": 3, "prompt_tokens_details": None}
+
+
+async def reporting(engine: Engine, request: web.Request) -> web.StreamResponse:
+    """Says how many tokens it took: in the answer, or in the last event but one if the request wants a stream."""
+    body = await request.json()
+    choice = {"index": 0, "message": {"role": "assistant", "content": '"usage":{"prompt_tokens":9}'}}
+    if not body.get("stream"):
+        return web.json_response({"object": "chat.completion", "choices": [choice], "usage": USAGE})
+    answer = web.StreamResponse(headers={"content-type": "text/event-stream"})
+    await answer.prepare(request)
+    for event in ({"choices": [choice], "usage": None}, {"choices": [], "usage": USAGE}):
+        await answer.write(f"data: {json.dumps(event)}\n\n".encode())
+    await answer.write(b"data: [DONE]\n\n")
+    return answer
+
+
+async def test_tokens_are_counted_where_engines_report_them() -> None:
+    async with AsyncExitStack() as stack:
+        small = await stack.enter_async_context(Engine("s0"))
+        envoy, agent = await enter(stack, small)
+        client = await stack.enter_async_context(envoy.session())
+        await client.post("/v1/chat/completions", json=chat())
+        assert (await figures(agent)).of("tokens_total") == 0
+        small.answer = reporting
+        for streamed in (False, True, True):
+            answer = await client.post("/v1/chat/completions", json=chat(stream=streamed))
+            await answer.read()
+        seen = await reaches(agent, 60, "tokens_total", heterollm_tier="small", kind="prompt")
+        assert seen.of("tokens_total", heterollm_tier="small", kind="prompt") == 60
+        assert seen.of("tokens_total", heterollm_tier="small", kind="completion") == 9
+
+
 async def test_what_is_refused_is_counted_by_reason_and_takes_no_time() -> None:
     async with AsyncExitStack() as stack:
         envoy, agent = await enter(stack)

@@ -15,6 +15,7 @@ use crate::kept::Kept;
 use crate::policy::{Choices, Tier};
 use crate::request::{self, Seen};
 use crate::status::Status;
+use crate::tokens::{reported, END};
 
 /// What metrics and the forms of errors are made from.
 const METADATA: &str = "llm";
@@ -118,6 +119,7 @@ impl Choose {
         let mut course = self.course.borrow_mut();
         if let Some(tier) = stream.metadata(Metadata::Engine, METADATA, "tier") {
             stream.set_header(Map::Response, TIER, tier);
+            course.answered = true;
         }
         let attempts = stream.number(Attribute::Attempts).unwrap_or(0);
         stream.set_header(Map::Response, ATTEMPTS, attempts.to_string().as_bytes());
@@ -126,6 +128,15 @@ impl Choose {
         course.streamed = kind.starts_with(b"text/event-stream");
         if let Some(score) = course.score {
             stream.set_header(Map::Response, SCORE, format!("{score:.3}").as_bytes());
+        }
+        Status::Go
+    }
+
+    /// One more piece of it, or all.
+    pub fn response_body(&self, stream: &Stream) -> Status {
+        let mut course = self.course.borrow_mut();
+        if course.answered {
+            course.tokens = reported(&stream.end_of_answer(END)).or(course.tokens);
         }
         Status::Go
     }

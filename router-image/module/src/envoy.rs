@@ -221,33 +221,44 @@ impl<'a> Stream<'a> {
 
     /// All of that part of the body; copied only where Envoy has it in pieces.
     pub fn body(&self, kind: Body) -> Cow<'a, [u8]> {
+        joined(&self.pieces(kind))
+    }
+
+    /// At least the last `most` bytes of the answer's body that has just come, if there are so many.
+    pub fn end_of_answer(&self, most: usize) -> Cow<'a, [u8]> {
+        let pieces = self.pieces(Body::ReceivedResponse);
+        let (mut first, mut size) = (pieces.len(), 0);
+        while first > 0 && size < most {
+            first -= 1;
+            size += pieces[first].len();
+        }
+        joined(&pieces[first..])
+    }
+
+    fn pieces(&self, kind: Body) -> Vec<&'a [u8]> {
         unsafe {
-            let count = body_chunks_size(self.stream, kind as u32);
-            let mut chunks = vec![Buffer::NONE; count];
-            if count == 0 || !body_chunks(self.stream, kind as u32, chunks.as_mut_ptr()) {
-                return Cow::Borrowed(&[]);
+            let mut pieces = vec![Buffer::NONE; body_chunks_size(self.stream, kind as u32)];
+            if pieces.is_empty() || !body_chunks(self.stream, kind as u32, pieces.as_mut_ptr()) {
+                return Vec::new();
             }
-            match chunks.as_slice() {
-                [whole] => Cow::Borrowed(whole.bytes()),
-                pieces => Cow::Owned(pieces.iter().map(|piece| piece.bytes()).collect::<Vec<_>>().concat()),
-            }
+            pieces.into_iter().map(|piece| piece.bytes()).collect()
         }
     }
 
     /// All of the request's body that has come so far.
     pub fn request_body(&self) -> Cow<'a, [u8]> {
         let again = unsafe { received_buffered_request(self.stream) };
-        self.joined(Body::BufferedRequest, Body::ReceivedRequest, again)
+        self.all(Body::BufferedRequest, Body::ReceivedRequest, again)
     }
 
     /// All of the answer's body that has come so far.
     pub fn response_body(&self) -> Cow<'a, [u8]> {
         let again = unsafe { received_buffered_response(self.stream) };
-        self.joined(Body::BufferedResponse, Body::ReceivedResponse, again)
+        self.all(Body::BufferedResponse, Body::ReceivedResponse, again)
     }
 
     /// `again`: what has been received is what was buffered.
-    fn joined(&self, buffered: Body, received: Body, again: bool) -> Cow<'a, [u8]> {
+    fn all(&self, buffered: Body, received: Body, again: bool) -> Cow<'a, [u8]> {
         let before = if again {
             Cow::Borrowed(&[][..])
         } else {
@@ -333,8 +344,12 @@ impl<'a> Stream<'a> {
 
     /// `labels`: one value for each of the metric's.
     pub fn count<const N: usize>(&self, metric: Metric, labels: &[&[u8]; N]) {
+        self.add(metric, labels, 1);
+    }
+
+    pub fn add<const N: usize>(&self, metric: Metric, labels: &[&[u8]; N], amount: u64) {
         let values = labels.map(Buffer::of);
-        unsafe { increment_counter(self.stream, metric.0, values.as_ptr(), N, 1) };
+        unsafe { increment_counter(self.stream, metric.0, values.as_ptr(), N, amount) };
     }
 
     pub fn record<const N: usize>(&self, metric: Metric, labels: &[&[u8]; N], value: u64) {
@@ -367,6 +382,14 @@ impl<'a> Stream<'a> {
     pub fn route_config<T>(&self) -> Option<*const T> {
         let told = unsafe { route_config(self.stream) };
         (!told.is_null()).then_some(told.cast())
+    }
+}
+
+fn joined<'a>(pieces: &[&'a [u8]]) -> Cow<'a, [u8]> {
+    match pieces {
+        [] => Cow::Borrowed(&[]),
+        [whole] => Cow::Borrowed(whole),
+        several => Cow::Owned(several.concat()),
     }
 }
 

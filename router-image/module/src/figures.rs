@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::envoy::{Attribute, Definitions, Map, Metadata, Metric, Stream};
 use crate::headers::CLIENT;
+use crate::tokens::Tokens;
 
 const METADATA: &str = "llm";
 
@@ -18,6 +19,7 @@ pub struct Figures {
     first_byte: Metric,
     score: Metric,
     clients: Metric,
+    tokens: Metric,
 }
 
 /// What the choose filter knows of a request at its end.
@@ -34,6 +36,9 @@ pub struct Course {
     pub answer: Option<Instant>,
     /// Whether it is a stream of events.
     pub streamed: bool,
+    /// Whether an engine gives it.
+    pub answered: bool,
+    pub tokens: Option<Tokens>,
 }
 
 impl Figures {
@@ -58,6 +63,7 @@ impl Figures {
             first_byte: envoy.histogram("first_byte_milliseconds", &place),
             score: envoy.histogram("score_permille", &[]),
             clients: envoy.counter("client_requests_total", &["client", "code"]),
+            tokens: envoy.counter("tokens_total", &["heterollm_tier", "kind"]),
         }
     }
 
@@ -86,6 +92,10 @@ impl Figures {
         );
         if let Some(client) = stream.header(Map::Request, CLIENT) {
             stream.count(self.clients, &[client, code_text.as_bytes()]);
+        }
+        if let Some(tokens) = course.tokens {
+            stream.add(self.tokens, &[tier, b"prompt"], tokens.prompt);
+            stream.add(self.tokens, &[tier, b"completion"], tokens.completion);
         }
         if let Some(score) = course.score {
             stream.record(self.score, &[], (score * 1000.0).round() as u64);

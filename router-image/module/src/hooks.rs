@@ -33,6 +33,8 @@ struct Filter {
     told: Cell<*const Told>,
 }
 
+// One allocation for each, of the same size: there is one attempt for most requests.
+#[allow(clippy::large_enum_variant)]
 enum Work {
     Choose(Choose),
     Attempt(Attempt),
@@ -199,6 +201,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_body(
     end: bool,
 ) -> u32 {
     run(stream, filter, |filter, stream, told| match (filter, told) {
+        (Work::Choose(choose), _) => choose.response_body(stream),
         (Work::Attempt(attempt), Told::Attempt(policy)) if end => attempt.response_end(stream, policy),
         (Work::Attempt(attempt), Told::Attempt(_)) => attempt.response_body(),
         _ => Status::Go,

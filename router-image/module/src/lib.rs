@@ -11,6 +11,7 @@ mod quality;
 mod request;
 mod scan;
 mod score;
+mod tokens;
 
 // These call Envoy, which is not there when the module's own tests run.
 #[cfg(not(test))]
