@@ -259,15 +259,9 @@ impl<'a> Stream<'a> {
 
     /// `again`: what has been received is what was buffered.
     fn all(&self, buffered: Body, received: Body, again: bool) -> Cow<'a, [u8]> {
-        let before = if again {
-            Cow::Borrowed(&[][..])
-        } else {
-            self.body(buffered)
-        };
-        if before.is_empty() {
-            return self.body(received);
-        }
-        Cow::Owned([before, self.body(received)].concat())
+        let mut pieces = if again { Vec::new() } else { self.pieces(buffered) };
+        pieces.extend(self.pieces(received));
+        joined(&pieces)
     }
 
     /// In the hook that has received its end.
