@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::budget::Budget;
 use crate::edit;
 use crate::envoy::{Body, Map, Metadata, Stream};
-use crate::headers::{ATTEMPT, CHOSEN, FINAL, LENGTH, OURS, PREFIX, QUALITY, TYPE};
+use crate::headers::{ATTEMPT, CHOSEN, FINAL, LENGTH, METADATA, OURS, PREFIX, QUALITY, TYPE};
 use crate::in_flight::{Entered, InFlight};
 use crate::kept::{now, Kept};
 use crate::overload;
@@ -15,7 +15,6 @@ use crate::policy::Attempts;
 use crate::quality;
 use crate::status::Status;
 
-const METADATA: &str = "llm";
 /// Under which the number of bad answers is noted.
 const BAD: &str = "bad";
 /// A longer answer is passed on unchecked (bytes): it would have to be held in memory as a whole.

@@ -9,16 +9,13 @@ use crate::envoy::{Attribute, Map, Metadata, Stream};
 use crate::figures::{Course, Figures};
 use crate::hash::{digits, hash};
 use crate::headers::{
-    ATTEMPTS, CHOSEN, CLIENT, HINT, LENGTH, MOST_RETRIES, PREFIX, PRIORITY, RETRIES, SCORE, TIER, TYPE,
+    ATTEMPTS, CHOSEN, CLIENT, HINT, LENGTH, METADATA, MOST_RETRIES, PREFIX, PRIORITY, RETRIES, SCORE, TIER, TYPE,
 };
 use crate::kept::Kept;
 use crate::policy::{Choices, Tier};
 use crate::request::{self, Seen};
 use crate::status::Status;
 use crate::tokens::{reported, END};
-
-/// What metrics and the forms of errors are made from.
-const METADATA: &str = "llm";
 
 /// One request.
 pub struct Choose {

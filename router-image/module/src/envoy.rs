@@ -47,6 +47,7 @@ struct Header {
 
 type Stream_ = *mut c_void;
 type Config_ = *mut c_void;
+type Define = unsafe extern "C" fn(Config_, Buffer, *const Buffer, usize, *mut usize) -> u32;
 
 macro_rules! callbacks {
     ($($name:ident => $symbol:literal ($($arg:ident: $kind:ty),*) $(-> $out:ty)?;)*) => {
@@ -149,26 +150,17 @@ impl Definitions {
     }
 
     pub fn counter(&self, name: &str, labels: &[&str]) -> Metric {
-        self.define(name, labels, |config, name, labels, count, id| unsafe {
-            define_counter(config, name, labels, count, id)
-        })
+        self.define(define_counter, name, labels)
     }
 
     pub fn histogram(&self, name: &str, labels: &[&str]) -> Metric {
-        self.define(name, labels, |config, name, labels, count, id| unsafe {
-            define_histogram(config, name, labels, count, id)
-        })
+        self.define(define_histogram, name, labels)
     }
 
-    fn define(
-        &self,
-        name: &str,
-        labels: &[&str],
-        define: impl Fn(Config_, Buffer, *const Buffer, usize, *mut usize) -> u32,
-    ) -> Metric {
+    fn define(&self, define: Define, name: &str, labels: &[&str]) -> Metric {
         let labels: Vec<Buffer> = labels.iter().map(|label| Buffer::from(*label)).collect();
         let mut id = usize::MAX;
-        define(self.0, name.into(), labels.as_ptr(), labels.len(), &mut id);
+        unsafe { define(self.0, name.into(), labels.as_ptr(), labels.len(), &mut id) };
         Metric(id)
     }
 }

@@ -6,10 +6,8 @@
 use std::time::Instant;
 
 use crate::envoy::{Attribute, Definitions, Map, Metadata, Metric, Stream};
-use crate::headers::CLIENT;
+use crate::headers::{CLIENT, METADATA};
 use crate::tokens::Tokens;
-
-const METADATA: &str = "llm";
 
 /// The figures of the listener.
 #[derive(Clone, Copy)]

@@ -1,4 +1,7 @@
-//! Names of headers, as routing/places.py has them too.
+//! Names of headers and of our metadata, as routing/places.py has them too.
+
+/// Namespace of what the policy says of engines and clusters, and of what metrics and the forms of errors are made from.
+pub const METADATA: &str = "llm";
 
 /// How all of ours begin.
 pub const OURS: &str = "x-llm-";
