@@ -9,7 +9,7 @@ TEXT ?= What is 2 + 2?
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-down ask test lint types unit tools generate lock e2e-sglang e2e-steering soak bench-reconcile \
+.PHONY: help venv demo demo-down ask test lint types unit tools monitoring generate lock e2e-sglang e2e-steering soak bench-reconcile \
 	bench-engine-sim bench-sizing bench-steering flags oracle gpu-check hostile simulate-properties policies bench-router bench-affinity bench-policy clean
 
 help: ## List the targets
@@ -35,11 +35,14 @@ lint: venv ## Style and import contract
 types: venv ## Strict types
 	$(VENV)/bin/mypy
 
-unit: venv ## The tests that need neither a control plane nor root, in a minute or two
+unit: venv monitoring ## The tests that need neither a control plane nor root, in a minute or two
 	$(PY) -m pytest -m 'not apiserver and not node'
 
-tools: venv ## Build what the embedded Kubernetes consists of (cached by content)
+tools: venv monitoring ## Get what the tests run: the embedded Kubernetes (built, cached by content) and Prometheus
 	@$(PY) -m e2e.cluster build
+
+monitoring: venv ## Fetch Debian's Prometheus and Alertmanager into the cache; they are not installed
+	@$(PY) -m e2e.monitoring.binaries
 
 generate: venv ## Regenerate the committed generated files: CRD, chart copy, plain manifests
 	$(VENV)/bin/heterollm crd > crds/heterollmclusters.yaml
