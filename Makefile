@@ -9,7 +9,7 @@ TEXT ?= What is 2 + 2?
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-down ask test lint types unit tools monitoring generate lock e2e-sglang e2e-steering soak bench-reconcile \
+.PHONY: help venv demo demo-down ask test lint types unit tools monitoring generate golden lock e2e-sglang e2e-steering soak bench-reconcile \
 	bench-engine-sim bench-sizing bench-steering flags oracle gpu-check hostile simulate-properties policies bench-router bench-affinity bench-policy clean
 
 help: ## List the targets
@@ -47,6 +47,9 @@ monitoring: venv ## Fetch Debian's Prometheus and Alertmanager into the cache; t
 generate: venv ## Regenerate the committed generated files: CRD, chart copy, plain manifests
 	$(VENV)/bin/heterollm crd > crds/heterollmclusters.yaml
 	$(PY) -m helm.render
+
+golden: venv ## Record the golden files anew: rendered objects, policies, status, simulations; read the diff
+	$(PY) -m tests.golden.record
 
 e2e-sglang: venv ## The real SGLang answers on both tiers, through the routing Service (as root, about 6 GB of disk)
 	$(PY) -m pytest e2e/sglang -v
