@@ -32,7 +32,9 @@ class Router(NamedTuple):
 
     async def tier(self, context: str, turn: str = "", **more: str) -> str:
         """Who answers."""
-        messages = [{"role": "system", "content": context}, {"role": "user", "content": f"hello {turn}"}]
+        messages = [{"role": "system", "content": context}, {"role": "user", "content": "hello"}]
+        if turn:
+            messages += [{"role": "assistant", "content": "yes"}, {"role": "user", "content": turn}]
         body = {"model": "small", "messages": messages, **more}
         answer = await self.client.post("/v1/chat/completions", json=body)
         assert answer.status == 200

@@ -9,7 +9,8 @@ use crate::envoy::{Attribute, Map, Metadata, Stream};
 use crate::figures::{Course, Figures};
 use crate::hash::{digits, hash};
 use crate::headers::{
-    ATTEMPTS, CHOSEN, CLIENT, HINT, LENGTH, METADATA, MOST_RETRIES, PREFIX, PRIORITY, RETRIES, SCORE, TIER, TYPE,
+    ATTEMPTS, CHOSEN, CLIENT, CONVERSATION, HINT, LENGTH, METADATA, MOST_RETRIES, PREFIX, PRIORITY, RETRIES, SCORE,
+    TIER, TYPE,
 };
 use crate::kept::Kept;
 use crate::policy::{Choices, Tier};
@@ -26,11 +27,12 @@ pub struct Choose {
     course: RefCell<Course>,
 }
 
-/// What the client says of tiers, if it may.
+/// What the client says of tiers, if it may, and by what name it knows the conversation.
 #[derive(Default)]
 struct Wishes {
     tier: Option<Vec<u8>>,
     hint: Option<Vec<u8>>,
+    conversation: Option<Vec<u8>>,
 }
 
 /// The tier that a request wants, what decided, and the score if that did.
@@ -92,7 +94,8 @@ impl Choose {
             Err(refusal) => return refuse(stream, &refusal),
         };
         self.decided(&tier.name, by, score);
-        let hash = hash(&seen.prefix);
+        let conversation = self.wishes.borrow().conversation.as_deref().map(hash);
+        let hash = conversation.unwrap_or(seen.conversation) as u32;
         let side = tier.side(hash);
         // A cluster of no capacity answers, as one does that has no more.
         let chosen = if side.is_full(self.reserved.get()) {
@@ -168,6 +171,7 @@ impl Choose {
             Some(value)
         };
         let (tier, priority, hint) = (take(TIER), take(PRIORITY), take(HINT));
+        let conversation = take(CONVERSATION).filter(|name| !name.is_empty());
         let client = stream.header(Map::Request, CLIENT).unwrap_or_default();
         let reserved = policy.reserved.iter().any(|name| name.as_bytes() == client);
         if reserved {
@@ -180,15 +184,16 @@ impl Choose {
         *self.wishes.borrow_mut() = Wishes {
             tier: tier.filter(|_| policy.trust),
             hint,
+            conversation,
         };
     }
 
     fn choose<'a>(&self, policy: &'a Choices, seen: &Seen) -> Result<Decision<'a>, Refusal<'a>> {
         let decided = |tier: &'a Tier, by| Ok(Decision { tier, by, score: None });
         let (first, last) = (&policy.tiers[0], &policy.tiers[policy.tiers.len() - 1]);
-        let wishes = self.wishes.take();
-        if let Some(wish) = wishes.tier {
-            let named = policy.tiers.iter().find(|tier| tier.name.as_bytes() == wish);
+        let wishes = self.wishes.borrow();
+        if let Some(wish) = &wishes.tier {
+            let named = policy.tiers.iter().find(|tier| tier.name.as_bytes() == wish.as_slice());
             return named.map_or_else(
                 || Err(not_found("No such tier.", policy)),
                 |tier| decided(tier, "header"),

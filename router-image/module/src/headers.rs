@@ -10,6 +10,8 @@ pub const TIER: &str = "x-llm-tier";
 pub const PRIORITY: &str = "x-llm-priority";
 /// What any client may say.
 pub const HINT: &str = "x-llm-hint";
+/// Whatever names the conversation, in place of what it begins with.
+pub const CONVERSATION: &str = "x-llm-conversation";
 /// How often the request may be retried.
 pub const RETRIES: &str = "x-llm-retries";
 /// Whose API key was sent: set by Envoy alone.

@@ -169,10 +169,15 @@ impl<'a> Reader<'a> {
     }
 
     pub fn number(&mut self) -> Read<f64> {
+        let written = std::str::from_utf8(self.written_number()?).map_err(|_| NotJson)?;
+        written.parse().map_err(|_| NotJson)
+    }
+
+    /// A number as it is written.
+    pub fn written_number(&mut self) -> Read<&'a [u8]> {
         let from = self.start()?;
         self.pass_number()?;
-        let written = std::str::from_utf8(&self.bytes[from..self.at]).map_err(|_| NotJson)?;
-        written.parse().map_err(|_| NotJson)
+        Ok(&self.bytes[from..self.at])
     }
 
     /// Checks the next value only.

@@ -3,11 +3,10 @@
 
 use std::borrow::Cow;
 
+use crate::beginning::{self, field, of_text, value};
+use crate::hash::{hash, joined};
 use crate::json::{Kind, Read, Reader, Text};
 use crate::quality::{Asked, Format};
-
-/// Bytes of the conversation's beginning that identify it: the same system prompt and first question, the same engine.
-const PREFIX: usize = 512;
 
 /// Texts at the beginning and at the end of a message that are kept at least. The score looks at fewer bytes of each than
 /// so many line breaks between texts have, and a message of millions of texts must not take ten times its own memory.
@@ -16,13 +15,16 @@ const KEPT: usize = 1024;
 /// In the types of parts: image_url, input_image, input_audio, video_url, file, ...
 const MEDIA: [&[u8]; 4] = [b"image", b"audio", b"video", b"file"];
 
+/// The role of who asks.
+const USER: &[u8] = b"user";
+
 /// A request as routing sees it.
 #[derive(Debug, Default, PartialEq)]
 pub struct Seen<'a> {
     /// What the client wrote as `model`; none if that is no string.
     pub model: Option<Cow<'a, [u8]>>,
-    /// The beginning of the conversation, as written in JSON.
-    pub prefix: Vec<u8>,
+    /// Tells this conversation from others, and is the same in all of its turns.
+    pub conversation: u64,
     /// Bytes of UTF-8 in all texts.
     pub bytes: usize,
     /// Texts of the newest message of the user, or of anybody if no user says anything.
@@ -59,9 +61,12 @@ struct Fields<'a> {
     messages: Said<'a>,
     input: Said<'a>,
     prompt: Said<'a>,
-    tools: usize,
-    /// Names of the tools, and of what they were called before.
-    names: [Vec<Vec<u8>>; 2],
+    tools: Offered,
+    /// What tools were called before.
+    functions: Offered,
+    /// What the client calls the conversation.
+    key: Option<Text<'a>>,
+    id: Option<Text<'a>>,
     completion_budget: Option<f64>,
     output_budget: Option<f64>,
     budget: Option<f64>,
@@ -77,13 +82,16 @@ impl<'a> Fields<'a> {
     fn read(&mut self, reader: &mut Reader<'a>, key: Text<'a>) -> Read<()> {
         match key.name().as_ref() {
             b"model" => self.model = text_at(reader, &[])?,
-            b"instructions" => self.instructions = Said::in_one(reader, false)?,
+            b"prompt_cache_key" => self.key = text_at(reader, &[])?,
+            b"conversation" if reader.kind()? == Kind::Object => self.id = text_at(reader, &["id"])?,
+            b"conversation" => self.id = text_at(reader, &[])?,
+            b"instructions" => self.instructions = Said::in_one(reader, b"")?,
             b"messages" => self.messages = Said::in_messages(reader)?,
-            b"input" if reader.kind()? == Kind::Text => self.input = Said::in_one(reader, true)?,
+            b"input" if reader.kind()? == Kind::Text => self.input = Said::in_one(reader, USER)?,
             b"input" => self.input = Said::in_messages(reader)?,
-            b"prompt" => self.prompt = Said::in_one(reader, true)?,
-            b"tools" => (self.tools, self.names[0]) = names(reader, &["function", "name"])?,
-            b"functions" => self.names[1] = names(reader, &["name"])?.1,
+            b"prompt" => self.prompt = Said::in_one(reader, USER)?,
+            b"tools" => self.tools = Offered::read(reader, &["function", "name"])?,
+            b"functions" => self.functions = Offered::read(reader, &["name"])?,
             b"max_completion_tokens" => self.completion_budget = number(reader)?,
             b"max_output_tokens" => self.output_budget = number(reader)?,
             b"max_tokens" => self.budget = number(reader)?,
@@ -101,20 +109,21 @@ impl<'a> Fields<'a> {
     }
 
     fn seen(self) -> Seen<'a> {
+        let conversation = self.conversation();
         let mut said = self.instructions;
         said.join(self.messages);
         said.join(self.input);
         said.join(self.prompt);
-        let [mut names, older_names] = self.names;
-        names.extend(older_names);
+        let mut names = self.tools.names;
+        names.extend(self.functions.names);
         Seen {
             model: self.model.map(|model| model.name()),
-            prefix: said.prefix,
+            conversation,
             bytes: said.bytes,
             question: said.question,
             turns: said.turns,
             media: said.media,
-            tools: self.tools,
+            tools: self.tools.count,
             budget: self
                 .completion_budget
                 .or(self.output_budget)
@@ -132,12 +141,32 @@ impl<'a> Fields<'a> {
             },
         }
     }
+
+    /// By what the client calls it, else by what it begins with, in whatever order that is written.
+    fn conversation(&self) -> u64 {
+        let mut names = [self.key, self.id].into_iter().flatten();
+        if let Some(name) = names.find(|name| !name.raw.is_empty()) {
+            return of_text(name);
+        }
+        let beginnings = [
+            self.tools.hash,
+            self.functions.hash,
+            self.instructions.beginning,
+            self.messages.beginning,
+            self.input.beginning,
+            self.prompt.beginning,
+        ];
+        beginnings.iter().fold(0, |all, &each| joined(all, each))
+    }
 }
 
 /// What is said in one field of the body.
 #[derive(Default)]
 struct Said<'a> {
-    prefix: Vec<u8>,
+    /// Hash of all messages up to the user's first, which later turns leave as they are.
+    beginning: u64,
+    /// Whether that is complete.
+    begun: bool,
     bytes: usize,
     question: Vec<Text<'a>>,
     /// Whether a user asks the question.
@@ -147,10 +176,15 @@ struct Said<'a> {
 }
 
 impl<'a> Said<'a> {
-    fn in_one(reader: &mut Reader<'a>, by_user: bool) -> Read<Self> {
+    fn in_one(reader: &mut Reader<'a>, role: &[u8]) -> Read<Self> {
         let (mut said, mut content) = (Said::default(), Content::default());
+        if reader.kind()? == Kind::Null {
+            reader.skip()?;
+            return Ok(said);
+        }
+        content.begins = true;
         content.read(reader)?;
-        said.note(&mut content, by_user);
+        said.note(&mut content, role);
         Ok(said)
     }
 
@@ -165,11 +199,12 @@ impl<'a> Said<'a> {
             if reader.kind()? != Kind::Object {
                 return reader.skip();
             }
-            let mut by_user = false;
+            let mut role = None;
             content.clear();
+            content.begins = !said.begun;
             reader.fields(|reader, key| {
                 if key.is("role") {
-                    by_user = text_at(reader, &[])?.map_or(false, |role| role.is("user"));
+                    role = text_at(reader, &[])?;
                     Ok(())
                 } else if key.is("content") {
                     content.clear();
@@ -178,43 +213,32 @@ impl<'a> Said<'a> {
                     reader.skip()
                 }
             })?;
-            said.note(&mut content, by_user);
+            said.note(&mut content, &role.map(|role| role.name()).unwrap_or_default());
             Ok(())
         })?;
         Ok(said)
     }
 
     /// Notes a message; takes its texts if they are the newest question.
-    fn note(&mut self, content: &mut Content<'a>, by_user: bool) {
+    fn note(&mut self, content: &mut Content<'a>, role: &[u8]) {
+        let by_user = role == USER;
         self.media += content.media;
+        if content.begins {
+            self.beginning = joined(self.beginning, joined(hash(role), content.hash));
+            self.begun = by_user;
+        }
         if content.texts.is_empty() {
             return;
         }
         self.bytes += content.bytes;
-        for text in &content.texts {
-            self.note_prefix(text.raw);
-        }
         if by_user || !self.by_user {
             std::mem::swap(&mut self.question, &mut content.texts);
             self.by_user = by_user;
         }
     }
 
-    fn note_prefix(&mut self, text: &[u8]) {
-        let missing = PREFIX.saturating_sub(self.prefix.len());
-        if missing > 0 {
-            self.prefix.reserve(PREFIX - self.prefix.len());
-            self.prefix.extend_from_slice(&text[..missing.min(text.len())]);
-        }
-    }
-
     /// Goes on with what is said after it.
     fn join(&mut self, after: Self) {
-        if self.prefix.is_empty() {
-            self.prefix = after.prefix;
-        } else {
-            self.note_prefix(&after.prefix);
-        }
         self.bytes += after.bytes;
         self.turns += after.turns;
         self.media += after.media;
@@ -233,6 +257,10 @@ struct Content<'a> {
     /// Of UTF-8, in all texts.
     bytes: usize,
     media: usize,
+    /// Whether it belongs to what the conversation begins with, so that it is hashed.
+    begins: bool,
+    /// Of all that is in it, in this order: one text is the same as a list of that text.
+    hash: u64,
 }
 
 impl<'a> Content<'a> {
@@ -240,9 +268,13 @@ impl<'a> Content<'a> {
         self.texts.clear();
         self.bytes = 0;
         self.media = 0;
+        self.hash = 0;
     }
 
     fn add(&mut self, text: Text<'a>) {
+        if self.begins {
+            self.hash = joined(self.hash, of_text(text));
+        }
         self.bytes += text.bytes();
         self.texts.push(text);
         if self.texts.len() >= 4 * KEPT {
@@ -258,26 +290,36 @@ impl<'a> Content<'a> {
             }
             Kind::List => reader.items(|reader| self.read(reader)),
             Kind::Object => self.read_part(reader),
+            // One of the tokens that a prompt is given in.
+            Kind::Number if self.begins => {
+                self.hash = joined(self.hash, beginning::number(reader)?);
+                Ok(())
+            }
             _ => reader.skip(),
         }
     }
 
     fn read_part(&mut self, reader: &mut Reader<'a>) -> Read<()> {
-        let (mut kind, mut text) = (None, None);
+        let (mut kind, mut text, mut others) = (None, None, 0_u64);
         reader.fields(|reader, key| {
             if key.is("type") {
                 kind = text_at(reader, &[])?;
             } else if key.is("text") {
                 text = text_at(reader, &[])?;
+            } else if self.begins {
+                others = others.wrapping_add(field(reader, key)?);
             } else {
                 reader.skip()?;
             }
             Ok(())
         })?;
-        match (text, kind) {
-            (Some(text), _) => self.add(text),
-            (None, Some(kind)) if is_media(kind) => self.media += 1,
-            _ => {}
+        if let Some(text) = text {
+            self.add(text);
+            return Ok(());
+        }
+        self.media += usize::from(kind.map_or(false, is_media));
+        if self.begins {
+            self.hash = joined(self.hash, joined(kind.map_or(0, of_text), others));
         }
         Ok(())
     }
@@ -315,19 +357,31 @@ fn number(reader: &mut Reader) -> Read<Option<f64>> {
     Ok(None)
 }
 
-/// How many items the next value has if it is a list, and what they are called under these keys.
-fn names(reader: &mut Reader, path: &[&str]) -> Read<(usize, Vec<Vec<u8>>)> {
-    let (mut items, mut names) = (0, Vec::new());
-    if reader.kind()? != Kind::List {
-        reader.skip()?;
-        return Ok((items, names));
+/// The tools offered in one field of the body.
+#[derive(Default)]
+struct Offered {
+    count: usize,
+    names: Vec<Vec<u8>>,
+    hash: u64,
+}
+
+impl Offered {
+    /// Of the next value, if it is a list; what its items are called under these keys.
+    fn read(reader: &mut Reader, path: &[&str]) -> Read<Self> {
+        let mut offered = Offered::default();
+        if reader.kind()? != Kind::List {
+            reader.skip()?;
+            return Ok(offered);
+        }
+        reader.items(|reader| {
+            let (item, name) = value(reader, Some(path))?;
+            offered.count += 1;
+            offered.names.extend(name.map(|name| name.name().into_owned()));
+            offered.hash = joined(offered.hash, item);
+            Ok(())
+        })?;
+        Ok(offered)
     }
-    reader.items(|reader| {
-        items += 1;
-        names.extend(text_at(reader, path)?.map(|name| name.name().into_owned()));
-        Ok(())
-    })?;
-    Ok((items, names))
 }
 
 /// A schema or grammar counts as two, just any JSON as one.
@@ -367,21 +421,84 @@ mod tests {
         seen(body).question.iter().map(|text| text.raw).collect()
     }
 
+    fn conversation(body: &str) -> u64 {
+        seen(body).conversation
+    }
+
     #[test]
-    fn a_conversation_has_one_prefix_wherever_its_texts_stand() {
-        let fields = [
-            r#""instructions":"be terse""#,
-            r#""messages":[{"content":"a\n"},{"content":["b",{"text":"c"}]}]"#,
-            r#""input":"d""#,
-            r#""prompt":["e","f"]"#,
+    fn a_conversation_is_the_same_however_it_is_written_and_goes_on() {
+        let first =
+            r#"{"tools":[{"name":"f"}],"messages":[{"role":"system","content":"s"},{"role":"user","content":"aA\n"}]}"#;
+        let others = [
+            r#"{"messages":[{"content":"s","role":"system"},{"content":"aA\n","role":"user"}],"tools":[{"name":"f"}]}"#,
+            r#"{ "tools" : [ { "name" : "f" } ], "messages" : [ { "role" : "system", "content" : [ "s" ] },
+                { "role" : "\u0075ser", "content" : [ { "text" : "\u0061\u0041\u000a", "type" : "text" } ] } ] }"#,
+            r#"{"model":"m","temperature":1,"stream":true,"tools":[{"name":"f"}],"messages":[{"role":"system","content":"s"},
+                {"role":"user","content":[{"type":"text","text":"aA\n","cache_control":{"type":"ephemeral"}}]},
+                {"role":"assistant","content":"b"},{"role":"tool","content":"c"},{"role":"user","content":"d"}]}"#,
         ];
-        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
-            let body = format!("{{{}}}", order.map(|field| fields[field]).join(","));
-            assert_eq!(seen(&body).prefix, br"be tersea\nbcdef");
+        for other in others {
+            assert_eq!(conversation(other), conversation(first), "{other}");
         }
-        let long = "0123456789".repeat(100);
-        let body = format!(r#"{{"input":"{long}","instructions":"x"}}"#);
-        assert_eq!(seen(&body).prefix, format!("x{long}").as_bytes()[..PREFIX]);
+        assert_eq!(
+            conversation(r#"{"input":"a"}"#),
+            conversation(r#"{"input":[{"role":"user","content":[{"type":"input_text","text":"a"}]},{"role":"user"}]}"#)
+        );
+    }
+
+    #[test]
+    fn all_of_a_conversations_beginning_counts() {
+        let long = "0123456789".repeat(10_000);
+        let texts = ["a", &format!("{long}a"), &format!("{long}b"), &format!("{long}\u{e9}")];
+        let mut bodies: Vec<String> = texts
+            .iter()
+            .flat_map(|text| {
+                [
+                    format!(r#"{{"messages":[{{"role":"user","content":"{text}"}}]}}"#),
+                    format!(
+                        r#"{{"messages":[{{"role":"system","content":"{text}"}},{{"role":"user","content":"a"}}]}}"#
+                    ),
+                    format!(
+                        r#"{{"messages":[{{"role":"assistant","content":"{text}"}},{{"role":"user","content":"a"}}]}}"#
+                    ),
+                    format!(r#"{{"tools":[{{"name":"{text}"}}],"messages":[{{"role":"user","content":"a"}}]}}"#),
+                    format!(r#"{{"instructions":"{text}","input":"a"}}"#),
+                    format!(r#"{{"prompt":"{text}"}}"#),
+                ]
+            })
+            .collect();
+        let others = [
+            r#"{"prompt":[1,2,3]}"#,
+            r#"{"prompt":[1,2,4]}"#,
+            r#"{"prompt":[12,3]}"#,
+            r#"{"prompt":["a","b"]}"#,
+            r#"{"messages":[{"role":"user","content":["a",{"type":"image_url","image_url":{"url":"x"}}]}]}"#,
+            r#"{"messages":[{"role":"user","content":["a",{"type":"image_url","image_url":{"url":"y"}}]}]}"#,
+            r#"{"messages":[{"role":"user","content":["a",{"type":"input_audio","input_audio":{"data":"x"}}]}]}"#,
+            r#"{"messages":[{"role":"user","content":["a",{"type":"file","file":{"file_data":"x"}}]}]}"#,
+        ];
+        bodies.extend(others.map(str::to_owned));
+        for (number, one) in bodies.iter().enumerate() {
+            for other in &bodies[..number] {
+                assert_ne!(conversation(one), conversation(other), "{one:.200} {other:.200}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_of_the_conversation_stands_for_its_beginning() {
+        let named = conversation(r#"{"prompt_cache_key":"k","input":"a"}"#);
+        assert_eq!(named, hash(b"k"));
+        assert_eq!(named, conversation(r#"{"messages":[],"prompt_cache_key":"\u006b"}"#));
+        assert_eq!(named, conversation(r#"{"conversation":{"id":"k"},"input":"b"}"#));
+        assert_eq!(named, conversation(r#"{"conversation":"k","input":"b"}"#));
+        for none in [r#""""#, "null", "7", "{}"] {
+            let body = format!(
+                r#"{{"prompt_cache_key":{none},"conversation":{none},"instructions":null,"tools":null,"input":"a"}}"#
+            );
+            assert_eq!(conversation(&body), conversation(r#"{"input":"a"}"#));
+        }
+        assert_eq!(named, conversation(r#"{"prompt_cache_key":"","conversation":"k"}"#));
     }
 
     #[test]
@@ -423,8 +540,11 @@ mod tests {
             "messages":[{"role":"user","content":[{"type":"image_url"},"gone"],"content":"here","role":"x"}]}"#;
         let seen = seen(body);
         assert_eq!(
-            (seen.model.as_deref(), seen.prefix.as_slice()),
-            (Some(&b"b"[..]), &b"here"[..])
+            (seen.model.as_deref(), seen.conversation),
+            (
+                Some(&b"b"[..]),
+                conversation(r#"{"messages":[{"role":"x","content":"here"}]}"#)
+            )
         );
         assert_eq!((seen.turns, seen.bytes, seen.media, seen.budget), (1, 4, 0, 0.0));
     }
