@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import ssl
 import struct
+from collections.abc import Mapping
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 __all__ = ["Http2"]
@@ -35,10 +37,12 @@ class Http2:
     async def __aexit__(self, *error: object) -> None:
         self._writer.close()
 
-    async def post(self, path: str, body: bytes) -> tuple[int, bytes]:
+    async def post(
+        self, path: str, body: bytes, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[int, bytes]:
         """Status (0 for one that is not in the table) and body of the answer."""
         self._stream += 2
-        fields = {":method": "POST", ":scheme": "http", ":authority": "a", ":path": path}
+        fields = {":method": "POST", ":scheme": "http", ":authority": "a", ":path": path, **headers}
         self._send(_HEADERS, _END_HEADERS, self._stream, b"".join(map(_literal, fields, fields.values())))
         for start in range(0, len(body), _LARGEST):
             piece = body[start : start + _LARGEST]

@@ -23,16 +23,19 @@ _RESERVED: Json = {"name": PRIORITY_HEADER, "string_match": {"exact": "reserved"
 
 
 def tier_routes(policy: RoutingPolicy) -> list[Json]:
-    """The routes by the names that the choose filter puts into a header; see choose.rs for the names."""
+    """The routes by the names that the choose filter puts into a header; see choose.rs for the names.
+
+    Whatever that header says, and whoever has set it, no other request than one to a model ever reaches an engine.
+    """
     retries = retry_policy(policy)
     sides = [(tier.name, attempts_cluster(tier.name)) for tier in policy.tiers]
     sides += [(f"{tier.name}/diverted", diverted_cluster(tier.name)) for tier in policy.tiers if _diverts(tier, policy)]
-    routes = [_route({"prefix": "/", "headers": [_chosen(name)]}, _action(cluster, retries)) for name, cluster in sides]
+    routes = [_route(_asked(_chosen(name)), _action(cluster, retries)) for name, cluster in sides]
     if not looks(policy):
         return routes
     # Reserved requests are counted apart by the tiers' circuit breakers.
     apart = [_reserved(route) for route in routes]
-    full = _route({"prefix": "/", "headers": [_chosen("/full")]}, {"cluster": FULL_CLUSTER})
+    full = _route(_asked(_chosen("/full")), {"cluster": FULL_CLUSTER})
     return [*apart, *routes, full]
 
 
@@ -44,7 +47,7 @@ def undecided_route(policy: RoutingPolicy) -> Json:
     last = policy.tiers[-1]
     gone = _diverts(last, policy) and last.diverted_percent == 100
     cluster = diverted_cluster(last.name) if gone else attempts_cluster(last.name)
-    return _route({**_PATHS, "headers": [_POST]}, _action(cluster, retry_policy(policy)))
+    return _route(_asked(), _action(cluster, retry_policy(policy)))
 
 
 def tier_choices(policy: RoutingPolicy) -> list[Json]:
@@ -74,8 +77,12 @@ def _substitute(tier: TierRoute, policy: RoutingPolicy) -> TierRoute:
     return policy.tiers[-2] if tier is last else last
 
 
+def _asked(*headers: Json) -> Json:
+    """A request to a model, with these headers; they are looked at before its path."""
+    return {**_PATHS, "headers": [*headers, _POST]}
+
+
 def _chosen(name: str) -> Json:
-    # Method and path have been looked at by the time that there is such a header.
     return {"name": CHOSEN_HEADER, "string_match": {"exact": name}}
 
 

@@ -43,8 +43,8 @@ def _choose(files: ResourceFiles) -> None:
     """Reading and scoring the request; all goes to the first tier."""
     _remove_filter(_manager(files)["http_filters"], "choose")
     _forget_filter(files, "choose")
-    # Only paths of the first route are looked at, so that GET /v1/models goes to an engine too.
-    next(_tier_routes(files))["match"]["headers"] = []
+    # Whatever is asked and without a tier's name, so that GET /v1/models goes to an engine too.
+    next(_tier_routes(files))["match"] = {"prefix": "/"}
 
 
 def _attempt(files: ResourceFiles) -> None:
