@@ -504,8 +504,9 @@ class Retries(WireType):
         bool,
         Field(
             description=(
-                "Retry answers that are not streamed and are empty, or no JSON where JSON was asked for, or call a"
-                " tool that was not offered or with arguments that are no JSON."
+                "Retry answers that are not streamed and in which the model did wrong: they are empty, or no JSON where"
+                " JSON was asked for, or call a tool that was not declared, with arguments that are no JSON, or not at"
+                " all where a call was demanded. What was cut, filtered, refused or only reasoned is not retried."
             )
         ),
     ] = True

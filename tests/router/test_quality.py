@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import NamedTuple
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
-import aiohttp
 import pytest
 from aiohttp import web
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +14,7 @@ from hypothesis import strategies as st
 from heterollm_controllers.routing import Change, Retries
 from tests.router.engine import Answer, Engine, error, ok
 from tests.router.envoy import Envoy, chat, policy, tier
+from tests.router.replies import CHANGES, calls, chose, in_turn, routed, says, whole
 
 JSON_MODE: dict[str, object] = {"response_format": {"type": "json_object"}}
 SCHEMA: dict[str, object] = {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {}}}}
@@ -23,88 +22,35 @@ TOOLS: dict[str, object] = {
     "tools": [{"type": "function", "function": {"name": "look up", "parameters": {"type": "object"}}}]
 }
 FUNCTIONS: dict[str, object] = {"functions": [{"name": "look up"}]}
-CHANGES = (
-    Change(temperature=0.2),
-    Change(temperature=0.0, max_tokens_factor=0.5),
-    Change(temperature=0.0, max_tokens_factor=0.25, new_seed=True),
-)
-
-
-def says(content: object, **message: object) -> Answer:
-    """Answers with this message."""
-    return _choices([{"index": 0, "message": {"role": "assistant", "content": content, **message}}])
-
-
-def calls(name: str, arguments: object) -> Answer:
-    """Answers with a call of a tool."""
-    return says(None, tool_calls=[{"id": "1", "type": "function", "function": {"name": name, "arguments": arguments}}])
-
-
-def _choices(choices: object, **more: object) -> Answer:
-    async def answer(engine: Engine, request: web.Request) -> web.StreamResponse:
-        return web.json_response({"object": "chat.completion", "choices": choices, **more})
-
-    return answer
-
-
-def in_turn(*answers: Answer) -> Answer:
-    """One answer after the other, the last for ever."""
-    left = list(answers)
-
-    async def answer(engine: Engine, request: web.Request) -> web.StreamResponse:
-        return await (left.pop(0) if len(left) > 1 else left[0])(engine, request)
-
-    return answer
-
-
-class Router(NamedTuple):
-    """A running router with one engine in the only tier, so that every attempt arrives there."""
-
-    client: aiohttp.ClientSession
-    engine: Engine
-    envoy: Envoy
-
-    async def post(self, request: dict[str, object] | None = None, **headers: str) -> aiohttp.ClientResponse:
-        """Send a chat request."""
-        return await self.client.post("/v1/chat/completions", json=chat() | (request or {}), headers=headers)
-
-
-@asynccontextmanager
-async def routed(answer: Answer, retries: Retries | None = None) -> AsyncIterator[Router]:
-    """A router whose engine answers like this."""
-    retries = retries or Retries(changes=CHANGES)
-    async with (
-        Engine("s0", answer) as engine,
-        Envoy(policy(tier("small", engine), retries=retries)) as envoy,
-        envoy.session() as client,
-    ):
-        yield Router(client, engine, envoy)
-
-
+NAMED: dict[str, object] = TOOLS | {"tool_choice": {"type": "function", "function": {"name": "look up"}}}
 BAD: Sequence[tuple[str, dict[str, object], Answer]] = [
     ("empty", {}, says("")),
+    ("empty", {}, says("", None)),
     ("empty", {}, says(None)),
     ("empty", {}, says(" \n\t")),
     ("empty", {}, says([])),
     ("empty", {}, says(None, tool_calls=[])),
-    ("empty", {}, _choices([])),
-    ("empty", {}, _choices([{"index": 0, "text": ""}])),
-    ("empty", {}, _choices([{"message": {"content": "first"}}, {"message": {"content": ""}}])),
-    ("empty", {}, _choices([{"message": {"role": "assistant", "content": text}} for text in ("first", "")])),
-    ("wrong_tool_call", {}, says("one moment", tool_calls=[{"function": {"name": "look up", "arguments": "{}"}}])),
-    ("wrong_tool_call", {}, says("one moment", function_call={"name": "look up", "arguments": "{}"})),
+    ("empty", {}, says(None, refusal=None, audio=None, reasoning_content=None, annotations=[])),
+    ("empty", {}, says(None, "tool_calls")),
+    ("empty", {}, chose()),
+    ("empty", {}, chose({"index": 0, "text": "", "finish_reason": "stop"})),
+    ("empty", {"n": 2}, chose({"message": {"content": ""}}, {"message": {"content": "\n"}})),
+    ("empty", {"max_tokens": 50}, says("")),
+    ("empty", {"stop": ["END"]}, says("", choice={"matched_stop": 151645})),
     ("invalid_json", JSON_MODE, says("Sure! Here it is.")),
-    ("invalid_json", JSON_MODE, says('```json\n{"a": 1}\n```')),
     ("invalid_json", JSON_MODE, says('{"a": 1')),
+    ("invalid_json", JSON_MODE, says('```json\n{"a": \n```')),
     ("invalid_json", JSON_MODE, says("[1]")),
     ("invalid_json", SCHEMA, says("yes")),
     ("wrong_tool_call", {}, calls("look up", "{}")),
+    ("wrong_tool_call", {}, says("one moment", tool_calls=[{"function": {"name": "look up", "arguments": "{}"}}])),
+    ("wrong_tool_call", {}, says("one moment", function_call={"name": "look up", "arguments": "{}"})),
     ("wrong_tool_call", TOOLS, calls("look down", "{}")),
     ("wrong_tool_call", TOOLS, calls("look up", "{'a': 1}")),
-    ("wrong_tool_call", TOOLS, calls("look up", "")),
-    ("wrong_tool_call", TOOLS, calls("look up", {"a": 1})),
     ("wrong_tool_call", TOOLS, says(None, tool_calls=[None])),
     ("wrong_tool_call", FUNCTIONS, says(None, function_call={"name": "look down", "arguments": "{}"})),
+    ("wrong_tool_call", TOOLS | {"tool_choice": "required"}, says("I need no tool.")),
+    ("wrong_tool_call", NAMED, says("")),
 ]
 GOOD: Sequence[tuple[dict[str, object], Answer]] = [
     ({}, says("0")),
@@ -112,11 +58,8 @@ GOOD: Sequence[tuple[dict[str, object], Answer]] = [
     ({}, says("\n0", tool_calls=None)),
     ({}, says('a "message": {"role": "assistant", "content": ""}')),
     ({}, says([{"type": "text", "text": "parts"}])),
-    ({}, says(None, refusal="I will not.")),
-    ({}, says(None, audio={"id": "a"})),
     ({}, says('{"not": "asked for"')),
-    ({}, _choices([{"index": 0, "text": "\n"}])),
-    ({}, _choices(None, output=[{"type": "message"}])),
+    ({}, whole({"choices": None, "output": [{"type": "message"}]})),
     (JSON_MODE, says(' {"a": "\\"é\\u00e9\\n"}\n')),
     (JSON_MODE | TOOLS, calls("look up", "{}")),
     (SCHEMA, says("[1, 2]")),
@@ -124,6 +67,7 @@ GOOD: Sequence[tuple[dict[str, object], Answer]] = [
     ({"response_format": {"type": "text"}}, says("{")),
     (TOOLS, says("no tool needed")),
     (TOOLS, calls("look up", '{"city": "Z\\u00fcrich", "deep": {"er": [1]}}')),
+    (NAMED, calls("look up", "{}")),
     (FUNCTIONS, says(None, function_call={"name": "look up", "arguments": "{}"})),
 ]
 
@@ -151,16 +95,16 @@ def _good_for(request: dict[str, object]) -> Answer:
 
 
 async def test_what_stays_bad_is_passed_on_as_it_is() -> None:
-    async with routed(says("", reasoning_content="hm")) as router:
+    async with routed(says("", note={}), Retries()) as router:
         answer = await router.post()
         assert (answer.status, answer.headers["x-llm-quality"], answer.headers["x-llm-attempts"]) == (200, "empty", "4")
-        assert (await answer.json())["choices"][0]["message"]["reasoning_content"] == "hm"
+        assert (await answer.json())["choices"][0]["message"]["note"] == {}
         assert "x-envoy-ratelimited" not in answer.headers
 
 
 async def test_each_retry_sends_the_declared_changes_and_nothing_else() -> None:
     async with routed(says("")) as router:
-        body = chat('{"temperature": 9, \\', temperature=0.9, max_tokens=101, seed=12345678901, stop=["\u2028", "}"])
+        body = chat('{"temperature": 9, \\', temperature=0.9, max_tokens=101, seed=12345678901, top_p=0.5)
         await router.client.post("/v1/chat/completions", json=body)
         first, second, third, fourth = router.engine.requests
         assert first == body
@@ -176,7 +120,7 @@ async def test_each_retry_sends_the_declared_changes_and_nothing_else() -> None:
 
 async def test_only_what_the_client_sent_is_scaled_and_reseeded() -> None:
     async with routed(says("")) as router:
-        for body in (chat(), {"model": "small"}, chat(max_tokens=None, seed="x"), chat(max_completion_tokens=1)):
+        for body in (chat(), {"model": "small"}, chat(max_tokens=None, seed="x")):
             router.engine.requests.clear()
             await router.client.post("/v1/chat/completions", json=body)
             assert router.engine.requests == [body, *(body | {"temperature": t} for t in (0.2, 0, 0))]
@@ -286,6 +230,7 @@ async def test_changed_changes_are_live() -> None:
         await router.envoy.publish(policy(tier("small", router.engine), retries=Retries(1, changes=(Change(1.5),))))
         await router.post()
         assert [sent.get("temperature") for sent in router.engine.requests] == [None, 1.5]
+        assert "seed" not in router.engine.requests[1]
 
 
 @pytest.mark.parametrize("size", [2 << 20, 1 << 10])

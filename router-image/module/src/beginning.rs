@@ -25,51 +25,41 @@ pub fn number(reader: &mut Reader) -> Read<u64> {
 /// Hash of the next value, which is under this key; hashes of an object's fields are added up, so that their order does
 /// not count. A null is as no field at all.
 pub fn field(reader: &mut Reader, key: Text) -> Read<u64> {
-    Ok(named(key, value(reader, None)?.0))
+    Ok(named(key, value(reader)?))
 }
 
-/// Hash of the next value, and the text that it is or that is under these keys in it, if any are given.
-pub fn value<'a>(reader: &mut Reader<'a>, path: Option<&[&str]>) -> Read<(u64, Option<Text<'a>>)> {
+/// Hash of the next value.
+pub fn value(reader: &mut Reader) -> Read<u64> {
     match reader.kind()? {
-        Kind::Object => object(reader, path),
-        Kind::Text => {
-            let text = reader.text()?;
-            Ok((of_text(text), path.filter(|path| path.is_empty()).map(|_| text)))
-        }
+        Kind::Object => object(reader),
+        Kind::Text => Ok(of_text(reader.text()?)),
         Kind::List => {
             let mut all = LIST;
             reader.items(|reader| {
-                all = joined(all, value(reader, None)?.0);
+                all = joined(all, value(reader)?);
                 Ok(())
             })?;
-            Ok((all, None))
+            Ok(all)
         }
-        Kind::Number => Ok((number(reader)?, None)),
+        Kind::Number => number(reader),
         kind => {
             reader.skip()?;
-            let hash = match kind {
+            Ok(match kind {
                 Kind::True => TRUE,
                 Kind::False => FALSE,
                 _ => 0,
-            };
-            Ok((hash, None))
+            })
         }
     }
 }
 
-fn object<'a>(reader: &mut Reader<'a>, path: Option<&[&str]>) -> Read<(u64, Option<Text<'a>>)> {
-    let (mut fields, mut found) = (0_u64, None);
-    let step = path.and_then(|path| path.split_first());
+fn object(reader: &mut Reader) -> Read<u64> {
+    let mut fields = 0_u64;
     reader.fields(|reader, key| {
-        let rest = step.filter(|(wanted, _)| key.is(wanted)).map(|(_, rest)| rest);
-        let (hash, text) = value(reader, rest)?;
-        if rest.is_some() {
-            found = text;
-        }
-        fields = fields.wrapping_add(named(key, hash));
+        fields = fields.wrapping_add(field(reader, key)?);
         Ok(())
     })?;
-    Ok((joined(OBJECT, fields), found))
+    Ok(joined(OBJECT, fields))
 }
 
 fn named(key: Text, value: u64) -> u64 {
@@ -84,7 +74,7 @@ mod tests {
     use super::*;
 
     fn of(json: &str) -> u64 {
-        value(&mut Reader::new(json.as_bytes()), None).unwrap().0
+        value(&mut Reader::new(json.as_bytes())).unwrap()
     }
 
     #[test]
@@ -128,25 +118,6 @@ mod tests {
             for other in &values[..number] {
                 assert_ne!(of(one), of(other), "{one} {other}");
             }
-        }
-    }
-
-    #[test]
-    fn the_text_under_the_keys_is_found() {
-        let found = |json: &'static str| {
-            let (_, found) = value(&mut Reader::new(json.as_bytes()), Some(&["a", "b"])).unwrap();
-            found.map(|text| text.raw)
-        };
-        assert_eq!(found(r#"{"b":"x","a":{"a":"y","b":"z"}}"#), Some(&b"z"[..]));
-        assert_eq!(found(r#"{"a":{"b":"x"},"a":{"b":"y"}}"#), Some(&b"y"[..]));
-        for none in [
-            r#"{"a":"x"}"#,
-            r#"{"a":{"b":{"b":"x"}}}"#,
-            r#"{"a":{"b":"x","b":1}}"#,
-            r#"[{"b":"x"}]"#,
-            "1",
-        ] {
-            assert_eq!(found(none), None, "{none}");
         }
     }
 }

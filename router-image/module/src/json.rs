@@ -97,7 +97,8 @@ pub enum Kind {
     Null,
 }
 
-/// Reads a document from its beginning to its end.
+/// Reads a document from its beginning to its end; a copy reads on from where it was made.
+#[derive(Clone)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -112,6 +113,11 @@ impl<'a> Reader<'a> {
     /// Bytes read: where the value that comes next begins, or the one read last ends.
     pub fn position(&self) -> usize {
         self.at
+    }
+
+    /// Whether reading has ended where more containers are inside each other than are read.
+    pub fn is_too_deep(&self) -> bool {
+        self.depth == MAX_DEPTH
     }
 
     /// The next value's; whether all of it is well-formed shows when it is read or skipped.

@@ -2,8 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::asked::Asked;
 use crate::envoy::Stream;
-use crate::quality::Asked;
 
 const KEY: &str = "llm";
 

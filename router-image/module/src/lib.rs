@@ -1,5 +1,6 @@
 //! The router's part in Envoy, as a dynamic module: which tier answers a request, and which answers are asked for again.
 
+mod asked;
 mod beginning;
 mod budget;
 mod edit;

@@ -3,10 +3,10 @@
 
 use std::borrow::Cow;
 
+use crate::asked::{number, Asked, AskedFields};
 use crate::beginning::{self, field, of_text, value};
 use crate::hash::{hash, joined};
 use crate::json::{Kind, Read, Reader, Text};
-use crate::quality::{Asked, Format};
 
 /// Texts at the beginning and at the end of a message that are kept at least. The score looks at fewer bytes of each than
 /// so many line breaks between texts have, and a message of millions of texts must not take ten times its own memory.
@@ -61,9 +61,11 @@ struct Fields<'a> {
     messages: Said<'a>,
     input: Said<'a>,
     prompt: Said<'a>,
-    tools: Offered,
-    /// What tools were called before.
-    functions: Offered,
+    tools: usize,
+    /// Hashes of the tools that are offered, and of what these were called before.
+    tools_hash: u64,
+    functions_hash: u64,
+    asked: AskedFields,
     /// What the client calls the conversation.
     key: Option<Text<'a>>,
     id: Option<Text<'a>>,
@@ -86,12 +88,18 @@ impl<'a> Fields<'a> {
             b"conversation" if reader.kind()? == Kind::Object => self.id = text_at(reader, &["id"])?,
             b"conversation" => self.id = text_at(reader, &[])?,
             b"instructions" => self.instructions = Said::in_one(reader, b"")?,
-            b"messages" => self.messages = Said::in_messages(reader)?,
+            b"messages" => self.messages = Said::in_messages(reader, &mut self.asked)?,
             b"input" if reader.kind()? == Kind::Text => self.input = Said::in_one(reader, USER)?,
-            b"input" => self.input = Said::in_messages(reader)?,
+            b"input" => self.input = Said::in_messages(reader, &mut self.asked)?,
             b"prompt" => self.prompt = Said::in_one(reader, USER)?,
-            b"tools" => self.tools = Offered::read(reader, &["function", "name"])?,
-            b"functions" => self.functions = Offered::read(reader, &["name"])?,
+            b"tools" => {
+                self.tools_hash = value(&mut reader.clone())?;
+                self.tools = self.asked.tools(reader)?;
+            }
+            b"functions" => {
+                self.functions_hash = value(&mut reader.clone())?;
+                self.asked.read(reader, b"functions")?;
+            }
             b"max_completion_tokens" => self.completion_budget = number(reader)?,
             b"max_output_tokens" => self.output_budget = number(reader)?,
             b"max_tokens" => self.budget = number(reader)?,
@@ -103,7 +111,7 @@ impl<'a> Fields<'a> {
             b"reasoning_effort" if reader.kind()? == Kind::Number => self.effort = Some(2.0 * reader.number()?),
             b"reasoning_effort" => self.effort = text_at(reader, &[])?.and_then(effort),
             b"reasoning" => self.reasoning = text_at(reader, &["effort"])?.and_then(effort),
-            _ => reader.skip()?,
+            other => self.asked.read(reader, other)?,
         }
         Ok(())
     }
@@ -114,8 +122,7 @@ impl<'a> Fields<'a> {
         said.join(self.messages);
         said.join(self.input);
         said.join(self.prompt);
-        let mut names = self.tools.names;
-        names.extend(self.functions.names);
+        let budget = self.completion_budget.or(self.output_budget).or(self.budget);
         Seen {
             model: self.model.map(|model| model.name()),
             conversation,
@@ -123,22 +130,15 @@ impl<'a> Fields<'a> {
             question: said.question,
             turns: said.turns,
             media: said.media,
-            tools: self.tools.count,
-            budget: self
-                .completion_budget
-                .or(self.output_budget)
-                .or(self.budget)
-                .unwrap_or(0.0),
+            tools: self.tools,
+            budget: budget.unwrap_or(0.0),
             structure: if self.regex || self.ebnf {
                 2
             } else {
                 self.format.or(self.text_format).map_or(0, structure)
             },
             effort: self.effort.or(self.reasoning).unwrap_or(0.0),
-            asked: Asked {
-                tools: names,
-                format: self.format.and_then(format),
-            },
+            asked: self.asked.asked(budget, self.format),
         }
     }
 
@@ -149,8 +149,8 @@ impl<'a> Fields<'a> {
             return of_text(name);
         }
         let beginnings = [
-            self.tools.hash,
-            self.functions.hash,
+            self.tools_hash,
+            self.functions_hash,
             self.instructions.beginning,
             self.messages.beginning,
             self.input.beginning,
@@ -188,7 +188,7 @@ impl<'a> Said<'a> {
         Ok(said)
     }
 
-    fn in_messages(reader: &mut Reader<'a>) -> Read<Self> {
+    fn in_messages(reader: &mut Reader<'a>, asked: &mut AskedFields) -> Read<Self> {
         let (mut said, mut content) = (Said::default(), Content::default());
         if reader.kind()? != Kind::List {
             reader.skip()?;
@@ -209,6 +209,8 @@ impl<'a> Said<'a> {
                 } else if key.is("content") {
                     content.clear();
                     content.read(reader)
+                } else if key.is("tools") {
+                    asked.tools_of_message(reader)
                 } else {
                     reader.skip()
                 }
@@ -349,55 +351,12 @@ fn text_at<'a>(reader: &mut Reader<'a>, path: &[&str]) -> Read<Option<Text<'a>>>
     Ok(found)
 }
 
-fn number(reader: &mut Reader) -> Read<Option<f64>> {
-    if reader.kind()? == Kind::Number {
-        return reader.number().map(Some);
-    }
-    reader.skip()?;
-    Ok(None)
-}
-
-/// The tools offered in one field of the body.
-#[derive(Default)]
-struct Offered {
-    count: usize,
-    names: Vec<Vec<u8>>,
-    hash: u64,
-}
-
-impl Offered {
-    /// Of the next value, if it is a list; what its items are called under these keys.
-    fn read(reader: &mut Reader, path: &[&str]) -> Read<Self> {
-        let mut offered = Offered::default();
-        if reader.kind()? != Kind::List {
-            reader.skip()?;
-            return Ok(offered);
-        }
-        reader.items(|reader| {
-            let (item, name) = value(reader, Some(path))?;
-            offered.count += 1;
-            offered.names.extend(name.map(|name| name.name().into_owned()));
-            offered.hash = joined(offered.hash, item);
-            Ok(())
-        })?;
-        Ok(offered)
-    }
-}
-
 /// A schema or grammar counts as two, just any JSON as one.
 fn structure(kind: Text) -> u8 {
     match kind.name().as_ref() {
         b"json_schema" | b"structural_tag" => 2,
         b"json_object" => 1,
         _ => 0,
-    }
-}
-
-fn format(kind: Text) -> Option<Format> {
-    match kind.name().as_ref() {
-        b"json_object" => Some(Format::Object),
-        b"json_schema" => Some(Format::Schema),
-        _ => None,
     }
 }
 
@@ -412,6 +371,7 @@ fn effort(word: Text) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::asked::Format;
 
     fn seen(body: &str) -> Seen<'_> {
         read(body.as_bytes()).unwrap()
@@ -555,7 +515,6 @@ mod tests {
             r#"{"tools":[{"type":"function","function":{"name":"\u0061","parameters":{"name":"x"}}},7,{"name":"y"}],
             "functions":[{"name":"b"}],"response_format":{"type":"json_object"}}"#,
         );
-        assert_eq!(seen.asked.tools, [b"a", b"b"]);
         assert_eq!(
             (seen.asked.format, seen.tools, seen.structure),
             (Some(Format::Object), 3, 1)
