@@ -81,7 +81,7 @@ class Selection:
 _ENGINE = "namespace, heterollm_cluster, pod"
 _CLUSTER = "namespace, heterollm_namespace, heterollm_cluster"
 _TIER = f"{_CLUSTER}, heterollm_tier"
-_REQUEST = ("wanted_tier", "heterollm_tier", "diverted", "code")
+_REQUEST = ("wanted_tier", "heterollm_tier", "diverted", "code", "low_quality")
 _UP = "heterollm_router_envoy_up"
 
 
@@ -97,7 +97,7 @@ def history(of: Selection) -> dict[Name, Query]:
         of.of(f"sglang:{name}", 'priority=""') for name in ("num_running_reqs", "num_queue_reqs", "token_usage")
     )
     both = f"sum by ({_TIER}) ({_ranks(running, _TIER)}) + sum by ({_TIER}) ({_ranks(queue, _TIER)})"
-    each = f"{_TIER}, wanted_tier, diverted, code, decision, attempts"
+    each = f"{_TIER}, wanted_tier, diverted, code, low_quality, decision, attempts"
     texts = {
         # Not over a minute where scrapes are rarer: no rate follows from a single sample.
         HistoryFigure.RATE: f"sum by ({_TIER}) ({_once(f'rate({rate}[{max(60, of.window)}s])', each)})",
@@ -173,9 +173,13 @@ def _requests(of: Selection) -> Query:
 
 
 def _first_byte(of: Selection) -> Query:
-    """By bound. Since Prometheus 3, bounds are written with a fraction."""
+    """By bound. Since Prometheus 3, bounds are written with a fraction.
+
+    What came after an answer of low quality took the time of both: that does not make the tier slow.
+    """
     bounds = "|".join(str(bound) for bound in sorted(of.slow))
-    buckets = of.of("heterollm_router_first_byte_milliseconds_bucket", f'le=~"({bounds})([.]0)?|[+]Inf"')
+    name = "heterollm_router_first_byte_milliseconds_bucket"
+    buckets = of.of(name, f'le=~"({bounds})([.]0)?|[+]Inf"', 'low_quality!="true"')
     rate = _once(f"rate({buckets}[{of.window}s])", f"{_TIER}, decision, le")
     return Query(f"sum by ({_TIER}, le) ({rate})", ("heterollm_tier", "le"))
 
@@ -197,7 +201,7 @@ def _retries(of: Selection) -> str:
     failed, bad = (
         _rate_from_zero(of, of.of(f"heterollm_router_{name}_total")) for name in ("failed_attempts", "bad_answers")
     )
-    # Those that failed have a reason and the others have none, so that none hides another.
+    # Their reasons are other words, so that none hides another.
     return f"sum by ({_TIER}) ({_once(f'({failed}) or ({bad})', f'{_TIER}, reason')})"
 
 

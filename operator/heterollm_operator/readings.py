@@ -93,7 +93,8 @@ def _pods(rows: _Rows) -> dict[str, dict[PodSignal, float]]:
 def _whole(rows: _Rows) -> dict[ClusterSignal, float]:
     found = {signal: value for signal in ClusterSignal for _, value in rows.of(signal)}
     if rows.follows(ClusterSignal.UNDECIDED):
-        lost = [rate for (wanted, _, _, code), rate in rows.of(RawFigure.REQUESTS) if not wanted and _let_through(code)]
+        requests = rows.of(RawFigure.REQUESTS)
+        lost = [rate for (wanted, _, _, code, _), rate in requests if not wanted and _let_through(code)]
         if lost:
             found[ClusterSignal.UNDECIDED] = sum(lost)
     return found
@@ -121,7 +122,7 @@ def _tiers(rows: _Rows, slow: int) -> dict[str, dict[TierSignal, float]]:
 
 
 def _requests(rows: _Rows) -> Iterable[tuple[str, TierSignal, float]]:
-    for (wanted, answering, diverted, code), rate in rows.of(RawFigure.REQUESTS):
+    for (wanted, answering, diverted, code, low_quality), rate in rows.of(RawFigure.REQUESTS):
         answered = code[:1] in ("2", "3")
         yield wanted, TierSignal.OFFERED, rate
         if answered:
@@ -133,7 +134,9 @@ def _requests(rows: _Rows) -> Iterable[tuple[str, TierSignal, float]]:
         # What clients got wrong (4xx) or gave up (0) says nothing of the tier, nor does what it was not to answer.
         if diverted == "false" and code != "0" and code[:1] != "4":
             yield wanted, TierSignal.TRIED, rate
-            failed = wanted != answering or code[:1] == "5"
+            # A tier that answered has not failed, though another was asked after it for a better answer.
+            moved = wanted != answering and low_quality != "true"
+            failed = moved or code[:1] == "5"
             yield wanted, TierSignal.FAILED, rate if failed else 0.0
 
 

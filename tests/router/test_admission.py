@@ -96,9 +96,8 @@ async def test_who_is_refused_is_told_when_to_come_back_and_is_counted() -> None
             assert (await refused.json())["error"]["code"] == "overloaded"
         _, text = await agent.get("/metrics")
         assert 'reason="overloaded",code="429"} 1' in text
-        assert (
-            'heterollm_tier="small",decision="score",wanted_tier="small",code="429",attempts="1",diverted=""} 1' in text
-        )
+        place = 'heterollm_tier="small",decision="score",wanted_tier="small",code="429"'
+        assert f'{place},attempts="1",diverted="",low_quality="false"}} 1' in text
         engine.release.set()
         assert await crowd.statuses() == {200: 8}
         crowd.ask(8)

@@ -183,7 +183,7 @@ async def test_correct_answers_are_passed_on_at_once_and_count_as_successes(rout
     assert not wrong
     assert not router.large.requests
     counted = await figures(router.agent)
-    place = {"wanted_tier": "small", "heterollm_tier": "small"}
+    place = {"wanted_tier": "small", "heterollm_tier": "small", "low_quality": "false"}
     assert counted.of("requests_total", **place, code="200", attempts="1") == len(ROWS)
     assert counted.of("requests_total") == len(ROWS)
     assert counted.of("bad_answers_total") == counted.of("failed_attempts_total") == 0
@@ -211,5 +211,5 @@ async def test_streams_are_never_judged(router: Router, finish: str) -> None:
     assert (await answer.read()).endswith(b"[DONE]\n\n")
     assert (len(router.small.requests), len(router.large.requests)) == (1, 0)
     counted = await figures(router.agent)
-    assert counted.of("requests_total", heterollm_tier="small", code="200") == 1
+    assert counted.of("requests_total", heterollm_tier="small", code="200", low_quality="false") == 1
     assert counted.of("bad_answers_total") == counted.of("failed_attempts_total") == 0

@@ -167,7 +167,8 @@ async def test_answers_tried_again_for_their_quality_are_counted() -> None:
         client = await stack.enter_async_context(envoy.session())
         assert (await client.post("/v1/chat/completions", json=chat())).headers["x-llm-tier"] == "large"
         seen = await figures(agent)
-        assert seen.of("bad_answers_total", heterollm_cluster="demo", heterollm_tier="large") == 2
+        assert seen.of("bad_answers_total", heterollm_cluster="demo", heterollm_tier="small", reason="empty") == 2
+        assert seen.of("bad_answers_total") == 2
         assert seen.of("failed_attempts_total") == 0
 
 

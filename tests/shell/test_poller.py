@@ -46,8 +46,8 @@ def tier(key: Key, name: str, value: object, **labels: str) -> dict[str, Any]:
     return row(value, None, **{**place, "heterollm_tier": name, **labels})
 
 
-def request(key: Key, wanted: str, answered: str, code: str, rate: float, diverted: str = "false") -> dict[str, Any]:
-    return tier(key, answered, rate, wanted_tier=wanted, code=code, diverted=diverted)
+def request(key: Key, wanted: str, answered: str, code: str, rate: float, **labels: str) -> dict[str, Any]:
+    return tier(key, answered, rate, **{"wanted_tier": wanted, "code": code, "diverted": "false", **labels})
 
 
 class FakeSource:
@@ -136,6 +136,8 @@ async def test_what_became_of_requests(bench: Bench) -> None:
         request(A, "small", "small", "200", 10),
         request(A, "small", "large", "200", 2),  # left the tier when it failed
         request(A, "small", "large", "200", 3, diverted="true"),
+        request(A, "small", "large", "200", 8, low_quality="true"),  # the tier answered, the next one better
+        request(A, "small", "small", "200", 16, low_quality="true"),
         request(A, "small", "small", "503", 1),
         request(A, "small", "small", "429", 4),
         request(A, "small", "small", "400", 5),
@@ -149,18 +151,18 @@ async def test_what_became_of_requests(bench: Bench) -> None:
     ]
     found = await bench.tick()
     assert found.tiers["small"] == {
-        TierSignal.OFFERED: 38,
-        TierSignal.TRIED: 13,
+        TierSignal.OFFERED: 62,
+        TierSignal.TRIED: 37,
         TierSignal.FAILED: 3,
-        TierSignal.ANSWERED: 10,
-        TierSignal.SPILLED: 5,
+        TierSignal.ANSWERED: 26,
+        TierSignal.SPILLED: 13,
         TierSignal.REFUSED: 4,
     }
     assert found.tiers["large"] == {
         TierSignal.OFFERED: 1,
         TierSignal.TRIED: 1,
         TierSignal.FAILED: 0,
-        TierSignal.ANSWERED: 6.25,
+        TierSignal.ANSWERED: 14.25,
     }
     assert found.cluster == {ClusterSignal.UNDECIDED: 0.75}
 

@@ -154,7 +154,7 @@ def test_gpu_use_by_either_name_of_the_labels(tmp_path: Path) -> None:
 
 
 UP = {router("envoy_up", pod): "1x40" for pod in ("r1", "r2")}
-GOOD = {"wanted_tier": "small", "heterollm_tier": "small", "code": "200", "diverted": "false"}
+GOOD = {"wanted_tier": "small", "heterollm_tier": "small", "code": "200", "diverted": "false", "low_quality": "false"}
 
 
 @real
@@ -191,6 +191,27 @@ def test_a_router_that_was_not_scraped_before_has_counted_for_long(tmp_path: Pat
 def test_a_router_that_restarts_counts_from_zero(tmp_path: Path) -> None:
     series = UP | {router("requests_total", **GOOD): "1000+15x19 15+15x20"}
     check(tmp_path, QUERIES[RawFigure.REQUESTS].text, series, rows((GOOD, 1)))
+
+
+@real
+def test_a_request_that_left_its_tier_for_quality_is_told_from_one_that_left_it_failing(tmp_path: Path) -> None:
+    left = {**GOOD, "heterollm_tier": "large"}
+    moved = {**left, "low_quality": "true"}
+    series = UP | {router("requests_total", **left): "0+15x40", router("requests_total", **moved): "0+45x40"}
+    check(tmp_path, QUERIES[RawFigure.REQUESTS].text, series, rows((left, 1), (moved, 3)))
+    of_large = rows(({"heterollm_tier": "large"}, 4))
+    check(tmp_path, QUERIES[HistoryFigure.RATE].text, series, of_large)
+
+
+@real
+def test_first_bytes_after_an_answer_of_low_quality_are_not_counted(tmp_path: Path) -> None:
+    at = {"heterollm_tier": "small", "decision": "score"}
+    series = {
+        router("first_byte_milliseconds_bucket", **at, low_quality="false", le="+Inf"): "0+15x40",
+        router("first_byte_milliseconds_bucket", **at, low_quality="true", le="+Inf"): "0+45x40",
+    }
+    expected = rows(({"heterollm_tier": "small", "le": "+Inf"}, 1))
+    check(tmp_path, QUERIES[RawFigure.FIRST_BYTE].text, series, expected)
 
 
 @real
@@ -231,7 +252,7 @@ def test_retries_are_failed_attempts_and_bad_answers(tmp_path: Path) -> None:
     series = UP | {
         router("failed_attempts_total", **at, reason="error"): "0+15x40",
         router("failed_attempts_total", "r2", **at, reason="reset"): "_x20 60x20",
-        router("bad_answers_total", **at): "0+30x40",
+        router("bad_answers_total", **at, reason="empty"): "0+30x40",
     }
     check(tmp_path, QUERIES[TierSignal.RETRIES].text, series, rows((at, 4)))
 

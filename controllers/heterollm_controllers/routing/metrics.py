@@ -7,7 +7,7 @@ without the `envoy_` that Envoy puts before them, and with the cluster's name an
 
 from __future__ import annotations
 
-from heterollm_controllers.routing.conditions import all_of, any_of, flagged, noted, sampled, status, with_header
+from heterollm_controllers.routing.conditions import all_of, any_of, flagged, sampled, status, with_header
 from heterollm_controllers.routing.envelope import Json, typed
 from heterollm_controllers.routing.places import ERROR_HEADER, METADATA
 
@@ -48,12 +48,9 @@ def request_log() -> list[Json]:
         _stage("return", "US_RX_END:DS_TX_END", place),
     ]
     answered = _ASKED, status("GE", 200), status("LE", 399)
-    # Answers that were tried again for their quality; the tier is the one that answered in the end.
-    bad: Json = {"stat": _stat("bad_answers_total", place), "value_format": f"%DYNAMIC_METADATA({METADATA}:bad)%"}
     rejected = _counter("rejected_total", reason=f"%RESP({ERROR_HEADER})%", code=_CODE)
     return [
         _log(all_of(sampled(_STAGES_SAMPLED), *answered), histograms=stages),
-        _log(noted("bad"), counters=[bad]),
         _log(status("GE", 400), counters=[rejected]),
     ]
 

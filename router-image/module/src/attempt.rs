@@ -9,20 +9,26 @@ use crate::edit;
 use crate::envoy::{Body, Map, Metadata, Stream};
 use crate::headers::{ATTEMPT, CHOSEN, FINAL, LENGTH, METADATA, OURS, PREFIX, QUALITY, TYPE};
 use crate::in_flight::{Entered, InFlight};
-use crate::kept::{now, Kept};
+use crate::kept::{now, Kept, LowQuality};
 use crate::overload;
 use crate::policy::Attempts;
 use crate::quality;
 use crate::status::Status;
 
-/// Under which the number of bad answers is noted.
-const BAD: &str = "bad";
 /// A longer answer is passed on unchecked (bytes): it would have to be held in memory as a whole.
 const CHECKED: usize = 1 << 20;
 
+/// What all attempts of a tier's requests have in common.
+#[derive(Default)]
+pub struct Budgets {
+    failures: Budget,
+    /// Answers of low quality are no failures, and take nothing from what an outage needs.
+    low_quality: Budget,
+}
+
 /// One attempt.
 pub struct Attempt {
-    budget: Arc<Budget>,
+    budgets: Arc<Budgets>,
     number: Cell<u32>,
     answer: Cell<Answer>,
     /// While the engine is at work on it.
@@ -40,9 +46,9 @@ enum Answer {
 }
 
 impl Attempt {
-    pub fn new(budget: Arc<Budget>) -> Self {
+    pub fn new(budgets: Arc<Budgets>) -> Self {
         Attempt {
-            budget,
+            budgets,
             number: Cell::new(1),
             answer: Cell::new(Answer::Pass),
             entered: Cell::new(None),
@@ -50,8 +56,8 @@ impl Attempt {
     }
 
     pub fn request_headers(&self, stream: &Stream, policy: &Attempts) -> Status {
-        let tier = stream.metadata(Metadata::Engine, METADATA, "tier").unwrap_or_default();
-        self.entered.set(policy.in_flight(tier).map(InFlight::enter));
+        self.entered
+            .set(policy.in_flight(tier(stream).as_bytes()).map(InFlight::enter));
         let number = stream.header(Map::Request, ATTEMPT).and_then(number).unwrap_or(1) as u32;
         self.number.set(number);
         for internal in [CHOSEN, PREFIX, ATTEMPT] {
@@ -60,12 +66,16 @@ impl Attempt {
         if number == 1 {
             return Status::Go;
         }
-        self.budget.spend();
+        let answers = LowQuality::all(stream);
+        match answers.last() {
+            Some(last) if last.attempt + 1 == number => self.budgets.low_quality.spend(),
+            _ => self.budgets.failures.spend(),
+        }
         if too_late(stream, policy) {
             stream.respond(504, "The engines failed, and no time is left for another attempt.");
             return Status::Wait;
         }
-        match policy.change_for(number, bad_answers(stream)) {
+        match policy.change_for(number, answers.len() as u32) {
             Some(_) => Status::Wait,
             None => Status::Go,
         }
@@ -77,7 +87,7 @@ impl Attempt {
         let change = if number == 1 {
             None
         } else {
-            policy.change_for(number, bad_answers(stream))
+            policy.change_for(number, LowQuality::all(stream).len() as u32)
         };
         if let Some(change) = change {
             let body = edit::apply(&stream.body(Body::ReceivedRequest), change, number);
@@ -96,7 +106,8 @@ impl Attempt {
         let answer = match stream.header(Map::Response, ":status") {
             Some(b"200") if policy.quality && is_checked(stream) => Answer::Check,
             Some(b"200") => {
-                self.budget.earn(policy.budget);
+                self.budgets.failures.earn(policy.budget);
+                self.budgets.low_quality.earn(policy.budget);
                 Answer::Pass
             }
             Some(b"503") if !end => Answer::Rename,
@@ -132,15 +143,21 @@ impl Attempt {
         Status::Go
     }
 
+    /// Whatever its quality, it is an answer: the engine and the tier have not failed.
     fn check(&self, stream: &Stream, policy: &Attempts) {
+        self.budgets.failures.earn(policy.budget);
         let asked = Kept::of(stream).map(|kept| kept.asked).unwrap_or_default();
-        match quality::fault(&stream.response_body(), &asked) {
-            None => self.budget.earn(policy.budget),
-            Some(fault) => {
-                stream.set_header(Map::Response, QUALITY, fault.as_str().as_bytes());
-                stream.note_number(METADATA, BAD, f64::from(bad_answers(stream) + 1));
-                self.failed(stream, policy);
-            }
+        let answer = stream.response_body();
+        let fault = match quality::fault(&answer, &asked) {
+            None => return self.budgets.low_quality.earn(policy.budget),
+            Some(fault) => fault,
+        };
+        let fault = fault.as_str();
+        stream.set_header(Map::Response, QUALITY, fault.as_bytes());
+        let (attempt, tier) = (self.number.get(), tier(stream));
+        LowQuality { attempt, fault, tier }.note(stream);
+        if too_late(stream, policy) || !self.budgets.low_quality.allows(now()) {
+            stream.set_header(Map::Response, FINAL, b"true");
         }
     }
 
@@ -163,7 +180,7 @@ impl Attempt {
     }
 
     fn failed(&self, stream: &Stream, policy: &Attempts) {
-        if too_late(stream, policy) || !self.budget.allows(now()) {
+        if too_late(stream, policy) || !self.budgets.failures.allows(now()) {
             stream.set_header(Map::Response, FINAL, b"true");
         }
     }
@@ -173,9 +190,10 @@ fn too_late(stream: &Stream, policy: &Attempts) -> bool {
     Kept::of(stream).map_or(false, |kept| now().saturating_sub(kept.start) > policy.deadline)
 }
 
-/// Answers of bad quality to this request so far.
-fn bad_answers(stream: &Stream) -> u32 {
-    stream.noted_number(METADATA, BAD).unwrap_or(0.0) as u32
+/// The tier of the engine.
+fn tier<'a>(stream: &Stream<'a>) -> &'a str {
+    let name = stream.metadata(Metadata::Engine, METADATA, "tier").unwrap_or_default();
+    std::str::from_utf8(name).unwrap_or_default()
 }
 
 fn is_checked(stream: &Stream) -> bool {

@@ -79,10 +79,6 @@ callbacks! {
         (stream: Stream_, data: Buffer, end: bool);
     set_string => "envoy_dynamic_module_callback_http_set_dynamic_metadata_string"
         (stream: Stream_, space: Buffer, key: Buffer, value: Buffer);
-    set_number => "envoy_dynamic_module_callback_http_set_dynamic_metadata_number"
-        (stream: Stream_, space: Buffer, key: Buffer, value: f64);
-    get_number => "envoy_dynamic_module_callback_http_get_metadata_number"
-        (stream: Stream_, source: u32, space: Buffer, key: Buffer, value: *mut f64) -> bool;
     set_state => "envoy_dynamic_module_callback_http_set_filter_state_bytes"
         (stream: Stream_, key: Buffer, value: Buffer) -> bool;
     get_state => "envoy_dynamic_module_callback_http_get_filter_state_bytes"
@@ -314,13 +310,13 @@ impl<'a> Stream<'a> {
         unsafe { set_string(self.stream, space.into(), key.into(), Buffer::of(value)) };
     }
 
-    pub fn note_number(&self, space: &str, key: &str, value: f64) {
-        unsafe { set_number(self.stream, space.into(), key.into(), value) };
+    pub fn metadata(&self, source: Metadata, space: &str, key: &str) -> Option<&'a [u8]> {
+        self.string(source as u32, space, key)
     }
 
-    pub fn metadata(&self, source: Metadata, space: &str, key: &str) -> Option<&'a [u8]> {
+    fn string(&self, source: u32, space: &str, key: &str) -> Option<&'a [u8]> {
         let mut value = Buffer::NONE;
-        unsafe { get_string(self.stream, source as u32, space.into(), key.into(), &mut value).then(|| value.bytes()) }
+        unsafe { get_string(self.stream, source, space.into(), key.into(), &mut value).then(|| value.bytes()) }
     }
 
     pub fn number(&self, attribute: Attribute) -> Option<u64> {
@@ -343,13 +339,12 @@ impl<'a> Stream<'a> {
         unsafe { record_histogram(self.stream, metric.0, values.as_ptr(), N, value) };
     }
 
-    /// What `note_number` has said, in another attempt too.
-    pub fn noted_number(&self, space: &str, key: &str) -> Option<f64> {
-        let mut value = 0.0;
-        unsafe { get_number(self.stream, 0, space.into(), key.into(), &mut value) }.then_some(value)
+    /// What `note` has said, in another attempt too.
+    pub fn noted(&self, space: &str, key: &str) -> Option<&'a [u8]> {
+        self.string(0, space, key)
     }
 
-    /// Keeps bytes for the attempts of this request.
+    /// Keeps bytes for the other filter, and the other attempts of this request.
     pub fn keep(&self, key: &str, value: &[u8]) {
         unsafe { set_state(self.stream, key.into(), Buffer::of(value)) };
     }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::envoy::{Attribute, Definitions, Map, Metadata, Metric, Stream};
 use crate::headers::{CLIENT, METADATA};
+use crate::kept::LowQuality;
 use crate::tokens::Tokens;
 
 /// The figures of the listener.
@@ -18,6 +19,7 @@ pub struct Figures {
     score: Metric,
     clients: Metric,
     tokens: Metric,
+    low_quality: Metric,
 }
 
 /// What the choose filter knows of a request at its end.
@@ -54,14 +56,23 @@ impl Figures {
                     "code",
                     "attempts",
                     "diverted",
+                    // Whether the wanted tier has answered, with an answer of low quality: where another tier was asked
+                    // after that, the wanted one has not failed.
+                    "low_quality",
                 ],
             ),
             milliseconds: envoy.histogram("request_milliseconds", &place),
             // For streamed answers, the time to the first token.
-            first_byte: envoy.histogram("first_byte_milliseconds", &place),
+            // Where an answer of low quality came first, it says nothing of how fast a tier is.
+            first_byte: envoy.histogram(
+                "first_byte_milliseconds",
+                &["heterollm_tier", "decision", "low_quality"],
+            ),
             score: envoy.histogram("score_permille", &[]),
             clients: envoy.counter("client_requests_total", &["client", "code"]),
             tokens: envoy.counter("tokens_total", &["heterollm_tier", "kind"]),
+            // By the tier that gave them.
+            low_quality: envoy.counter("bad_answers_total", &["heterollm_tier", "reason"]),
         }
     }
 
@@ -72,6 +83,8 @@ impl Figures {
         let tier = stream
             .metadata(Metadata::Engine, METADATA, "tier")
             .unwrap_or(course.tier.as_bytes());
+        let low_quality = LowQuality::all(stream);
+        let wanted_answered = low_quality.iter().any(|answer| answer.tier == course.tier);
         let diverted = stream
             .metadata(Metadata::Cluster, METADATA, "diverted")
             .unwrap_or_default();
@@ -86,10 +99,14 @@ impl Figures {
                 code_text.as_bytes(),
                 attempts.as_bytes(),
                 diverted,
+                word(wanted_answered),
             ],
         );
         if let Some(client) = stream.header(Map::Request, CLIENT) {
             stream.count(self.clients, &[client, code_text.as_bytes()]);
+        }
+        for answer in &low_quality {
+            stream.count(self.low_quality, &[answer.tier.as_bytes(), answer.fault.as_bytes()]);
         }
         if let Some(tokens) = course.tokens {
             stream.add(self.tokens, &[tier, b"prompt"], tokens.prompt);
@@ -101,7 +118,16 @@ impl Figures {
         if let (Some(start), Some(answer), 200..=399) = (course.start, course.answer, code) {
             let place = [tier, decision];
             stream.record(self.milliseconds, &place, start.elapsed().as_millis() as u64);
+            let place = [tier, decision, word(!low_quality.is_empty())];
             stream.record(self.first_byte, &place, (answer - start).as_millis() as u64);
         }
+    }
+}
+
+fn word(is_so: bool) -> &'static [u8] {
+    if is_so {
+        b"true"
+    } else {
+        b"false"
     }
 }

@@ -6,8 +6,7 @@ use std::ffi::c_void;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 
-use crate::attempt::Attempt;
-use crate::budget::Budget;
+use crate::attempt::{Attempt, Budgets};
 use crate::choose::Choose;
 use crate::envoy::{log_error, Buffer, Definitions, Stream};
 use crate::figures::Figures;
@@ -17,7 +16,7 @@ use crate::status::Status;
 /// A filter as the listener or a cluster has it.
 enum Config {
     Choose(Figures),
-    Attempt(Arc<Budget>),
+    Attempt(Arc<Budgets>),
 }
 
 /// What routes tell a filter.
@@ -130,7 +129,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_new(
 ) -> *const c_void {
     let work = match &*config.cast::<Config>() {
         Config::Choose(figures) => Work::Choose(Choose::new(*figures)),
-        Config::Attempt(budget) => Work::Attempt(Attempt::new(budget.clone())),
+        Config::Attempt(budgets) => Work::Attempt(Attempt::new(budgets.clone())),
     };
     boxed(Filter {
         work,

@@ -1,9 +1,10 @@
-//! What the choose filter leaves for the attempts of its request.
+//! What the choose filter leaves for the attempts of its request, and they for it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::asked::Asked;
 use crate::envoy::Stream;
+use crate::headers::METADATA;
 
 const KEY: &str = "llm";
 
@@ -35,6 +36,41 @@ impl Kept {
 
 fn split(bytes: &[u8]) -> Option<([u8; 8], &[u8])> {
     Some((bytes.get(..8)?.try_into().ok()?, &bytes[8..]))
+}
+
+/// An answer of low quality to an attempt of the request.
+pub struct LowQuality<'a> {
+    /// The first is 1.
+    pub attempt: u32,
+    pub fault: &'a str,
+    pub tier: &'a str,
+}
+
+/// Under which they are noted, a line for each.
+const LOW_QUALITY: &str = "low_quality";
+
+impl<'a> LowQuality<'a> {
+    pub fn note(&self, stream: &Stream) {
+        let earlier = stream.noted(METADATA, LOW_QUALITY).unwrap_or_default();
+        let line = format!("{} {} {}\n", self.attempt, self.fault, self.tier);
+        stream.note(METADATA, LOW_QUALITY, &[earlier, line.as_bytes()].concat());
+    }
+
+    /// In the order of the attempts.
+    pub fn all(stream: &Stream<'a>) -> Vec<Self> {
+        let lines = stream.noted(METADATA, LOW_QUALITY).unwrap_or_default();
+        let lines = std::str::from_utf8(lines).unwrap_or_default();
+        lines.lines().filter_map(LowQuality::read).collect()
+    }
+
+    fn read(line: &'a str) -> Option<Self> {
+        let mut words = line.splitn(3, ' ');
+        Some(LowQuality {
+            attempt: words.next()?.parse().ok()?,
+            fault: words.next()?,
+            tier: words.next()?,
+        })
+    }
 }
 
 /// Milliseconds since 1970.

@@ -1,0 +1,101 @@
+"""An answer of low quality is an answer: its client gets one, its engine and its tier have not failed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import NamedTuple
+
+import aiohttp
+import pytest
+
+from heterollm_controllers.routing import Change, Retries, RoutingPolicy
+from tests.router.agent import Agent
+from tests.router.engine import Engine, error, ok
+from tests.router.envoy import Envoy, chat, policy, tier
+from tests.router.replies import in_turn, says
+from tests.router.test_metrics import Figures, figures, reaches
+
+EMPTY = says("")
+_RETRIES = Retries(changes=(Change(temperature=0.2), Change(temperature=0.4), Change(temperature=0.6)))
+
+
+class Router(NamedTuple):
+    """A router of two tiers of one engine each."""
+
+    client: aiohttp.ClientSession
+    agent: Agent
+    envoy: Envoy
+    small: Engine
+    large: Engine
+
+    async def post(self) -> aiohttp.ClientResponse:
+        """Ask the small tier."""
+        return await self.client.post("/v1/chat/completions", json=chat(model="small"))
+
+    def policy(self, retries: Retries = _RETRIES) -> RoutingPolicy:
+        """Of the two tiers."""
+        return policy(tier("small", self.small), tier("large", self.large), retries=retries)
+
+    async def figures(self) -> Figures:
+        """The router's own."""
+        return await figures(self.agent)
+
+
+@pytest.fixture
+async def router() -> AsyncIterator[Router]:
+    async with AsyncExitStack() as stack:
+        small, large = [await stack.enter_async_context(Engine(name)) for name in ("s0", "l0")]
+        tiers = policy(tier("small", small), tier("large", large), retries=_RETRIES)
+        envoy = await stack.enter_async_context(Envoy(tiers))
+        agent = await stack.enter_async_context(Agent(envoy.policy_dir, admin=envoy.admin_url))
+        yield Router(await stack.enter_async_context(envoy.session()), agent, envoy, small, large)
+
+
+async def test_a_better_answer_of_another_tier_is_no_failure_of_the_first(router: Router) -> None:
+    router.small.answer = EMPTY
+    for _ in range(20):
+        answer = await router.post()
+        assert (answer.status, answer.headers["x-llm-tier"]) == (200, "large")
+    counted = await router.figures()
+    place = {"wanted_tier": "small", "heterollm_tier": "large", "code": "200", "diverted": "false"}
+    assert counted.of("requests_total", **place, low_quality="true") == 20
+    assert counted.of("requests_total") == 20
+    assert counted.of("bad_answers_total", heterollm_tier="small", reason="empty") == 40
+    assert counted.of("bad_answers_total") == 40
+    assert counted.of("failed_attempts_total") == 0
+    ejections = await router.envoy.stats("ejections_(active|enforced_total)$")
+    assert ejections
+    assert set(ejections.values()) == {0}
+
+
+async def test_a_tier_that_gives_no_answer_has_failed_whatever_the_next_one_says(router: Router) -> None:
+    router.small.answer, router.large.answer = error, EMPTY
+    answer = await router.post()
+    assert (answer.status, answer.headers["x-llm-quality"]) == (200, "empty")
+    counted = await router.figures()
+    assert counted.of("requests_total", wanted_tier="small", heterollm_tier="large", low_quality="false") == 1
+    assert counted.of("bad_answers_total", heterollm_tier="large") == 2
+    assert counted.of("failed_attempts_total", heterollm_tier="small") == 2
+
+
+async def test_what_comes_after_it_is_not_slow(router: Router) -> None:
+    """The first byte waits for both answers; of how fast the second tier is that says nothing."""
+    await router.post()
+    router.small.answer = EMPTY
+    await router.post()
+    counted = await reaches(router.agent, 2, "first_byte_milliseconds_count")
+    for place, word in (("small", "false"), ("large", "true")):
+        assert counted.of("first_byte_milliseconds_count", heterollm_tier=place, low_quality=word) == 1
+
+
+async def test_its_retries_take_nothing_from_those_of_failures(router: Router) -> None:
+    """A hundred of each kind are saved up."""
+    await router.envoy.publish(router.policy(Retries(budget_percent=0)))
+    router.small.answer = router.large.answer = EMPTY
+    attempts = [int((await router.post()).headers["x-llm-attempts"]) for _ in range(60)]
+    assert attempts[:25] == [4] * 25
+    assert attempts[-1] < 4
+    router.small.answer = router.large.answer = in_turn(error, error, error, ok)
+    answer = await router.post()
+    assert (answer.status, answer.headers["x-llm-attempts"]) == (200, "4")
