@@ -119,11 +119,12 @@ async def test_each_retry_sends_the_declared_changes_and_nothing_else() -> None:
 
 
 async def test_only_what_the_client_sent_is_scaled_and_reseeded() -> None:
+    """The third answer is the likeliest one: a fourth attempt would give it again, and is not made."""
     async with routed(says("")) as router:
         for body in (chat(), {"model": "small"}, chat(max_tokens=None, seed="x")):
             router.engine.requests.clear()
             await router.client.post("/v1/chat/completions", json=body)
-            assert router.engine.requests == [body, *(body | {"temperature": t} for t in (0.2, 0, 0))]
+            assert router.engine.requests == [body, *(body | {"temperature": t} for t in (0.2, 0))]
 
 
 JSON_VALUES = st.recursive(
@@ -196,6 +197,30 @@ async def test_the_last_change_serves_for_further_retries() -> None:
     async with routed(says(""), Retries(changes=CHANGES[:1])) as router:
         await router.post({"temperature": 1})
         assert [sent["temperature"] for sent in router.engine.requests] == [1, 0.2, 0.2, 0.2]
+
+
+@pytest.mark.parametrize("asked", [{}, {"temperature": 0.7}, {"seed": 7}, {"seed": None}])
+@pytest.mark.parametrize("changes", [(), CHANGES[:1], (Change(temperature=0.7),)])
+async def test_no_request_is_sent_again_as_it_was(asked: dict[str, object], changes: tuple[Change, ...]) -> None:
+    async with routed(says(""), Retries(changes=changes)) as router:
+        answer = await router.post(asked)
+        assert (answer.status, answer.headers["x-llm-attempts"]) == (200, "4")
+        sent = [json.dumps(request, sort_keys=True) for request in router.engine.requests]
+        assert len(set(sent)) == len(sent) == 4
+        assert router.engine.requests[0] == chat() | asked
+
+
+@pytest.mark.parametrize("asked", [{"temperature": 0}, {"temperature": 0.0, "seed": 7}, {"top_k": 1, "temperature": 1}])
+async def test_what_would_be_answered_as_before_is_not_asked_again(asked: dict[str, object]) -> None:
+    """The likeliest tokens are the same whatever the seed."""
+    async with routed(says(""), Retries()) as router:
+        answer = await router.post(asked)
+        assert (answer.status, answer.headers["x-llm-quality"], answer.headers["x-llm-attempts"]) == (200, "empty", "1")
+        assert router.engine.requests == [chat() | asked]
+        await router.envoy.publish(policy(tier("small", router.engine), retries=Retries(changes=CHANGES[:1])))
+        router.engine.requests.clear()
+        answer = await router.post({"temperature": 0})
+        assert [sent["temperature"] for sent in router.engine.requests] == [0, 0.2, 0.2, 0.2]
 
 
 async def test_bad_answers_eject_no_engine() -> None:

@@ -56,7 +56,7 @@ class Retries:
         limit: most retries of one request.
         deadline: seconds after the first attempt's start beyond which no further one is started.
         budget_percent: most retries of failed answers, as a share of the good answers; 3 per second always may be.
-        changes: what differs after the first, second, third answer of bad quality; the last serves for the rest.
+        changes: what differs after the first, second, third answer of low quality; the last serves for the rest.
         change_on_every_failure: whether the changes apply after transport failures too.
         check_quality: whether answers are checked at all.
     """

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::budget::Budget;
-use crate::edit;
+use crate::edit::{self, Change};
 use crate::envoy::{Body, Map, Metadata, Stream};
 use crate::headers::{ATTEMPT, CHOSEN, FINAL, LENGTH, METADATA, OURS, PREFIX, QUALITY, TYPE};
 use crate::in_flight::{Entered, InFlight};
@@ -76,25 +76,30 @@ impl Attempt {
             return Status::Wait;
         }
         match policy.change_for(number, answers.len() as u32) {
-            Some(_) => Status::Wait,
-            None => Status::Go,
+            None if answers.is_empty() => Status::Go,
+            _ => Status::Wait,
         }
     }
 
     /// Comes whole: an attempt that is not the first is sent from what has been kept.
     pub fn request_body(&self, stream: &Stream, policy: &Attempts) -> Status {
         let number = self.number.get();
-        let change = if number == 1 {
-            None
-        } else {
-            policy.change_for(number, LowQuality::all(stream).len() as u32)
-        };
-        if let Some(change) = change {
-            let body = edit::apply(&stream.body(Body::ReceivedRequest), change, number);
-            stream.drain(Body::ReceivedRequest);
-            stream.append(Body::ReceivedRequest, &body);
-            stream.set_header(Map::Request, LENGTH, body.len().to_string().as_bytes());
+        if number == 1 {
+            return Status::Go;
         }
+        let answered = LowQuality::all(stream).len() as u32;
+        let (change, body) = (policy.change_for(number, answered), stream.body(Body::ReceivedRequest));
+        let body = match change {
+            change if answered > 0 => {
+                let earlier = policy.changes_before(number, answered);
+                edit::apply_anew(&body, change.unwrap_or(&Change::default()), &earlier, number)
+            }
+            Some(change) => edit::apply(&body, change, number),
+            None => return Status::Go,
+        };
+        stream.drain(Body::ReceivedRequest);
+        stream.append(Body::ReceivedRequest, &body);
+        stream.set_header(Map::Request, LENGTH, body.len().to_string().as_bytes());
         Status::Go
     }
 
@@ -155,8 +160,9 @@ impl Attempt {
         let fault = fault.as_str();
         stream.set_header(Map::Response, QUALITY, fault.as_bytes());
         let (attempt, tier) = (self.number.get(), tier(stream));
-        LowQuality { attempt, fault, tier }.note(stream);
-        if too_late(stream, policy) || !self.budgets.low_quality.allows(now()) {
+        let answered = LowQuality { attempt, fault, tier }.note(stream);
+        let is_worth_it = policy.may_differ(attempt, answered, &asked) && !too_late(stream, policy);
+        if !is_worth_it || !self.budgets.low_quality.allows(now()) {
             stream.set_header(Map::Response, FINAL, b"true");
         }
     }

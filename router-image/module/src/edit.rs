@@ -1,5 +1,6 @@
 //! Changes of a request's own fields, for a retry; the rest of its text stays as it was, byte by byte.
 
+use crate::asked::Asked;
 use crate::json::{Kind, NotJson, Read, Reader, Text, Value};
 
 /// What an attempt sends otherwise than the client did.
@@ -35,18 +36,51 @@ impl Change {
     }
 
     /// What becomes of the field, if anything; `old` is `None` where it is no number.
-    fn value(&self, key: &Text, old: Option<f64>, attempt: u32) -> Option<String> {
+    fn value(&self, key: &Text, old: Option<f64>, seed: Seed) -> Option<String> {
         if key.is("temperature") {
             return self.temperature.clone();
         }
         if key.is("max_tokens") || key.is("max_completion_tokens") || key.is("max_output_tokens") {
             return multiplied(old?, self.max_tokens_factor?);
         }
-        if key.is("seed") && self.new_seed {
-            return reseeded(old?, attempt);
+        match seed {
+            Seed::Any(attempt) if key.is("seed") => reseeded(old.unwrap_or(0.0), attempt),
+            Seed::Own(attempt) if key.is("seed") && self.new_seed => reseeded(old?, attempt),
+            _ => None,
         }
-        None
     }
+
+    /// Whether the likeliest token is taken each time, if the client's request `is_greedy`.
+    fn is_greedy(&self, is_greedy: bool) -> bool {
+        let temperature = self.temperature.as_ref().and_then(|text| text.parse::<f64>().ok());
+        temperature.map_or(is_greedy, |number| number == 0.0)
+    }
+}
+
+/// Whose seed this attempt replaces, where it is to do so.
+#[derive(Clone, Copy)]
+enum Seed {
+    /// The client's, if there is one.
+    Own(u32),
+    /// One is put in where there is none.
+    Any(u32),
+}
+
+impl Seed {
+    fn added(self) -> Option<String> {
+        match self {
+            Seed::Own(_) => None,
+            Seed::Any(attempt) => reseeded(0.0, attempt),
+        }
+    }
+}
+
+/// Whether the same model may answer a request otherwise than before, changed like this: not if the likeliest tokens are
+/// taken both times, of as many.
+pub fn may_differ(before: Option<&Change>, after: Option<&Change>, asked: &Asked) -> bool {
+    let is_greedy = |change: Option<&Change>| change.map_or(asked.greedy, |change| change.is_greedy(asked.greedy));
+    let factor = |change: Option<&Change>| change?.max_tokens_factor.filter(|_| asked.limit.is_some());
+    !(is_greedy(before) && is_greedy(after)) || factor(before) != factor(after)
 }
 
 fn multiplied(tokens: f64, factor: f64) -> Option<String> {
@@ -63,25 +97,36 @@ fn reseeded(seed: f64, attempt: u32) -> Option<String> {
 
 /// The body of a request as this attempt (the first is 1) shall send it. What is not one JSON object stays as it is.
 pub fn apply(body: &[u8], change: &Change, attempt: u32) -> Vec<u8> {
-    edited(body, change, attempt).unwrap_or_else(|NotJson| body.to_vec())
+    edited(body, change, Seed::Own(attempt)).unwrap_or_else(|NotJson| body.to_vec())
 }
 
-fn edited(body: &[u8], change: &Change, attempt: u32) -> Read<Vec<u8>> {
+/// The same, but never as one of the earlier ones, whose answers were of low quality: where the change alone does not
+/// tell it from them, a seed does.
+pub fn apply_anew(body: &[u8], change: &Change, earlier: &[Change], attempt: u32) -> Vec<u8> {
+    let made = apply(body, change, attempt);
+    if !earlier.iter().any(|earlier| apply(body, earlier, attempt) == made) {
+        return made;
+    }
+    edited(body, change, Seed::Any(attempt)).unwrap_or(made)
+}
+
+fn edited(body: &[u8], change: &Change, seed: Seed) -> Read<Vec<u8>> {
     let mut reader = Reader::new(body);
     let mut made = Vec::with_capacity(body.len() + 64);
-    let (mut done, mut is_empty, mut has_temperature) = (0, true, false);
+    let (mut done, mut is_empty, mut has_temperature, mut has_seed) = (0, true, false, false);
     reader.kind()?;
     let inside = reader.position() + 1;
     reader.fields(|reader, key| {
         is_empty = false;
         has_temperature |= key.is("temperature");
+        has_seed |= key.is("seed");
         let kind = reader.kind()?;
         let first = reader.position();
         let old = match kind {
             Kind::Number => Some(reader.number()?),
             _ => reader.skip().map(|()| None)?,
         };
-        if let Some(new) = change.value(&key, old, attempt) {
+        if let Some(new) = change.value(&key, old, seed) {
             made.extend_from_slice(&body[done..first]);
             made.extend_from_slice(new.as_bytes());
             done = reader.position();
@@ -90,13 +135,17 @@ fn edited(body: &[u8], change: &Change, attempt: u32) -> Read<Vec<u8>> {
     })?;
     reader.end()?;
     made.extend_from_slice(&body[done..]);
-    match &change.temperature {
-        Some(temperature) if !has_temperature => {
+    let added = [
+        ("temperature", change.temperature.clone().filter(|_| !has_temperature)),
+        ("seed", seed.added().filter(|_| !has_seed)),
+    ];
+    for (name, value) in added.into_iter() {
+        if let Some(value) = value {
             let comma = if is_empty { "" } else { "," };
-            let field = format!("\"temperature\":{temperature}{comma}");
+            let field = format!("\"{name}\":{value}{comma}");
             made.splice(inside..inside, field.into_bytes());
+            is_empty = false;
         }
-        _ => {}
     }
     Ok(made)
 }
@@ -177,6 +226,58 @@ mod tests {
             assert_eq!(edited(&body, &change), expected);
             assert_eq!(edited(&body, &Change::default()), body);
         }
+    }
+
+    #[test]
+    fn a_request_is_never_sent_again_as_it_was() {
+        let (none, cool) = (Change::default(), change(r#"{"temperature":"0.2","new_seed":false}"#));
+        let cases = [
+            ("{}", &none, vec![none.clone()], r#"{"seed":15838}"#),
+            (r#"{"seed":1}"#, &none, vec![none.clone()], r#"{"seed":15839}"#),
+            (r#"{"seed":null}"#, &none, vec![none.clone()], r#"{"seed":15838}"#),
+            ("{}", &cool, vec![none.clone()], r#"{"temperature":0.2}"#),
+            (
+                "{}",
+                &cool,
+                vec![none.clone(), cool.clone()],
+                r#"{"seed":15838,"temperature":0.2}"#,
+            ),
+            (
+                r#"{"temperature":0.2}"#,
+                &cool,
+                vec![none.clone()],
+                r#"{"seed":15838,"temperature":0.2}"#,
+            ),
+            ("[1]", &none, vec![none.clone()], "[1]"),
+        ];
+        for (body, change, earlier, expected) in cases {
+            let made = apply_anew(body.as_bytes(), change, &earlier, 2);
+            assert_eq!(String::from_utf8(made).unwrap(), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn the_likeliest_tokens_are_the_same_again() {
+        let of = |greedy, limited| Asked {
+            greedy,
+            limit: Some(100).filter(|_| limited),
+            ..Asked::default()
+        };
+        let (warm, cold) = (
+            change(r#"{"temperature":"0.2","new_seed":false}"#),
+            change(r#"{"temperature":"0.0","new_seed":true}"#),
+        );
+        let half = change(r#"{"temperature":"0","max_tokens_factor":0.5,"new_seed":false}"#);
+        let (warm, cold, half) = (Some(&warm), Some(&cold), Some(&half));
+        assert!(may_differ(None, None, &of(false, false)));
+        assert!(!may_differ(None, None, &of(true, false)));
+        assert!(may_differ(None, warm, &of(true, false)));
+        assert!(may_differ(warm, cold, &of(true, false)));
+        assert!(may_differ(None, cold, &of(false, false)));
+        assert!(!may_differ(None, cold, &of(true, false)));
+        assert!(!may_differ(cold, cold, &of(false, true)));
+        assert!(!may_differ(cold, half, &of(false, false)));
+        assert!(may_differ(cold, half, &of(false, true)));
     }
 
     #[test]

@@ -50,10 +50,12 @@ pub struct LowQuality<'a> {
 const LOW_QUALITY: &str = "low_quality";
 
 impl<'a> LowQuality<'a> {
-    pub fn note(&self, stream: &Stream) {
+    /// Returns how many there are with it.
+    pub fn note(&self, stream: &Stream) -> u32 {
         let earlier = stream.noted(METADATA, LOW_QUALITY).unwrap_or_default();
         let line = format!("{} {} {}\n", self.attempt, self.fault, self.tier);
         stream.note(METADATA, LOW_QUALITY, &[earlier, line.as_bytes()].concat());
+        LowQuality::all(stream).len() as u32
     }
 
     /// In the order of the attempts.

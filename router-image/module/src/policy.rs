@@ -3,7 +3,8 @@
 
 use std::collections::HashMap;
 
-use crate::edit::Change;
+use crate::asked::Asked;
+use crate::edit::{may_differ, Change};
 use crate::in_flight::InFlight;
 use crate::json::Value;
 use crate::score::Model;
@@ -122,6 +123,9 @@ impl Side {
     }
 }
 
+/// Attempts at a tier before the next one; see routing/clusters.py.
+const TRIES: u32 = 2;
+
 /// What the attempt filter knows of the policy.
 pub struct Attempts {
     /// Milliseconds since the request came beyond which no attempt is started.
@@ -165,11 +169,27 @@ impl Attempts {
             .map(|(_, in_flight)| in_flight)
     }
 
-    /// What to change in the attempt with this number: one further in the list for every bad answer so far, or for every
-    /// attempt.
-    pub fn change_for(&self, attempt: u32, bad_answers: u32) -> Option<&Change> {
-        let step = if self.every { attempt - 1 } else { bad_answers } as usize;
+    /// What to change in the attempt with this number: one further in the list for every low-quality answer so far, or
+    /// for every attempt.
+    pub fn change_for(&self, attempt: u32, low_quality: u32) -> Option<&Change> {
+        let step = if self.every { attempt - 1 } else { low_quality } as usize;
         self.changes.get(step.min(self.changes.len()).checked_sub(1)?)
+    }
+
+    /// The changes of the answers of low quality before the attempt with this number, and none for the first.
+    pub fn changes_before(&self, attempt: u32, low_quality: u32) -> Vec<Change> {
+        let earlier = if self.every { 1..attempt } else { 0..low_quality };
+        let at = |step| self.change_for(step, step).cloned().unwrap_or_default();
+        earlier.map(at).collect()
+    }
+
+    /// Whether another attempt after this one, whose answer is of low quality as the `low_quality`-th, may have another
+    /// answer: of another model, or by chance.
+    pub fn may_differ(&self, attempt: u32, low_quality: u32, asked: &Asked) -> bool {
+        let before = self.change_for(attempt, low_quality - 1);
+        let after = self.change_for(attempt + 1, low_quality);
+        let leaves_tier = attempt == TRIES && self.tiers.len() > 1;
+        leaves_tier || may_differ(before, after, asked)
     }
 }
 
