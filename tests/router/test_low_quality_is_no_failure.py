@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import NamedTuple
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from heterollm_controllers.routing import Change, Retries, RoutingPolicy
 from tests.router.agent import Agent
-from tests.router.engine import Engine, error, ok
+from tests.router.engine import Answer, Engine, crash, error, ok, queue_full, slow
 from tests.router.envoy import Envoy, chat, policy, tier
 from tests.router.replies import in_turn, says
 from tests.router.test_metrics import Figures, figures, reaches
@@ -87,6 +90,67 @@ async def test_what_comes_after_it_is_not_slow(router: Router) -> None:
     counted = await reaches(router.agent, 2, "first_byte_milliseconds_count")
     for place, word in (("small", "false"), ("large", "true")):
         assert counted.of("first_byte_milliseconds_count", heterollm_tier=place, low_quality=word) == 1
+
+
+async def bare(engine: Engine, request: web.Request) -> web.StreamResponse:
+    """A failure without a word."""
+    return web.Response(status=500)
+
+
+async def refuses(engine: Engine, request: web.Request) -> web.StreamResponse:
+    """Refuses what the retry has changed."""
+    return web.json_response({"object": "error", "message": "temperature"}, status=400)
+
+
+async def asks_for_patience(engine: Engine, request: web.Request) -> web.StreamResponse:
+    """An error with headers of its own."""
+    return web.json_response({}, status=429, headers={"retry-after": "9", "x-llm-error": "forged"})
+
+
+@pytest.mark.parametrize("then", [error, bare, refuses, queue_full, crash, asks_for_patience])
+async def test_a_client_gets_an_answer_and_not_the_error_of_its_retries(router: Router, then: Answer) -> None:
+    usage = {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6}
+    first = {"choices": [{"index": 0, "message": {"content": "\n"}, "finish_reason": "stop"}], "usage": usage}
+    bodies = iter([first, {**first, "choices": []}])
+
+    async def answer(engine: Engine, request: web.Request) -> web.StreamResponse:
+        return web.json_response(next(bodies))
+
+    router.small.answer, router.large.answer = answer, then
+    got = await router.post()
+    assert (got.status, await got.json()) == (200, first), "the first is of the request as the client sent it"
+    assert (got.headers["x-llm-tier"], got.headers["x-llm-quality"]) == ("small", "empty")
+    assert got.content_type == "application/json"
+    assert not {"retry-after", "x-llm-error", "x-envoy-overloaded", "x-envoy-ratelimited"} & {
+        *map(str.lower, got.headers)
+    }
+    counted = await router.figures()
+    place = {"wanted_tier": "small", "heterollm_tier": "small", "code": "200", "low_quality": "true"}
+    assert counted.of("requests_total", **place) == counted.of("requests_total") == 1
+    assert counted.of("rejected_total") == 0
+    assert counted.of("tokens_total", heterollm_tier="small", kind="prompt") == 5
+    # The next answer on the same connection is its own.
+    router.small.answer = ok
+    assert (await (await router.post()).json())["model"] == "s0"
+
+
+async def test_a_client_gets_an_answer_when_nobody_is_left_to_retry(router: Router) -> None:
+    router.small.answer = EMPTY
+    await router.large.kill()
+    got = await router.post()
+    assert (got.status, got.headers["x-llm-tier"], got.headers["x-llm-quality"]) == (200, "small", "empty")
+
+
+async def test_a_client_gets_an_answer_when_the_next_tier_is_full(router: Router) -> None:
+    tiers = router.policy()
+    await router.envoy.publish(replace(tiers, tiers=(tiers.tiers[0], replace(tiers.tiers[1], max_requests=1))))
+    router.small.answer, router.large.answer = EMPTY, slow
+    held = asyncio.create_task(router.client.post("/v1/chat/completions", json=chat(model="large")))
+    await router.large.waiting.wait()
+    got = await router.post()
+    router.large.release.set()
+    assert (await held).status == 200
+    assert (got.status, got.headers["x-llm-tier"], got.headers["x-llm-quality"]) == (200, "small", "empty")
 
 
 async def test_its_retries_take_nothing_from_those_of_failures(router: Router) -> None:

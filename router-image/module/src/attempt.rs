@@ -9,7 +9,7 @@ use crate::edit::{self, Change};
 use crate::envoy::{Body, Map, Metadata, Stream};
 use crate::headers::{ATTEMPT, CHOSEN, FINAL, LENGTH, METADATA, OURS, PREFIX, QUALITY, TYPE};
 use crate::in_flight::{Entered, InFlight};
-use crate::kept::{now, Kept, LowQuality};
+use crate::kept::{now, Kept, KeptAnswer, LowQuality};
 use crate::overload;
 use crate::policy::Attempts;
 use crate::quality;
@@ -164,6 +164,9 @@ impl Attempt {
         let is_worth_it = policy.may_differ(attempt, answered, &asked) && !too_late(stream, policy);
         if !is_worth_it || !self.budgets.low_quality.allows(now()) {
             stream.set_header(Map::Response, FINAL, b"true");
+        } else if answered == 1 {
+            let body = &answer;
+            KeptAnswer { fault, tier, body }.keep(stream);
         }
     }
 

@@ -5,14 +5,14 @@ use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::time::Instant;
 
-use crate::envoy::{Attribute, Map, Metadata, Stream};
+use crate::envoy::{Attribute, Body, Map, Metadata, Stream};
 use crate::figures::{Course, Figures};
 use crate::hash::{digits, hash};
 use crate::headers::{
-    ATTEMPTS, CHOSEN, CLIENT, CONVERSATION, HINT, LENGTH, METADATA, MOST_RETRIES, PREFIX, PRIORITY, RETRIES, SCORE,
-    TIER, TYPE,
+    ATTEMPTS, CHOSEN, CLIENT, CONVERSATION, ERROR, HINT, LENGTH, METADATA, MOST_RETRIES, OVERLOADED, PREFIX, PRIORITY,
+    QUALITY, RETRIES, RETRY_AFTER, SCORE, TIER, TYPE,
 };
-use crate::kept::Kept;
+use crate::kept::{Kept, KeptAnswer};
 use crate::policy::{Choices, Tier};
 use crate::request::{self, Seen};
 use crate::status::Status;
@@ -115,7 +115,7 @@ impl Choose {
     }
 
     /// Not only of an engine: every answer passes here.
-    pub fn response_headers(&self, stream: &Stream) -> Status {
+    pub fn response_headers(&self, stream: &Stream, end: bool) -> Status {
         let mut course = self.course.borrow_mut();
         if let Some(tier) = stream.metadata(Metadata::Engine, METADATA, "tier") {
             stream.set_header(Map::Response, TIER, tier);
@@ -129,12 +129,32 @@ impl Choose {
         if let Some(score) = course.score {
             stream.set_header(Map::Response, SCORE, format!("{score:.3}").as_bytes());
         }
-        Status::Go
+        let kept = match KeptAnswer::of(stream) {
+            Some(kept) if is_error(stream) => kept,
+            _ => return Status::Go,
+        };
+        put_back(stream, &kept);
+        course.tokens = reported(kept.body);
+        course.put_back = Some(kept.tier.to_owned());
+        if end {
+            stream.append(Body::BufferedResponse, kept.body);
+            return Status::Go;
+        }
+        Status::Wait
     }
 
     /// One more piece of it, or all.
-    pub fn response_body(&self, stream: &Stream) -> Status {
+    pub fn response_body(&self, stream: &Stream, end: bool) -> Status {
         let mut course = self.course.borrow_mut();
+        if course.put_back.is_some() {
+            return match KeptAnswer::of(stream) {
+                Some(kept) if end => {
+                    stream.replace_response_body(kept.body);
+                    Status::Go
+                }
+                _ => Status::Wait,
+            };
+        }
         if course.answered {
             course.tokens = reported(&stream.end_of_answer(END)).or(course.tokens);
         }
@@ -229,6 +249,28 @@ impl Choose {
             by: "score",
             score: Some(score),
         })
+    }
+}
+
+fn is_error(stream: &Stream) -> bool {
+    matches!(stream.header(Map::Response, ":status"), Some([b'4' | b'5', ..]))
+}
+
+/// An answer of low quality is better than the error that its retries have met.
+fn put_back(stream: &Stream, kept: &KeptAnswer) {
+    for name in [RETRY_AFTER, ERROR, OVERLOADED] {
+        stream.remove_header(Map::Response, name);
+    }
+    let length = kept.body.len().to_string();
+    let headers: [(&str, &[u8]); 5] = [
+        (":status", b"200"),
+        (TYPE, b"application/json"),
+        (LENGTH, length.as_bytes()),
+        (QUALITY, kept.fault.as_bytes()),
+        (TIER, kept.tier.as_bytes()),
+    ];
+    for (name, value) in headers {
+        stream.set_header(Map::Response, name, value);
     }
 }
 

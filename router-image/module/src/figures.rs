@@ -39,6 +39,8 @@ pub struct Course {
     /// Whether an engine gives it.
     pub answered: bool,
     pub tokens: Option<Tokens>,
+    /// The tier whose answer the client gets in place of an error.
+    pub put_back: Option<String>,
 }
 
 impl Figures {
@@ -80,9 +82,12 @@ impl Figures {
     pub fn count(&self, stream: &Stream, course: &Course) {
         let code = stream.number(Attribute::ResponseCode).unwrap_or(0);
         let attempts = stream.number(Attribute::Attempts).unwrap_or(0);
-        let tier = stream
-            .metadata(Metadata::Engine, METADATA, "tier")
-            .unwrap_or(course.tier.as_bytes());
+        let tier = match &course.put_back {
+            Some(tier) => tier.as_bytes(),
+            None => stream
+                .metadata(Metadata::Engine, METADATA, "tier")
+                .unwrap_or(course.tier.as_bytes()),
+        };
         let low_quality = LowQuality::all(stream);
         let wanted_answered = low_quality.iter().any(|answer| answer.tier == course.tier);
         let diverted = stream

@@ -27,6 +27,10 @@ pub const ATTEMPTS: &str = "x-llm-attempts";
 /// Envoy retries an answer with the first, and never one with the second.
 pub const QUALITY: &str = "x-llm-quality";
 pub const FINAL: &str = "x-envoy-ratelimited";
+/// In errors.
+pub const ERROR: &str = "x-llm-error";
+pub const OVERLOADED: &str = "x-envoy-overloaded";
+pub const RETRY_AFTER: &str = "retry-after";
 
 /// Envoy's own, for requests.
 pub const MOST_RETRIES: &str = "x-envoy-max-retries";

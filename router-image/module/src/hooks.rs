@@ -187,7 +187,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_headers(
     end: bool,
 ) -> u32 {
     run(stream, filter, |filter, stream, told| match (filter, told) {
-        (Work::Choose(choose), _) => choose.response_headers(stream),
+        (Work::Choose(choose), _) => choose.response_headers(stream, end),
         (Work::Attempt(attempt), Told::Attempt(policy)) => attempt.response_headers(stream, policy, end),
         _ => Status::Go,
     })
@@ -200,7 +200,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_body(
     end: bool,
 ) -> u32 {
     run(stream, filter, |filter, stream, told| match (filter, told) {
-        (Work::Choose(choose), _) => choose.response_body(stream),
+        (Work::Choose(choose), _) => choose.response_body(stream, end),
         (Work::Attempt(attempt), Told::Attempt(policy)) if end => attempt.response_end(stream, policy),
         (Work::Attempt(attempt), Told::Attempt(_)) => attempt.response_body(),
         _ => Status::Go,
@@ -213,6 +213,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_trailers(
     filter: *const c_void,
 ) -> u32 {
     run(stream, filter, |filter, stream, told| match (filter, told) {
+        (Work::Choose(choose), _) => choose.response_body(stream, true),
         (Work::Attempt(attempt), Told::Attempt(policy)) => attempt.response_end(stream, policy),
         _ => Status::Go,
     })

@@ -75,6 +75,31 @@ impl<'a> LowQuality<'a> {
     }
 }
 
+/// The first of them, for the client whose retries meet nothing but failures.
+pub struct KeptAnswer<'a> {
+    pub fault: &'a str,
+    pub tier: &'a str,
+    pub body: &'a [u8],
+}
+
+const ANSWER: &str = "llm-answer";
+
+impl<'a> KeptAnswer<'a> {
+    /// Once for each request.
+    pub fn keep(&self, stream: &Stream) {
+        let head = format!("{} {}\n", self.fault, self.tier);
+        stream.keep(ANSWER, &[head.as_bytes(), self.body].concat());
+    }
+
+    pub fn of(stream: &Stream<'a>) -> Option<Self> {
+        let kept = stream.kept(ANSWER)?;
+        let line = kept.iter().position(|byte| *byte == b'\n')?;
+        let (fault, tier) = std::str::from_utf8(&kept[..line]).ok()?.split_once(' ')?;
+        let body = &kept[line + 1..];
+        Some(KeptAnswer { fault, tier, body })
+    }
+}
+
 /// Milliseconds since 1970.
 pub fn now() -> u64 {
     SystemTime::now()
