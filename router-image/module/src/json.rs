@@ -382,25 +382,30 @@ const DIGITS: [u32; 256] = {
 /// The character of the \u escape at the beginning of `raw`, and the length of the escape; two halves of one character
 /// are joined.
 fn character(raw: &[u8]) -> (u32, usize) {
-    match (
-        code_unit(raw),
-        raw.get(6..).filter(|rest| rest.starts_with(b"\\u")).and_then(code_unit),
-    ) {
-        (Some(high @ 0xD800..=0xDBFF), Some(low @ 0xDC00..=0xDFFF)) => {
-            (0x10000 + (high - 0xD800) * 1024 + low - 0xDC00, 12)
-        }
-        (Some(code), _) => (code, 6),
+    match code_unit(raw) {
+        Some(high @ 0xD800..=0xDBFF) => match raw.get(6..).and_then(low_half) {
+            Some(low) => (0x10000 + (high - 0xD800) * 1024 + low - 0xDC00, 12),
+            None => (high, 6),
+        },
+        Some(code) => (code, 6),
         // Only where a part of a text ends.
-        (None, _) => (0xFFFD, raw.len()),
+        None => (0xFFFD, raw.len()),
     }
 }
 
+fn low_half(raw: &[u8]) -> Option<u32> {
+    let code = code_unit(raw).filter(|_| raw.starts_with(b"\\u"));
+    code.filter(|code| (0xDC00..=0xDFFF).contains(code))
+}
+
 /// The text with every escaped character pushed by `push`.
-fn rewritten(raw: &[u8], push: fn(&mut Vec<u8>, u32)) -> Vec<u8> {
+fn rewritten(raw: &[u8], push: impl Fn(&mut Vec<u8>, u32)) -> Vec<u8> {
     let mut text = Vec::with_capacity(raw.len());
     let mut rest = raw;
     while let Some(at) = rest.iter().position(|&byte| byte == b'\\') {
-        text.extend_from_slice(&rest[..at]);
+        if at > 0 {
+            text.extend_from_slice(&rest[..at]);
+        }
         let (code, size) = match rest.get(at + 1) {
             Some(b'u') => character(&rest[at..]),
             Some(b'n') => (0x0A, 2),
@@ -419,10 +424,14 @@ fn rewritten(raw: &[u8], push: fn(&mut Vec<u8>, u32)) -> Vec<u8> {
 }
 
 fn push_utf8(text: &mut Vec<u8>, code: u32) {
-    match char::from_u32(code) {
-        Some(character) => text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
-        // Half a character, which UTF-8 has no form for but the one of other characters.
-        None => text.extend_from_slice(&[0xE0 | (code >> 12) as u8, low_bits(code >> 6), low_bits(code)]),
+    match code {
+        0..=0x7F => text.push(code as u8),
+        // Half a character has a form here too, that of other characters, though UTF-8 has none.
+        0x800..=0xFFFF => text.extend_from_slice(&[0xE0 | (code >> 12) as u8, low_bits(code >> 6), low_bits(code)]),
+        _ => {
+            let character = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+            text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        }
     }
 }
 
