@@ -132,6 +132,16 @@ def respond(number: int, turn: int) -> Body:
     return {"input": items, "instructions": SYSTEM * 10}
 
 
+def in_template(number: int, turn: int) -> Body:
+    """A prompt that the client has put into Qwen's chat template."""
+    said = "".join(
+        f"answer {one}<|im_end|>\n<|im_start|>user\nand {one}?<|im_end|>\n<|im_start|>assistant\n"
+        for one in range(turn)
+    )
+    first = f"<|im_start|>system\n{SYSTEM * 10}<|im_end|>\n<|im_start|>user\nOrder {number}?<|im_end|>\n"
+    return {"prompt": f"{first}<|im_start|>assistant\n{said}"}
+
+
 DATA = "data:image/png;base64," + "iVBORw0KGgo" * 400
 KINDS: dict[str, tuple[str, Turn]] = {
     "short": (CHAT, lambda number, turn: chat(f"hi {number}", turn)),
@@ -145,6 +155,7 @@ KINDS: dict[str, tuple[str, Turn]] = {
     "recordings": (CHAT, with_media("input_audio", lambda number: {"data": DATA + str(number), "format": "wav"})),
     "files": (CHAT, with_media("file", lambda number: {"file_id": f"file-{number}"})),
     "responses": (RESPONSES, respond),
+    "prompts in a template": (COMPLETIONS, in_template),
     "a key of the prompt's cache": (
         COMPLETIONS,
         lambda number, turn: {"prompt": list(range(20 + turn)), "prompt_cache_key": f"key {number}"},

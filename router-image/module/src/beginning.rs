@@ -6,6 +6,20 @@ use crate::json::{Kind, Read, Reader, Text};
 /// Clients move it from message to message as a conversation grows: it says what to keep, and nothing to the model.
 const MARK: &str = "cache_control";
 
+/// Where the first answer begins in prompts that clients have put into a chat template themselves: those of Qwen, Llama 3,
+/// GPT-OSS, GLM, DeepSeek, Gemma, Mistral, Vicuna, and of many without one.
+const ANSWERS: [&[u8]; 9] = [
+    b"<|im_start|>assistant",
+    b"<|start_header_id|>assistant",
+    b"<|start|>assistant",
+    b"<|assistant|>",
+    "<\u{ff5c}Assistant\u{ff5c}>".as_bytes(),
+    b"<start_of_turn>model",
+    b"[/INST]",
+    b"ASSISTANT:",
+    b"Assistant:",
+];
+
 const OBJECT: u64 = 1;
 const LIST: u64 = 2;
 const TRUE: u64 = 3;
@@ -15,6 +29,30 @@ const NUMBER: u64 = 5;
 /// Whatever of it is escaped.
 pub fn of_text(text: Text) -> u64 {
     hash(&text.canonical())
+}
+
+/// Of a prompt without messages: up to the first answer in it, as later turns only differ after that. One that is in no
+/// known template says nothing of turns, and all of it counts.
+pub fn of_prompt(text: Text) -> u64 {
+    let text = text.canonical();
+    hash(&text[..first_answer(&text)])
+}
+
+fn first_answer(text: &[u8]) -> usize {
+    const BLOCK: usize = 32;
+    let may_begin = |byte: &u8| matches!(byte, b'<' | b'[' | b'A');
+    for (number, block) in text.chunks(BLOCK).enumerate() {
+        // Without an early end, so that the compiler looks at many bytes at once: most blocks have none of these.
+        if !block.iter().fold(false, |any, byte| any | may_begin(byte)) {
+            continue;
+        }
+        let places = number * BLOCK..number * BLOCK + block.len();
+        let begins = |at: &usize| may_begin(&text[*at]) && ANSWERS.iter().any(|answer| text[*at..].starts_with(answer));
+        if let Some(at) = places.into_iter().find(begins) {
+            return at;
+        }
+    }
+    text.len()
 }
 
 /// Of the number that comes next, as it is written.
@@ -119,5 +157,21 @@ mod tests {
                 assert_ne!(of(one), of(other), "{one} {other}");
             }
         }
+    }
+
+    #[test]
+    fn a_prompt_ends_where_its_first_answer_begins() {
+        for answer in ANSWERS {
+            for place in [0, 1, 31, 32, 33, 500] {
+                let before = vec![b'<'; place];
+                let text = [&before, answer, &b" yes "[..], answer].concat();
+                assert_eq!(first_answer(&text), place);
+                assert_eq!(
+                    first_answer(&text[..place + answer.len() - 1]),
+                    place + answer.len() - 1
+                );
+            }
+        }
+        assert_eq!(first_answer(b""), 0);
     }
 }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use crate::asked::{number, Asked, AskedFields};
-use crate::beginning::{self, field, of_text, value};
+use crate::beginning::{self, field, of_prompt, of_text, value};
 use crate::hash::{hash, joined};
 use crate::json::{Kind, Read, Reader, Text};
 
@@ -87,11 +87,11 @@ impl<'a> Fields<'a> {
             b"prompt_cache_key" => self.key = text_at(reader, &[])?,
             b"conversation" if reader.kind()? == Kind::Object => self.id = text_at(reader, &["id"])?,
             b"conversation" => self.id = text_at(reader, &[])?,
-            b"instructions" => self.instructions = Said::in_one(reader, b"")?,
+            b"instructions" => self.instructions = Said::in_one(reader, b"", of_text)?,
             b"messages" => self.messages = Said::in_messages(reader, &mut self.asked)?,
-            b"input" if reader.kind()? == Kind::Text => self.input = Said::in_one(reader, USER)?,
+            b"input" if reader.kind()? == Kind::Text => self.input = Said::in_one(reader, USER, of_text)?,
             b"input" => self.input = Said::in_messages(reader, &mut self.asked)?,
-            b"prompt" => self.prompt = Said::in_one(reader, USER)?,
+            b"prompt" => self.prompt = Said::in_one(reader, USER, of_prompt)?,
             b"tools" => {
                 self.tools_hash = value(&mut reader.clone())?;
                 self.tools = self.asked.tools(reader)?;
@@ -176,13 +176,13 @@ struct Said<'a> {
 }
 
 impl<'a> Said<'a> {
-    fn in_one(reader: &mut Reader<'a>, role: &[u8]) -> Read<Self> {
+    fn in_one(reader: &mut Reader<'a>, role: &[u8], hashed_by: fn(Text) -> u64) -> Read<Self> {
         let (mut said, mut content) = (Said::default(), Content::default());
         if reader.kind()? == Kind::Null {
             reader.skip()?;
             return Ok(said);
         }
-        content.begins = true;
+        content.hashed_by = Some(hashed_by);
         content.read(reader)?;
         said.note(&mut content, role);
         Ok(said)
@@ -201,7 +201,7 @@ impl<'a> Said<'a> {
             }
             let mut role = None;
             content.clear();
-            content.begins = !said.begun;
+            content.hashed_by = if said.begun { None } else { Some(of_text) };
             reader.fields(|reader, key| {
                 if key.is("role") {
                     role = text_at(reader, &[])?;
@@ -225,7 +225,7 @@ impl<'a> Said<'a> {
     fn note(&mut self, content: &mut Content<'a>, role: &[u8]) {
         let by_user = role == USER;
         self.media += content.media;
-        if content.begins {
+        if content.hashed_by.is_some() {
             self.beginning = joined(self.beginning, joined(hash(role), content.hash));
             self.begun = by_user;
         }
@@ -259,8 +259,8 @@ struct Content<'a> {
     /// Of UTF-8, in all texts.
     bytes: usize,
     media: usize,
-    /// Whether it belongs to what the conversation begins with, so that it is hashed.
-    begins: bool,
+    /// How its texts are, if it belongs to what the conversation begins with.
+    hashed_by: Option<fn(Text) -> u64>,
     /// Of all that is in it, in this order: one text is the same as a list of that text.
     hash: u64,
 }
@@ -274,8 +274,8 @@ impl<'a> Content<'a> {
     }
 
     fn add(&mut self, text: Text<'a>) {
-        if self.begins {
-            self.hash = joined(self.hash, of_text(text));
+        if let Some(hash) = self.hashed_by {
+            self.hash = joined(self.hash, hash(text));
         }
         self.bytes += text.bytes();
         self.texts.push(text);
@@ -293,7 +293,7 @@ impl<'a> Content<'a> {
             Kind::List => reader.items(|reader| self.read(reader)),
             Kind::Object => self.read_part(reader),
             // One of the tokens that a prompt is given in.
-            Kind::Number if self.begins => {
+            Kind::Number if self.hashed_by.is_some() => {
                 self.hash = joined(self.hash, beginning::number(reader)?);
                 Ok(())
             }
@@ -308,7 +308,7 @@ impl<'a> Content<'a> {
                 kind = text_at(reader, &[])?;
             } else if key.is("text") {
                 text = text_at(reader, &[])?;
-            } else if self.begins {
+            } else if self.hashed_by.is_some() {
                 others = others.wrapping_add(field(reader, key)?);
             } else {
                 reader.skip()?;
@@ -320,7 +320,7 @@ impl<'a> Content<'a> {
             return Ok(());
         }
         self.media += usize::from(kind.map_or(false, is_media));
-        if self.begins {
+        if self.hashed_by.is_some() {
             self.hash = joined(self.hash, joined(kind.map_or(0, of_text), others));
         }
         Ok(())
