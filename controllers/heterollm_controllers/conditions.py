@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from heterollm_controllers.clock import stamp
 from heterollm_controllers.outcome import Event
@@ -13,8 +13,10 @@ from heterollm_controllers.status_v1alpha1 import Condition
 
 __all__ = ["Verdict", "conditions", "previous", "transitions"]
 
-Verdict = tuple[ConditionType, bool, Reason, str]
-"""Type, whether it holds, why, and why for people."""
+Verdict = tuple[ConditionType, bool | None, Reason, str]
+"""Type, whether it holds (None: unknown), why, and why for people."""
+
+_STATUS: dict[bool | None, Literal["True", "False", "Unknown"]] = {True: "True", False: "False", None: "Unknown"}
 
 _REPORTED = {ConditionType.ACCEPTED, ConditionType.PROGRAMMED, ConditionType.READY}
 """Conditions whose transitions become Events; the others follow from these."""
@@ -34,7 +36,7 @@ def conditions(
 
 def _condition(verdict: Verdict, before: Mapping[str, Any] | None, generation: int, now: datetime) -> Condition:
     kind, holds, reason, message = verdict
-    status = "True" if holds else "False"
+    status = _STATUS[holds]
     unchanged = before is not None and before["status"] == status
     return Condition(
         type=kind,
@@ -47,11 +49,11 @@ def _condition(verdict: Verdict, before: Mapping[str, Any] | None, generation: i
 
 
 def transitions(before: Mapping[str, Mapping[str, Any]], after: Sequence[Condition]) -> list[Event]:
-    """An Event for every reported condition that changed its status or its reason for being False."""
+    """An Event for every reported condition that changed its status or its reason for not being True."""
     events = []
     for condition in after:
         old = before.get(condition.type)
-        is_new_failure = condition.status == "False" and (old is None or old["reason"] != condition.reason)
+        is_new_failure = condition.status != "True" and (old is None or old["reason"] != condition.reason)
         is_flip = old is not None and old["status"] != condition.status
         first_success = old is None and condition.status == "True" and condition.type == ConditionType.READY
         on_its_way = condition.reason == Reason.APPLYING

@@ -1,8 +1,8 @@
 """What goes into one look at a cluster and what comes out of it: the seam between the pure core and the shell.
 
 The shell gathers an `Observed`, calls `heterollm_controllers.reconcile.reconcile`, and carries the `Outcome` out in
-this order: `check` (dry runs only, then look again), `status` (fenced by the observed resourceVersion), `events`,
-`apply`, `delete`.
+this order: `check` (dry runs, then reconcile again with the answers), `status` (fenced by the observed
+resourceVersion), `events`, `apply`, `delete`. What is refused of these stops only what builds on it.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from heterollm_controllers.reasons import Reason
 from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import SteeringInput
 
-__all__ = ["NOT_OURS", "Config", "Delete", "Event", "Observed", "Outcome"]
+__all__ = ["NOT_OURS", "Config", "Delete", "Event", "Observed", "Outcome", "Refusal"]
 
 Manifest = dict[str, Any]
 
@@ -38,21 +39,35 @@ class Config:
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """Why a dry run did not succeed.
+
+    Attributes:
+        reason: POD_TEMPLATE_INVALID: the manifest is wrong; FORBIDDEN: a policy, webhook, quota or missing permission
+            speaks against it; NOT_CHECKED: the API server could not say.
+        message: the API server's own words.
+    """
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True)
 class Observed:
     """What the watches hold of one cluster.
 
     Attributes:
         cluster: the HeteroLLMCluster as the API server gave it.
         children: every live object that carries the cluster's label, pods included, whoever owns it.
-        verdicts: answers to earlier `Outcome.check` requests by the digest of the object (`apply.digest`):
-            None when the API server accepted the dry run, else its message.
-        failure: why the previous look could not be carried out; None when it could.
+        verdicts: answers to the `Outcome.check` requests of the same observation by the digest of the object
+            (`diff.digest`): None when the API server accepted the dry run.
+        failure: what of the previous look could not be carried out; None when everything could.
         readings: the figures of the last tick; None when no Prometheus is configured or none was asked yet.
     """
 
     cluster: Mapping[str, Any]
     children: tuple[Mapping[str, Any], ...] = ()
-    verdicts: Mapping[str, str | None] = field(default_factory=dict)
+    verdicts: Mapping[str, Refusal | None] = field(default_factory=dict)
     failure: str | None = None
     readings: Readings | None = None
 
@@ -89,10 +104,12 @@ class Outcome:
         apply: the children that differ from their live state, in the order in which to apply them;
             neighbours of one kind do not depend on each other and may go side by side.
         delete: children to delete, after everything is applied.
-        check: objects to dry-run before anything else; when not empty the rest is empty and the shell looks again
-            with the verdicts.
+        check: objects to dry-run before anything else; when not empty the rest is empty, and the shell reconciles
+            the same observation again with the verdicts.
         requeue_after: seconds until the next look even if nothing happens; None for "on the next event".
         steering: by what the cluster is steered until the next look; None when nothing is to be steered.
+        retry: whether to look again after a back-off: something was refused or could not be asked, and no event tells
+            when that ends.
     """
 
     status: Manifest = field(default_factory=dict)
@@ -102,3 +119,4 @@ class Outcome:
     check: tuple[Manifest, ...] = ()
     requeue_after: float | None = None
     steering: SteeringInput | None = None
+    retry: bool = False

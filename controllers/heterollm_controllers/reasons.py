@@ -44,6 +44,8 @@ class Reason(StrEnum):
     INVALID_FLAGS = "InvalidFlags"
     FAMILY_MISMATCH = "FamilyMismatch"
     POD_TEMPLATE_INVALID = "PodTemplateInvalid"
+    FORBIDDEN = "Forbidden"
+    NOT_CHECKED = "NotChecked"
 
     # Programmed
     APPLIED = "Applied"
@@ -69,7 +71,6 @@ class Reason(StrEnum):
 
     # TiersCompatible
     SAME_FAMILY = "SameFamily"
-    NOT_CHECKED = "NotChecked"
 
     # Decisions
     NEW_REVISION = "NewRevision"

@@ -76,6 +76,9 @@ def _invalid(observed: Observed, message: str, config: Config, now: datetime) ->
     return Outcome(status=updated.to_wire(), events=tuple(transitions(before, after)))
 
 
+_MAY_END_UNSEEN = {Reason.POD_TEMPLATE_INVALID, Reason.FORBIDDEN, Reason.NOT_CHECKED}
+"""Refusals by what no watch shows: a quota is raised, a policy goes, a webhook answers again."""
+
 _WARNED = {
     Reason.ENGINE_RESTARTED,
     Reason.ENGINE_RELEASED,
@@ -136,6 +139,7 @@ class _Look:
             delete=(*self._departures(views, removed), *self._prune(wanted)),
             requeue_after=self._next_deadline(views, steering),
             steering=steered_by,
+            retry=any(refusal.reason in _MAY_END_UNSEEN for refusal in refusals),
         )
 
     # --- which revision each tier should run -------------------------------------------------------------------
@@ -145,24 +149,29 @@ class _Look:
         refusals: list[Impossible] = []
         for tier in self.spec.tiers:
             try:
-                self._refuse_other_families()
-                item = choose(
-                    self.cluster,
-                    self.spec,
-                    tier,
-                    self._revisions(tier.name),
-                    self._recorded(tier),
-                    self.config,
-                    self._config_maps(),
-                )
-                self._refuse_by_dry_run(item)
-                chosen.append(item)
+                chosen.append(self._new_choice(tier))
             except Impossible as refusal:
                 refusals.append(refusal)
-                former = keep(tier, self._revisions(tier.name), self._known_revision(tier.name))
-                if former is not None:
-                    chosen.append(former)
+            else:
+                continue
+            former = keep(tier, self._revisions(tier.name), self._known_revision(tier.name))
+            chosen += [former] if former is not None else []
         return chosen, refusals
+
+    def _new_choice(self, tier: Tier) -> Chosen:
+        """The revision that the tier's spec asks for. Raises Impossible where it cannot be carried out."""
+        self._refuse_other_families()
+        chosen = choose(
+            self.cluster,
+            self.spec,
+            tier,
+            self._revisions(tier.name),
+            self._recorded(tier),
+            self.config,
+            self._config_maps(),
+        )
+        self._refuse_by_dry_run(chosen)
+        return chosen
 
     def _revisions(self, tier: str) -> list[Mapping[str, Any]]:
         return [
@@ -197,9 +206,9 @@ class _Look:
         return engine_from(self.cluster, chosen.revision, name)
 
     def _refuse_by_dry_run(self, chosen: Chosen) -> None:
-        message = self.observed.verdicts.get(digest(self._trial(chosen))) if chosen.is_new else None
-        if message:
-            raise Impossible(Reason.POD_TEMPLATE_INVALID, f"tier {chosen.tier.name}: {message}")
+        refusal = self.observed.verdicts.get(digest(self._trial(chosen))) if chosen.is_new else None
+        if refusal is not None:
+            raise Impossible(refusal.reason, f"tier {chosen.tier.name}: {refusal.message}")
 
     def _unchecked(self, chosen: Sequence[Chosen]) -> list[Manifest]:
         trials = [self._trial(item) for item in chosen if item.is_new]

@@ -182,20 +182,18 @@ _NEEDS_SOMEBODY = {
     Reason.INVALID_FLAGS,
     Reason.FAMILY_MISMATCH,
     Reason.POD_TEMPLATE_INVALID,
+    Reason.FORBIDDEN,
     Reason.NAME_CONFLICT,
     Reason.POLICY_REFUSED,
 }
 
 
 def _accepted(refusals: Sequence[Impossible]) -> Verdict:
-    if refusals:
-        return (
-            ConditionType.ACCEPTED,
-            False,
-            refusals[0].reason,
-            "; ".join(dict.fromkeys(item.message for item in refusals)),
-        )
-    return ConditionType.ACCEPTED, True, Reason.VALID, "the spec can be carried out"
+    if not refusals:
+        return ConditionType.ACCEPTED, True, Reason.VALID, "the spec can be carried out"
+    certain = [item for item in refusals if item.reason != Reason.NOT_CHECKED]
+    message = "; ".join(dict.fromkeys(item.message for item in refusals))
+    return ConditionType.ACCEPTED, False if certain else None, (certain or refusals)[0].reason, message
 
 
 def _programmed(failure: str | None, applying: bool, refused: int) -> Verdict:
@@ -212,6 +210,8 @@ def _programmed(failure: str | None, applying: bool, refused: int) -> Verdict:
 
 def _ready(accepted: Verdict, programmed: Verdict, views: Sequence[TierView], waits: Sequence[Wait]) -> Verdict:
     counts = ", ".join(f"{view.chosen.tier.name} {len(view.serving)}/{view.desired}" for view in views)
+    if accepted[1] is None:
+        return ConditionType.READY, False, accepted[2], f"the spec could not be checked yet; engines serving: {counts}"
     if not accepted[1]:
         return ConditionType.READY, False, Reason.NOT_ACCEPTED, f"the spec is not accepted; engines serving: {counts}"
     if not programmed[1]:

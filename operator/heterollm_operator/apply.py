@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from heterollm_controllers import names
-from heterollm_controllers.outcome import Delete, Event
+from heterollm_controllers.outcome import NOT_OURS, Delete, Event, Refusal
 from heterollm_operator.client import Api, ApiError
 from heterollm_operator.clock import Clock
+from heterollm_operator.dry_run import refusal_of
 from heterollm_operator.kinds import CLUSTER, EVENT, Kind, find
 from heterollm_operator.metrics import Metrics
 from heterollm_operator.store import Body, Store
@@ -20,6 +21,7 @@ __all__ = ["NotLeading", "Stale", "Writer", "name_of"]
 _log = logging.getLogger(__name__)
 
 _APPLY = "application/apply-patch+yaml"
+_OWNER = {"fieldManager": names.MANAGER, "force": "true"}
 _PAUSES = (0.2, 0.5, 1.0, 2.0)
 """Seconds between the tries of one request."""
 
@@ -70,35 +72,40 @@ class Writer:
         path = CLUSTER.path(metadata["namespace"], metadata["name"], "status")
         self._store.put(await self._apply("status", CLUSTER, path, body))
 
-    async def strangers(self, cluster: Body, manifests: Sequence[Mapping[str, Any]]) -> list[str]:
-        """Which of the children have their places taken by objects that are not the cluster's, by name.
+    async def not_free(self, cluster: Body, manifests: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+        """Which of the children must not be applied, by name, and why: their places are others', or not known.
 
         What the watches do not hold is asked for, all at once: it may exist without our labels.
         """
 
-        async def taken(manifest: Mapping[str, Any]) -> bool:
+        async def obstacle(manifest: Mapping[str, Any]) -> str:
             kind, namespace, name = _place(cluster, manifest)
-            live = self._store.get(kind, namespace, name) or await self._read(kind, namespace, name)
-            return live is not None and not _owns(cluster, live)
+            try:
+                live = self._store.get(kind, namespace, name) or await self._read(kind, namespace, name)
+            except ApiError as error:
+                return f"cannot be read: {error}"
+            return NOT_OURS if live is not None and not _owns(cluster, live) else ""
 
-        answers = await asyncio.gather(*map(taken, manifests))
-        return [name_of(manifest) for manifest, answer in zip(manifests, answers, strict=True) if answer]
+        answers = await asyncio.gather(*map(obstacle, manifests))
+        return {name_of(manifest): why for manifest, why in zip(manifests, answers, strict=True) if why}
 
     async def apply(self, cluster: Body, manifest: Mapping[str, Any]) -> None:
-        """Make a child as the manifest says. The caller has made sure that no stranger is in its place."""
+        """Make a child as the manifest says. The caller has made sure that its place is free, or its own."""
         kind, namespace, name = _place(cluster, manifest)
         self._store.put(await self._apply("apply", kind, kind.path(namespace, name), manifest))
 
-    async def check(self, cluster: Body, manifest: Mapping[str, Any]) -> str | None:
-        """Whether the API server would take a manifest: None if so, else its message."""
+    async def check(self, cluster: Body, manifest: Mapping[str, Any]) -> Refusal | None:
+        """Whether the API server would take a manifest: None if so.
+
+        It is asked once: whoever waits for the answer has more to do, and asks again later.
+        """
         kind, namespace, name = _place(cluster, manifest)
+        query = {**_OWNER, "dryRun": "All"}
+        path = kind.path(namespace, name)
         try:
-            await self._apply("dry-run", kind, kind.path(namespace, name), manifest, dryRun="All")
+            await self._send("dry-run", "PATCH", kind, path, manifest, pauses=(), query=query, content_type=_APPLY)
         except ApiError as error:
-            # Anything else (a quota, a missing permission, a namespace that ends) says nothing about the manifest.
-            if error.status in (400, 422):
-                return str(error)
-            raise
+            return refusal_of(error)
         return None
 
     async def delete(self, cluster: Body, target: Delete) -> None:
@@ -156,20 +163,26 @@ class Writer:
                 return None
             raise
 
-    async def _apply(self, verb: str, kind: Kind, path: str, body: Mapping[str, Any], **query: str) -> dict[str, Any]:
-        query |= {"fieldManager": names.MANAGER, "force": "true"}
+    async def _apply(self, verb: str, kind: Kind, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            return await self._send(verb, "PATCH", kind, path, body, query=query, content_type=_APPLY)
+            return await self._send(verb, "PATCH", kind, path, body, query=_OWNER, content_type=_APPLY)
         except ApiError as error:
             if error.status == 409:
                 raise Stale(str(error)) from error
             raise
 
     async def _send(
-        self, verb: str, method: str, kind: Kind, path: str, body: Mapping[str, Any], **options: Any
+        self,
+        verb: str,
+        method: str,
+        kind: Kind,
+        path: str,
+        body: Mapping[str, Any],
+        pauses: Sequence[float] = _PAUSES,
+        **options: Any,
     ) -> dict[str, Any]:
         """One write. All of ours can be repeated safely, so a request that may not have arrived is sent again."""
-        for pause in (*_PAUSES, None):
+        for pause in (*pauses, None):
             if not self._leading():
                 raise NotLeading
             self._metrics.api_writes.labels(kind.kind, verb).inc()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any, Self
@@ -22,8 +23,12 @@ _config: Any = config
 _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
 
 
+_SENDER = re.compile(r"[\w.:\[\]]+:\d+->")
+"""The API server's end of a connection to a webhook: its port is another one each time."""
+
+
 class ApiError(Exception):
-    """A request that did not succeed.
+    """A request that did not succeed. Two that fail alike have the same text, so that a status can hold it.
 
     Attributes:
         status: HTTP status, 0 when there was no answer.
@@ -31,7 +36,7 @@ class ApiError(Exception):
     """
 
     def __init__(self, status: int, message: str, retry_after: float = 0.0) -> None:
-        super().__init__(message)
+        super().__init__(_SENDER.sub("", message))
         self.status = status
         self.retry_after = retry_after
 

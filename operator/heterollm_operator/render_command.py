@@ -73,7 +73,7 @@ def _first_look(cluster: dict[str, Any], config_maps: Sequence[Manifest], config
     now = datetime.now(UTC)
     children = tuple(config_maps)
     first = reconcile(Observed(cluster, children), config, now)
-    verdicts = {digest(trial): None for trial in first.check}
+    verdicts = dict.fromkeys(map(digest, first.check))
     return reconcile(Observed(cluster, children, verdicts), config, now) if verdicts else first
 
 

@@ -6,13 +6,13 @@ import asyncio
 import itertools
 import logging
 import random
-from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from operator import itemgetter
-from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
+from heterollm_controllers import names
 from heterollm_controllers.outcome import NOT_OURS, Config, Observed, Outcome
 from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import steer
@@ -30,8 +30,8 @@ __all__ = ["Core", "Sight", "Worker"]
 
 _log = logging.getLogger(__name__)
 
-_VERDICTS = 1024
-"""Dry-run answers kept; one per distinct patched template."""
+_AGAIN = {"failed", "refused"}
+"""Results of looks that left something to be tried again, after a back-off."""
 
 _SIDE_BY_SIDE = 8
 """Requests of one look that are under way at a time."""
@@ -39,10 +39,6 @@ _SIDE_BY_SIDE = 8
 T = TypeVar("T")
 Reconcile = Callable[[Observed, Config, datetime], Outcome]
 Digest = Callable[[Mapping[str, Any]], str]
-
-
-class Refused(Exception):
-    """An object that is not ours stands where a child should be: it is never taken over."""
 
 
 class Core:
@@ -99,7 +95,6 @@ class Worker:
         self._clock = clock
         self._resync = resync
         self._sight = sight
-        self._verdicts: OrderedDict[str, str | None] = OrderedDict()
         self._failures: dict[Key, str] = {}
         self.since: dict[Key, float] = {}
         """When each look now under way began (monotonic seconds): a hung worker shows here."""
@@ -127,51 +122,72 @@ class Worker:
             _log.info("Looking again: %s", error, extra={"cluster": str(key)})
             self._queue.fail(key)
             return "stale"
-        except (ApiError, Refused) as error:
-            self._failures[key] = str(error)
-            seconds = self._queue.fail(key)
-            _log.warning("Looking again in %.1f s: %s", seconds, error, extra={"cluster": str(key)})
-            return "failed"
         except NotLeading:
             raise
-        except Exception:
-            # A defect, met by this one cluster: the others must go on.
-            seconds = self._queue.fail(key)
-            _log.exception("Defect; looking again in %.1f s", seconds, extra={"cluster": str(key)})
-            return "defect"
-        self._queue.done(key, after)
+        except Exception as error:
+            # Met by this one cluster: the others must go on.
+            return await self._failed(key, error)
+        if result not in _AGAIN:
+            self._queue.done(key, after)
+            return result
+        seconds = self._queue.fail(key)
+        if after is not None:
+            self._queue.add_after(key, after)
+        _log.warning("Looking again in %.1f s: %s", seconds, result, extra={"cluster": str(key)})
         return result
 
+    async def _failed(self, key: Key, error: Exception) -> str:
+        """A look has ended before its status was stored."""
+        seconds = self._queue.fail(key)
+        if isinstance(error, ApiError):
+            _log.warning("Looking again in %.1f s: %s", seconds, error, extra={"cluster": str(key)})
+            return "failed"
+        _log.error("Defect; looking again in %.1f s", seconds, exc_info=error, extra={"cluster": str(key)})
+        return "defect"
+
     async def look(self, key: Key) -> tuple[str, float | None]:
-        """One look; returns its result and the seconds until the next one."""
+        """One look; returns its result and the seconds until the next one (None: never)."""
         cluster = self._store.get(CLUSTER, key.namespace, key.name)
         if cluster is None or "deletionTimestamp" in cluster["metadata"]:
             # Its children go with it, by their owner references.
             self._failures.pop(key, None)
             self._sight.forget(key)
             return "gone", None
-        failure = self._failures.get(key)
-        children, verdicts = self._store.children(key), MappingProxyType(self._verdicts)
-        observed = Observed(cluster, children, verdicts, failure, self._sight.readings(key))
-        outcome = self._core.reconcile(observed, self._core.config, self._clock.utc())
-        if outcome.check:
-            await self._check(cluster, outcome)
-            return "checked", 0.0
-        await self._carry_out(cluster, outcome)
+        told = self._failures.get(key)
+        observed = Observed(cluster, self._store.children(key), failure=told, readings=self._sight.readings(key))
+        outcome = await self._decide(observed)
+        await self._record(cluster, outcome)
+        failures = await self._act(cluster, outcome)
         self._sight.looked(key, outcome)
-        if self._failures.pop(key, None) is not None:
-            return "recovered", 0.0  # at once, for the status to say so
+        if failures:
+            self._failures[key] = "; ".join(failures)
+            _log.warning("%s", self._failures[key], extra={"cluster": str(key)})
+        else:
+            self._failures.pop(key, None)
+        result = _result(outcome, failures, told)
+        # At once, for the status to say that something fails, or no longer does.
+        return result, 0.0 if bool(failures) != bool(told) else self._rest(outcome)
+
+    def _rest(self, outcome: Outcome) -> float:
+        """Seconds until the next look if nothing happens."""
         resync = self._resync * random.uniform(0.9, 1.1)
-        return "done", resync if outcome.requeue_after is None else min(resync, outcome.requeue_after)
+        return resync if outcome.requeue_after is None else min(resync, outcome.requeue_after)
 
-    async def _check(self, cluster: Body, outcome: Outcome) -> None:
-        answers = await _all(self._writer.check(cluster, manifest) for manifest in outcome.check)
-        self._verdicts |= zip(map(self._core.digest, outcome.check), answers, strict=True)
-        while len(self._verdicts) > _VERDICTS:
-            self._verdicts.popitem(last=False)
+    async def _decide(self, observed: Observed) -> Outcome:
+        """What the core decides, once it knows what the API server says to the dry runs it asks for."""
+        now = self._clock.utc()
+        outcome = self._core.reconcile(observed, self._core.config, now)
+        if not outcome.check:
+            return outcome
+        answers = await _all(self._writer.check(observed.cluster, manifest) for manifest in outcome.check)
+        verdicts = dict(zip(map(self._core.digest, outcome.check), answers, strict=True))
+        outcome = self._core.reconcile(replace(observed, verdicts=verdicts), self._core.config, now)
+        if outcome.check:
+            raise RuntimeError("the core asks for a dry run that has been answered")
+        return outcome
 
-    async def _carry_out(self, cluster: Body, outcome: Outcome) -> None:
-        """Record before acting: nothing below the status is done unless the status is stored.
+    async def _record(self, cluster: Body, outcome: Outcome) -> None:
+        """Record before acting: nothing is done unless the status is stored.
 
         A status that is right already is sent all the same before any effect. It changes nothing then, but a look
         through watches that stand still is refused.
@@ -179,15 +195,44 @@ class Worker:
         if outcome.status != cluster.get("status", {}) or outcome.apply or outcome.delete:
             await self._writer.status(cluster, outcome.status)
         await _all(self._writer.event(cluster, event) for event in outcome.events)
-        strangers = await self._writer.strangers(cluster, outcome.apply)
-        # A stranger in one place must not stop what serves from being looked after.
-        ours = [manifest for manifest in outcome.apply if name_of(manifest) not in strangers]
+
+    async def _act(self, cluster: Body, outcome: Outcome) -> list[str]:
+        """Apply and delete; returns why some of it could not be done. That stops only what builds on it."""
+        failures = await self._writer.not_free(cluster, outcome.apply)
         # In order, but neighbours of one kind side by side: they never wait for each other.
-        for _, group in itertools.groupby(ours, key=itemgetter("kind")):
-            await _all(self._writer.apply(cluster, manifest) for manifest in group)
-        await _all(self._writer.delete(cluster, target) for target in outcome.delete)
-        if strangers:
-            raise Refused("; ".join(f"{stranger} {NOT_OURS}" for stranger in strangers))
+        for _, group in itertools.groupby(outcome.apply, key=itemgetter("kind")):
+            todo = [item for item in group if name_of(item) not in failures and _basis(item) not in failures]
+            words = await _all(_attempt(self._writer.apply(cluster, manifest)) for manifest in todo)
+            failures |= {name_of(item): why for item, why in zip(todo, words, strict=True) if why}
+        # The routers must have let go of what is deleted: by the policy, the only ConfigMap.
+        unrouted = all(NOT_OURS in why for name, why in failures.items() if name.startswith("ConfigMap "))
+        deletions = outcome.delete if unrouted else ()
+        words = await _all(_attempt(self._writer.delete(cluster, target)) for target in deletions)
+        undeleted = {f"{item.kind} {item.name}": why for item, why in zip(deletions, words, strict=True) if why}
+        return [f"{name} {why}" for name, why in [*failures.items(), *undeleted.items()]]
+
+
+def _result(outcome: Outcome, failures: list[str], told: str | None) -> str:
+    if failures:
+        return "failed"
+    if outcome.retry:
+        return "refused"
+    return "recovered" if told is not None else "done"
+
+
+def _basis(manifest: Mapping[str, Any]) -> str | None:
+    """The name of the ControllerRevision that an engine is made from: without it nobody could say what it runs."""
+    revision = (manifest["metadata"].get("annotations") or {}).get(names.REVISION)
+    return f"ControllerRevision {revision}" if revision is not None else None
+
+
+async def _attempt(call: Coroutine[Any, Any, None]) -> str:
+    """Why the API server did not do it, to follow the object's name; empty when it did."""
+    try:
+        await call
+    except (ApiError, Stale) as error:
+        return f"is refused: {error}"
+    return ""
 
 
 async def _all(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

@@ -30,6 +30,14 @@ class FakeKubelet:
         """Every pod that exists now runs and is ready."""
         await asyncio.gather(*map(self._run, await self._kube.find(POD)))
 
+    async def make_unready(self, name: str) -> None:
+        """The pod runs on, and is not ready, until `make_ready`."""
+        conditions = [
+            {"type": type_, "status": "False" if "Ready" in type_ else "True", "lastTransitionTime": _AT}
+            for type_ in _TRUE
+        ]
+        await self._report(name, {"status": {"conditions": conditions}})
+
     async def _run(self, pod: dict[str, Any]) -> None:
         # The scheduler finds no node and may say so at any time: what it said last is overruled.
         conditions = {item["type"]: item["status"] for item in pod["status"].get("conditions", [])}
@@ -46,8 +54,10 @@ class FakeKubelet:
             "startTime": _AT,
             "conditions": [{"type": type_, "status": "True", "lastTransitionTime": _AT} for type_ in _TRUE],
         }
+        await self._report(name, {"metadata": {"uid": uid}, "status": status})
+
+    async def _report(self, name: str, body: dict[str, Any]) -> None:
         path = POD.path(self._kube.namespace, name, "status")
-        body = {"metadata": {"uid": uid}, "status": status}
         try:
             await self._kube.api.request(
                 "PATCH", path, body=body, content_type="application/merge-patch+json", limit=20

@@ -2,6 +2,9 @@
 
 It knows server-side apply with one manager of ours beside others' edits, defaults, immutable fields, generations,
 resource versions, deletion with grace and foreground deletion. It counts writes.
+
+It knows no HTTP: a test says with `rejects` what it refuses, and with `refuses_as` what the shell would make of that
+answer. What a real server answers, and what the shell makes of it, is in tests/apiserver/test_refused_dry_runs.py.
 """
 
 from __future__ import annotations
@@ -11,6 +14,9 @@ import itertools
 import json
 from collections.abc import Callable
 from typing import Any
+
+from heterollm_controllers.outcome import Refusal
+from heterollm_controllers.reasons import Reason
 
 __all__ = ["Body", "Conflict", "Invalid", "Server"]
 
@@ -55,7 +61,9 @@ class Server:
         self.writes: list[str] = []
         """Every request that would change something: "verb Kind name"."""
         self.rejects: Callable[[Body], str | None] = lambda _: None
-        """Why a manifest is invalid, beyond what this server knows itself."""
+        """Why a manifest is refused, beyond what this server knows itself."""
+        self.refuses_as = Reason.POD_TEMPLATE_INVALID
+        self.dry_runs = 0
         self._applied: dict[str, Body] = {}
         self.now = "2026-01-01T00:00:00Z"
         self.version = 0
@@ -101,9 +109,11 @@ class Server:
 
     # --- requests of the operator
 
-    def dry_run(self, manifest: Body) -> str | None:
+    def dry_run(self, manifest: Body) -> Refusal | None:
         """Whether the server would take the manifest: None, or why not."""
-        return self.rejects(manifest)
+        self.dry_runs += 1
+        why = self.rejects(manifest)
+        return Refusal(self.refuses_as, why) if why is not None else None
 
     def apply(self, manifest: Body) -> Body:
         """Server-side apply, forced, by the operator."""
@@ -113,6 +123,8 @@ class Server:
         if why is not None:
             raise Invalid(why)
         wanted = _stored(manifest)
+        if key[0] == "ControllerRevision":
+            wanted["data"] = _copied(manifest["data"])  # of no type that the server knows
         live = self.objects.get(key)
         if live is None:
             return self._applied_as(self.create(_defaulted(wanted)), wanted)

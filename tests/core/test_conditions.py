@@ -69,7 +69,6 @@ def test_first_look_at_a_new_generation_takes_ready_back() -> None:
     world.change(api_tier(engine={"image": "new"}))
     assert not world.ready()
     world.look()
-    world.look()
     assert not world.ready()
     assert world.condition("Programmed")["reason"] == "Applying"
 

@@ -57,8 +57,6 @@ def moments(change: str) -> Iterator[World]:
     world.change(*_CHANGES[change])
     for _ in range(6):
         world.controllers.tick()
-        while world.outcome().check:
-            world.look()
         yield world
         world.look_until_quiet()
 

@@ -49,8 +49,6 @@ def test_each_decision_is_an_event() -> None:
 def test_decision_is_on_record_before_its_first_effect(change: dict[str, object]) -> None:
     world = settled(api_tier())
     world.change(change)
-    while world.outcome().check:
-        world.look()
     before, known = len(world.server.writes), len(world.actions())
     with pytest.raises(Crash):
         world.look(effects=1)
@@ -62,7 +60,6 @@ def test_decision_is_on_record_before_its_first_effect(change: dict[str, object]
 def test_crash_after_recording_repeats_no_decision(effects: int) -> None:
     world = settled(api_tier())
     world.change(api_tier(engine={"image": "new"}))
-    world.look()
     with pytest.raises(Crash):
         world.look(effects=effects)
     world.restart_operator()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -58,9 +59,9 @@ class World:
         self.config = config or Config()
         self.now = NOW
         self.events: list[Event] = []
-        self.verdicts: dict[str, str | None] = {}
         self.failure: str | None = None
         self.requeue_after: float | None = None
+        self.retry = False
         self._quiet_since: tuple[int, datetime] | None = None
         self.figures: Callable[[], Readings | None] = lambda: None
         """What the poller had from Prometheus at the last tick."""
@@ -75,7 +76,7 @@ class World:
         other = copy.copy(self)
         other.server = self.server.copy()
         other.controllers = self.controllers.copy(other.server)
-        other.events, other.verdicts, other._published = [*self.events], dict(self.verdicts), dict(self._published)
+        other.events, other._published = [*self.events], dict(self._published)
         return other
 
     # --- what users do
@@ -143,7 +144,7 @@ class World:
 
     def restart_operator(self) -> None:
         """A new process knows nothing but what the API server tells, and looks at everything once."""
-        self.verdicts, self.failure, self._quiet_since = {}, None, None
+        self.failure, self._quiet_since = None, None
 
     def upgrade_operator(self, config: Config) -> None:
         """Another version of the operator takes over."""
@@ -155,9 +156,9 @@ class World:
         if self._nothing_happened():
             return
         for _ in range(12):
-            failure, before = self.failure, (len(self.server.writes), len(self.verdicts))
+            failure, before = self.failure, len(self.server.writes)
             self.look()
-            quiet = before == (len(self.server.writes), len(self.verdicts))
+            quiet = before == len(self.server.writes)
             if self.failure == failure and (quiet or failure is not None):
                 self._quiet_since = self.server.version, self.now
                 return
@@ -166,12 +167,25 @@ class World:
     def _nothing_happened(self) -> bool:
         if self._quiet_since is None or self.failure is not None:
             return False
+        if self.retry:
+            return False
         version, since = self._quiet_since
         due = self.requeue_after is not None and self.now >= since + timedelta(seconds=self.requeue_after)
         return version == self.server.version and not due and self.figures() is None
 
     def outcome(self, view: View | None = None) -> Outcome:
-        """What the core decides on a view."""
+        """What the core decides on a view, with the API server's answers to its dry runs."""
+        observed = self.observed(view)
+        outcome = reconcile(observed, self.config, self.now)
+        if not outcome.check:
+            return outcome
+        verdicts = {digest(manifest): self.server.dry_run(manifest) for manifest in outcome.check}
+        outcome = reconcile(replace(observed, verdicts=verdicts), self.config, self.now)
+        assert outcome.check == ()
+        return outcome
+
+    def observed(self, view: View | None = None) -> Observed:
+        """What the core is given of a view."""
         view = self.view() if view is None else view
         cluster = view[names.KIND, NAME]
         children = tuple(
@@ -179,8 +193,7 @@ class World:
             for (kind, _), body in view.items()
             if kind != names.KIND and (body["metadata"].get("labels") or {}).get(names.CLUSTER) == NAME
         )
-        observed = Observed(cluster, children, self.verdicts, self.failure, self.figures())
-        return reconcile(observed, self.config, self.now)
+        return Observed(cluster, children, failure=self.failure, readings=self.figures())
 
     def look(self, view: View | None = None, effects: int | None = None) -> None:
         """One look, dying before effect number `effects` if given."""
@@ -189,48 +202,53 @@ class World:
         if cluster is None or "deletionTimestamp" in cluster["metadata"]:
             return
         outcome = self.outcome(view)
-        for manifest in outcome.check:
-            self.verdicts[digest(manifest)] = self.server.dry_run(manifest)
-        if outcome.check:
-            return
-        self.requeue_after = outcome.requeue_after
+        self.requeue_after, self.retry = outcome.requeue_after, outcome.retry
         steps = self._steps(cluster, outcome)
         failures: list[str] = []
         try:
             for number, step in enumerate(steps):
                 if number == effects:
                     raise Crash
-                failures += filter(None, [step()])
+                failures += filter(None, [step(failures)])
         except Conflict:
             return
-        except Invalid as error:
-            failures.append(str(error))
         self.failure = "; ".join(failures) or None
 
-    def _steps(self, cluster: Body, outcome: Outcome) -> Iterator[Callable[[], str | None]]:
-        """Every effect of an outcome, in the order of outcome.py: first the status, or the proof that it is current."""
-        if outcome.status != cluster.get("status", {}):
-            yield lambda: self.server.write_status(cluster, outcome.status)
-        elif outcome.apply or outcome.delete:
-            yield lambda: self.server.fence(cluster)
-        for event in outcome.events:
-            yield lambda event=event: self.events.append(event)  # type: ignore[misc]
-        for manifest in outcome.apply:
-            yield lambda manifest=manifest: self._apply(manifest)  # type: ignore[misc]
-        for item in outcome.delete:
-            yield lambda item=item: self._delete(item)  # type: ignore[misc]
+    def _steps(self, cluster: Body, outcome: Outcome) -> Iterator[Callable[[list[str]], str | None]]:
+        """Every effect of an outcome, in the order of outcome.py: first the status, or the proof that it is current.
 
-    def _apply(self, manifest: Body) -> str | None:
+        A step is told what failed before it, and answers why it fails itself.
+        """
+        if outcome.status != cluster.get("status", {}):
+            yield lambda _: self.server.write_status(cluster, outcome.status)
+        elif outcome.apply or outcome.delete:
+            yield lambda _: self.server.fence(cluster)
+        for event in outcome.events:
+            yield lambda _, event=event: self.events.append(event)  # type: ignore[misc]
+        for manifest in outcome.apply:
+            yield lambda failed, manifest=manifest: self._apply(manifest, failed)  # type: ignore[misc]
+        for item in outcome.delete:
+            yield lambda failed, item=item: self._delete(item, failed)  # type: ignore[misc]
+
+    def _apply(self, manifest: Body, failed: list[str]) -> str | None:
+        revision = manifest["metadata"]["annotations"].get(names.REVISION)
+        if any(why.startswith(f"ControllerRevision {revision} is refused") for why in failed):
+            return None
         live = self.server.get(manifest["kind"], manifest["metadata"]["name"])
         owners = live["metadata"].get("ownerReferences", []) if live is not None else []
         if live is not None and not any(owner["name"] == NAME for owner in owners):
             return f"{manifest['kind']} {manifest['metadata']['name']} {NOT_OURS}"
-        applied = self.server.apply(manifest)
+        try:
+            applied = self.server.apply(manifest)
+        except Invalid as error:
+            return f"{manifest['kind']} {manifest['metadata']['name']} is refused: {error}"
         if applied["kind"] == "ConfigMap":
             self._check_version(applied["data"])
         return None
 
-    def _delete(self, item: Delete) -> None:
+    def _delete(self, item: Delete, failed: list[str]) -> None:
+        if any(why.startswith(f"ConfigMap {NAME}-policy is refused") for why in failed):
+            return
         live = self.server.get(item.kind, item.name)
         if live is not None and live["metadata"]["uid"] == item.uid:
             self._check_unrouted(live)

@@ -51,4 +51,10 @@ def manifest(name: str, kind: str = "ConfigMap", **more: Any) -> Any:
     return wanted
 
 
-_API_VERSIONS = {"ConfigMap": "v1", "Pod": "v1", "Service": "v1", "StatefulSet": "apps/v1"}
+_API_VERSIONS = {
+    "ConfigMap": "v1",
+    "ControllerRevision": "apps/v1",
+    "Pod": "v1",
+    "Service": "v1",
+    "StatefulSet": "apps/v1",
+}
