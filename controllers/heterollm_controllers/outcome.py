@@ -110,6 +110,7 @@ class Outcome:
         steering: by what the cluster is steered until the next look; None when nothing is to be steered.
         retry: whether to look again after a back-off: something was refused or could not be asked, and no event tells
             when that ends.
+        defects: errors of our own that concerned one tier only; they are on record in the status, and to be logged.
     """
 
     status: Manifest = field(default_factory=dict)
@@ -120,3 +121,4 @@ class Outcome:
     requeue_after: float | None = None
     steering: SteeringInput | None = None
     retry: bool = False
+    defects: tuple[Exception, ...] = ()

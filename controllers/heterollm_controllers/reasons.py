@@ -47,6 +47,9 @@ class Reason(StrEnum):
     FORBIDDEN = "Forbidden"
     NOT_CHECKED = "NotChecked"
 
+    # Accepted, Programmed
+    INTERNAL_ERROR = "InternalError"
+
     # Programmed
     APPLIED = "Applied"
     APPLYING = "Applying"

@@ -18,6 +18,7 @@ from heterollm_controllers.conditions import conditions, previous, transitions
 from heterollm_controllers.diff import differs, digest, stamped
 from heterollm_controllers.engines import Engine, engines_of
 from heterollm_controllers.gang import KILL_GRACE_SECONDS, look_at_gang
+from heterollm_controllers.internal_error import described
 from heterollm_controllers.outcome import NOT_OURS, Config, Delete, Event, Manifest, Observed, Outcome
 from heterollm_controllers.placement import Candidate, Placement, as_placed, look_at_placements
 from heterollm_controllers.publish import Publication, publish
@@ -76,7 +77,7 @@ def _invalid(observed: Observed, message: str, config: Config, now: datetime) ->
     return Outcome(status=updated.to_wire(), events=tuple(transitions(before, after)))
 
 
-_MAY_END_UNSEEN = {Reason.POD_TEMPLATE_INVALID, Reason.FORBIDDEN, Reason.NOT_CHECKED}
+_MAY_END_UNSEEN = {Reason.POD_TEMPLATE_INVALID, Reason.FORBIDDEN, Reason.NOT_CHECKED, Reason.INTERNAL_ERROR}
 """Refusals by what no watch shows: a quota is raised, a policy goes, a webhook answers again."""
 
 _WARNED = {
@@ -99,6 +100,7 @@ class _Look:
     now: datetime
     decisions: list[Decision] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    defects: list[Exception] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.cluster = Cluster(self.observed.cluster)
@@ -140,6 +142,7 @@ class _Look:
             requeue_after=self._next_deadline(views, steering),
             steering=steered_by,
             retry=any(refusal.reason in _MAY_END_UNSEEN for refusal in refusals),
+            defects=tuple(self.defects),
         )
 
     # --- which revision each tier should run -------------------------------------------------------------------
@@ -152,6 +155,9 @@ class _Look:
                 chosen.append(self._new_choice(tier))
             except Impossible as refusal:
                 refusals.append(refusal)
+            except Exception as error:  # a defect met by this tier: the others, and its engines, must go on
+                self.defects.append(error)
+                refusals.append(Impossible(Reason.INTERNAL_ERROR, f"tier {tier.name}: {described(error)}"))
             else:
                 continue
             former = keep(tier, self._revisions(tier.name), self._known_revision(tier.name))

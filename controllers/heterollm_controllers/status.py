@@ -183,6 +183,7 @@ _NEEDS_SOMEBODY = {
     Reason.FAMILY_MISMATCH,
     Reason.POD_TEMPLATE_INVALID,
     Reason.FORBIDDEN,
+    Reason.INTERNAL_ERROR,
     Reason.NAME_CONFLICT,
     Reason.POLICY_REFUSED,
 }

@@ -13,6 +13,7 @@ from operator import itemgetter
 from typing import Any, TypeVar, cast
 
 from heterollm_controllers import names
+from heterollm_controllers.internal_error import internal_error
 from heterollm_controllers.outcome import NOT_OURS, Config, Observed, Outcome
 from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import steer
@@ -30,7 +31,7 @@ __all__ = ["Core", "Sight", "Worker"]
 
 _log = logging.getLogger(__name__)
 
-_AGAIN = {"failed", "refused"}
+_AGAIN = {"failed", "refused", "defect"}
 """Results of looks that left something to be tried again, after a back-off."""
 
 _SIDE_BY_SIDE = 8
@@ -137,13 +138,30 @@ class Worker:
         return result
 
     async def _failed(self, key: Key, error: Exception) -> str:
-        """A look has ended before its status was stored."""
+        """A look has ended before its status was stored: say so on the cluster, if that can be stored."""
+        lasting = not (isinstance(error, ApiError) and error.transient)
+        if lasting:
+            await self._report(key, error)
         seconds = self._queue.fail(key)
         if isinstance(error, ApiError):
             _log.warning("Looking again in %.1f s: %s", seconds, error, extra={"cluster": str(key)})
             return "failed"
         _log.error("Defect; looking again in %.1f s", seconds, exc_info=error, extra={"cluster": str(key)})
         return "defect"
+
+    async def _report(self, key: Key, error: Exception) -> None:
+        try:
+            cluster = self._store.get(CLUSTER, key.namespace, key.name)
+            if cluster is None:
+                return
+            outcome = internal_error(cluster, error, self._clock.utc())
+            if outcome.status != cluster.get("status", {}):
+                await self._writer.status(cluster, outcome.status)
+                await _all(self._writer.event(cluster, event) for event in outcome.events)
+        except NotLeading:
+            raise
+        except Exception as again:
+            _log.warning("Could not be reported: %s", again, extra={"cluster": str(key)})
 
     async def look(self, key: Key) -> tuple[str, float | None]:
         """One look; returns its result and the seconds until the next one (None: never)."""
@@ -156,6 +174,8 @@ class Worker:
         told = self._failures.get(key)
         observed = Observed(cluster, self._store.children(key), failure=told, readings=self._sight.readings(key))
         outcome = await self._decide(observed)
+        for error in outcome.defects:
+            _log.error("Defect", exc_info=error, extra={"cluster": str(key)})
         await self._record(cluster, outcome)
         failures = await self._act(cluster, outcome)
         self._sight.looked(key, outcome)
@@ -213,6 +233,8 @@ class Worker:
 
 
 def _result(outcome: Outcome, failures: list[str], told: str | None) -> str:
+    if outcome.defects:
+        return "defect"
     if failures:
         return "failed"
     if outcome.retry:
