@@ -160,7 +160,7 @@ class _Look:
                 refusals.append(Impossible(Reason.INTERNAL_ERROR, f"tier {tier.name}: {described(error)}"))
             else:
                 continue
-            former = keep(tier, self._revisions(tier.name), self._known_revision(tier.name))
+            former = keep(tier, self._revisions(tier.name), self._tier_before(tier.name))
             chosen += [former] if former is not None else []
         return chosen, refusals
 
@@ -196,7 +196,11 @@ class _Look:
         return {item["metadata"]["name"]: item.get("data") or {} for item in maps}
 
     def _known_revision(self, tier: str) -> str | None:
-        return next((item["revision"] for item in self.status.get("tiers") or [] if item["name"] == tier), None)
+        return self._tier_before(tier).get("revision")
+
+    def _tier_before(self, tier: str) -> Mapping[str, Any]:
+        """A tier in the observed status; empty if it is not there."""
+        return next((item for item in self.status.get("tiers") or [] if item["name"] == tier), {})
 
     def _recorded(self, tier: Tier) -> str | None:
         """The tier's recorded revision, if it was recorded for an accepted spec of exactly this generation."""
@@ -253,8 +257,7 @@ class _Look:
         broken = off | {name for name, gang in gangs.items() if gang.why}
         engines = tuple(replace(engine, broken=engine.name in broken) for engine in seen)
         reserves = frozenset(engine.name for engine in seen if self._phase_before(engine.name) == "Standby")
-        before: Mapping[str, Any] = next((item for item in self.status.get("tiers") or [] if item["name"] == tier), {})
-        return Crew(chosen, engines, gangs, reserves, lost_since(engines, before, self.now))
+        return Crew(chosen, engines, gangs, reserves, lost_since(engines, self._tier_before(tier), self.now))
 
     def _steer(self, crews: Sequence[Crew]) -> tuple[Steering, SteeringInput]:
         """How many engines each tier should have, and which fallback is in force."""

@@ -274,11 +274,16 @@ def _resources(wanted: Resources | None, extended: Mapping[str, int] | None = No
 
 
 def revision_object(
-    cluster: Cluster, tier: Tier, sizing: Sizing, body: Manifest, spec_hash: str, number: int
+    cluster: Cluster, tier: Tier, sizing: Sizing, body: Manifest, asked: Mapping[str, Any], number: int
 ) -> Manifest:
-    """A ControllerRevision: the engine as rendered for one spec. It outlives operator upgrades, so engines do too."""
+    """A ControllerRevision: the engine as rendered for one spec. It outlives operator upgrades, so engines do too.
+
+    `asked` is what of the spec an engine may depend on, without defaults.
+    """
+    spec_hash = digest(asked)
     data = {
         "specHash": spec_hash,
+        "asked": asked,
         "tier": tier.model_dump(mode="json", by_alias=True, exclude_none=True),
         "sizing": sizing.model_dump(mode="json", by_alias=True, exclude_none=True),
         "engine": body,
@@ -287,11 +292,16 @@ def revision_object(
     return _revision(cluster, name, number, data, cluster.annotations.get(names.UPDATE, ""))
 
 
-def revision_again(cluster: Cluster, live: Mapping[str, Any]) -> Manifest:
-    """A ControllerRevision as we applied it, from the live one: its data cannot have been changed."""
+def revision_again(cluster: Cluster, live: Mapping[str, Any], update: str | None = None) -> Manifest:
+    """A ControllerRevision as we applied it, from the live one: its data cannot have been changed.
+
+    `update` is another value of the opt-in annotation; None keeps it.
+    """
     annotations = live["metadata"].get("annotations") or {}
     name, number = live["metadata"]["name"], live["revision"]
-    return _revision(cluster, name, number, live["data"], annotations.get(names.UPDATE, ""))
+    return _revision(
+        cluster, name, number, live["data"], annotations.get(names.UPDATE, "") if update is None else update
+    )
 
 
 def _revision(cluster: Cluster, name: str, number: int, data: Mapping[str, Any], update: str) -> Manifest:

@@ -1,13 +1,15 @@
 """Which engine revision a tier should run. An operator upgrade never changes it; the user's spec or opt-in does.
 
-A revision is a ControllerRevision that holds the tier's spec and the rendered engine. As long as the generation is the
-one last accepted and the opt-in annotation is the same, the recorded revision stays. Otherwise the user's settings
-(defaults left out, so that a new default is not a change) are hashed and compared with the revisions there are.
+A revision is a ControllerRevision that holds what the user asked for and the rendered engine. As long as the generation
+is the one last accepted and the opt-in annotation is the same, the recorded revision stays. Otherwise a revision stands
+for the spec if the user asked for the same (defaults left out, so that a new default is not a change), or if this
+operator would make the same engine of both: an engine is restarted only when what its pods run changes, and neither a
+price nor a newer operator is that. Templates and constants of this operator meet on both sides of that comparison.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +17,12 @@ from heterollm_controllers import names
 from heterollm_controllers.diff import digest
 from heterollm_controllers.outcome import Config, Manifest
 from heterollm_controllers.reasons import Reason
-from heterollm_controllers.render import Cluster, engine_body, revision_object
+from heterollm_controllers.render import Cluster, engine_body, revision_again, revision_object
 from heterollm_controllers.sizing import ConfigMaps, Impossible, size
 from heterollm_controllers.status_v1alpha1 import Sizing
 from heterollm_controllers.v1alpha1 import Engine, HeteroLLMClusterSpec, Tier
 
-__all__ = ["Chosen", "choose", "keep", "spec_hash"]
+__all__ = ["Chosen", "asked_of", "choose", "keep"]
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,13 @@ class Chosen:
         return str(self.revision["metadata"]["name"])
 
 
-def spec_hash(spec: HeteroLLMClusterSpec, tier: Tier) -> str:
-    """Hash of everything a user says that an engine depends on; how many there are, and how patiently, is not."""
+def asked_of(spec: HeteroLLMClusterSpec, tier: Tier) -> dict[str, Any]:
+    """Everything a user says that an engine may depend on; how many there are, and how patiently, is not."""
     engine = tier.engine.model_copy(update={"placement_seconds": Engine().placement_seconds})
     lasting = tier.model_copy(update={"engine": engine})
     asked = lasting.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"replicas", "scaling"})
     key = spec.security.api_key_secret
-    return digest({"tier": asked, "apiKeySecret": key.model_dump(by_alias=True) if key else None})
+    return {"tier": asked, "apiKeySecret": key.model_dump(by_alias=True) if key else None}
 
 
 def choose(
@@ -69,30 +71,80 @@ def choose(
     """
     sizing = size(tier, config_maps, config.sglang_version)
     _check_pod_template(tier)
-    wanted_hash = spec_hash(spec, tier)
+    asked = asked_of(spec, tier)
     body = engine_body(cluster, spec, tier, sizing, config)
-    number = max((int(item["revision"]) for item in revisions), default=0)
-    fresh = revision_object(cluster, tier, sizing, body, wanted_hash, number + 1)
     opted = [item for item in revisions if _opted_in(cluster, item)]
-    found = _named(opted, recorded) or _newest_with(opted, wanted_hash)
+    found = (
+        _named(opted, recorded)
+        or _newest(item for item in opted if item["data"]["specHash"] == digest(asked))
+        or _newest(item for item in opted if _engine_of(item, cluster, config, config_maps) == body)
+    )
+    if found is None and (same := _newest(item for item in revisions if _runs(item, body))) is not None:
+        # Opting in where there is nothing new.
+        found = revision_again(cluster, same, cluster.annotations.get(names.UPDATE, ""))
     if found is None:
+        number = max((int(item["revision"]) for item in revisions), default=0)
+        fresh = revision_object(cluster, tier, sizing, body, asked, number + 1)
         return Chosen(tier, sizing, fresh, is_new=True, update_available=False)
-    changed = found["metadata"]["name"] != fresh["metadata"]["name"]
-    return Chosen(tier, _sizing_of(found), dict(found), is_new=False, update_available=changed)
+    return Chosen(tier, _report(found, sizing), dict(found), is_new=False, update_available=not _runs(found, body))
 
 
-def keep(tier: Tier, revisions: Sequence[Mapping[str, Any]], recorded: str | None) -> Chosen | None:
+def keep(tier: Tier, revisions: Sequence[Mapping[str, Any]], before: Mapping[str, Any]) -> Chosen | None:
     """What a tier goes on running while its new spec cannot be carried out; None when it never ran.
 
     Only the number of engines, and when it changes, follows the new spec.
+
+    Args:
+        before: the tier's part of the observed status; empty if there is none. Where it does not name one of the
+            revisions, the newest of these is what runs.
     """
-    found = _named(revisions, recorded)
+    recorded = _named(revisions, before.get("revision"))
+    found = recorded or _newest(revisions)
     if found is None:
         return None
     former = Tier.model_validate(found["data"]["tier"]).model_copy(
         update={"replicas": tier.replicas, "scaling": tier.scaling}
     )
-    return Chosen(former, _sizing_of(found), dict(found), is_new=False, update_available=False)
+    # The report may be newer than the revision, whose price or measured speed was edited since.
+    report = before.get("sizing") if recorded is not None else None
+    sizing = Sizing.model_validate(report or found["data"]["sizing"])
+    return Chosen(former, sizing, dict(found), is_new=False, update_available=False)
+
+
+def _engine_of(
+    revision: Mapping[str, Any], cluster: Cluster, config: Config, config_maps: ConfigMaps
+) -> Manifest | None:
+    """What this operator would make of the spec that a revision was made for; None if it cannot."""
+    asked = revision["data"].get("asked")
+    if asked is None:
+        return None  # by an earlier version of the operator
+    try:
+        spec = HeteroLLMClusterSpec.model_validate(
+            {"tiers": [asked["tier"]], "security": {"apiKeySecret": asked.get("apiKeySecret")}}
+        )
+        [tier] = spec.tiers
+        return engine_body(cluster, spec, tier, size(tier, config_maps, config.sglang_version), config)
+    except Exception:  # of whatever kind: what this operator cannot make is not the same as what it can
+        return None
+
+
+def _runs(revision: Mapping[str, Any], body: Manifest) -> bool:
+    """Whether the engines of a revision are exactly these."""
+    return bool(revision["data"]["engine"] == body)
+
+
+_PLAN = (
+    *("gpus_per_engine", "nodes", "gpus_per_node", "tensor_parallel", "attention_data_parallel"),
+    *("expert_parallel", "pipeline_parallel", "moe_a2a_backend"),
+)
+"""What a report says that the engine is; the rest is what is known or estimated of it."""
+
+
+def _report(revision: Mapping[str, Any], fresh: Sizing) -> Sizing:
+    """The report on a revision's engine: a fresh one, unless this operator would size another engine today."""
+    recorded = Sizing.model_validate(revision["data"]["sizing"])
+    same = all(getattr(recorded, field) == getattr(fresh, field) for field in _PLAN)
+    return fresh if same else recorded
 
 
 def _check_pod_template(tier: Tier) -> None:
@@ -116,10 +168,5 @@ def _named(revisions: Sequence[Mapping[str, Any]], name: str | None) -> Mapping[
     return next((item for item in revisions if item["metadata"]["name"] == name), None)
 
 
-def _newest_with(revisions: Sequence[Mapping[str, Any]], wanted: str) -> Mapping[str, Any] | None:
-    matching = [item for item in revisions if item["data"]["specHash"] == wanted]
-    return max(matching, key=lambda item: int(item["revision"]), default=None)
-
-
-def _sizing_of(revision: Mapping[str, Any]) -> Sizing:
-    return Sizing.model_validate(revision["data"]["sizing"])
+def _newest(revisions: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    return max(revisions, key=lambda item: int(item["revision"]), default=None)

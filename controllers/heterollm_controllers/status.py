@@ -251,7 +251,7 @@ def _waiting_for(view: TierView) -> tuple[Reason, str]:
 def _update_available(views: Sequence[TierView]) -> Verdict:
     tiers = [view.chosen.tier.name for view in views if view.chosen.update_available]
     if tiers:
-        how = "change the tier's spec, or the annotation serving.heterollm.io/update, to roll it out"
+        how = "change the tier's pods, or the annotation serving.heterollm.io/update, to roll it out"
         message = f"this operator would start the engines of {', '.join(tiers)} differently; {how}"
         return ConditionType.UPDATE_AVAILABLE, True, Reason.TEMPLATE_CHANGED, message
     return ConditionType.UPDATE_AVAILABLE, False, Reason.UP_TO_DATE, "engines run this operator's templates"

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from heterollm_controllers import names
+from heterollm_controllers.diff import digest
 from heterollm_controllers.outcome import Manifest
-from heterollm_controllers.revisions import spec_hash
+from heterollm_controllers.revisions import asked_of
 from tests.core.builders import api_tier, spec
 from tests.core.test_rendering import container_of, engine_of, environment, pod_of
 
@@ -136,7 +137,7 @@ def test_labels_and_annotations_of_a_queue_reach_the_pods() -> None:
 
 def test_patience_is_no_reason_to_restart_an_engine() -> None:
     plain, patient = api_tier(), api_tier(engine={"placementSeconds": 900})
-    hashes = {spec_hash(spec(tier), spec(tier).tiers[0]) for tier in (plain, patient)}
+    hashes = {digest(asked_of(spec(tier), spec(tier).tiers[0])) for tier in (plain, patient)}
     assert len(hashes) == 1
     other = spec(api_tier(engine={"placementSeconds": 900, "drainSeconds": 10}))
-    assert spec_hash(other, other.tiers[0]) not in hashes
+    assert digest(asked_of(other, other.tiers[0])) not in hashes

@@ -27,7 +27,7 @@ def _objects() -> list[dict[str, Any]]:
     tier = wanted.tiers[0]
     sizing = size(tier)
     body = engine_body(owner, wanted, tier, sizing, Config())
-    revision = revision_object(owner, tier, sizing, body, "0" * 16, 1)
+    revision = revision_object(owner, tier, sizing, body, {}, 1)
     engine = engine_from(owner, revision, names.engine_name(_CLUSTER, _TIER, 511))
     return [*cluster_objects(owner, wanted, Config()), *tier_objects(owner, tier), revision, engine]
 

@@ -6,7 +6,7 @@ import pytest
 
 from heterollm_controllers import names, render
 from heterollm_controllers.outcome import Config
-from heterollm_controllers.revisions import spec_hash
+from heterollm_controllers.revisions import asked_of
 from heterollm_controllers.v1alpha1 import Engine, Tier
 from tests.core.builders import api_tier, spec
 from tests.core.world import World, settled
@@ -187,4 +187,4 @@ def test_newer_defaults_are_no_change_of_what_the_user_asked_for() -> None:
     written = api_tier(engine={"gpus": 2})
     older, newer = Tier.model_validate(written), _NewerTier.model_validate(written)
     assert newer.engine.start_seconds != older.engine.start_seconds
-    assert spec_hash(spec(), newer) == spec_hash(spec(), older)
+    assert asked_of(spec(), newer) == asked_of(spec(), older)

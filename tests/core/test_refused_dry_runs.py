@@ -108,6 +108,17 @@ def test_steady_refusal_costs_no_write() -> None:
     assert world.server.dry_runs > asked
 
 
+def test_engines_stay_routed_while_a_refused_spec_meets_a_lost_record() -> None:
+    """The former revision is not known by name any more; the newest that engines run is as good."""
+    world = settled(api_tier())
+    obstruct(world, Reason.FORBIDDEN)
+    world.change(api_tier(engine=NEW))
+    world.ticks(3)
+    world.server.update_status(world.cluster, {})
+    world.ticks(3)
+    assert world.serving() == ["demo-small-0"]
+
+
 def test_refused_engine_stops_no_other_child_and_is_said() -> None:
     """Its revision is accepted already: the API server refuses it when it is made."""
     world = settled(api_tier(), api_tier("large", engine={"image": "large"}))

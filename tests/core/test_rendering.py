@@ -42,7 +42,7 @@ def engine(wanted: HeteroLLMClusterSpec, config: Config | None = None) -> Manife
     tier, owner = wanted.tiers[0], cluster()
     sizing = size(tier)
     body = engine_body(owner, wanted, tier, sizing, config or Config())
-    revision = revision_object(owner, tier, sizing, body, "hash", 1)
+    revision = revision_object(owner, tier, sizing, body, {}, 1)
     return engine_from(owner, revision, f"demo-{tier.name}-0")
 
 
@@ -71,7 +71,7 @@ def every_object(wanted: HeteroLLMClusterSpec) -> list[Manifest]:
     objects = [*cluster_objects(owner, wanted, Config()), policy_object(owner, {"a.json": "{}"}, 3)]
     for tier in wanted.tiers:
         sizing = size(tier)
-        revision = revision_object(owner, tier, sizing, engine_body(owner, wanted, tier, sizing, Config()), "hash", 1)
+        revision = revision_object(owner, tier, sizing, engine_body(owner, wanted, tier, sizing, Config()), {}, 1)
         objects += [*tier_objects(owner, tier), revision, engine_from(owner, revision, f"demo-{tier.name}-0")]
     return objects
 
