@@ -15,12 +15,14 @@ from typing import Any, TypeVar, cast
 from heterollm_controllers import names
 from heterollm_controllers.internal_error import internal_error
 from heterollm_controllers.outcome import NOT_OURS, Config, Observed, Outcome
+from heterollm_controllers.reasons import Reason
 from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import steer
 from heterollm_operator.apply import NotLeading, Stale, Writer, name_of
 from heterollm_operator.client import ApiError
 from heterollm_operator.clock import Clock
 from heterollm_operator.cluster_metrics import ClusterMetrics
+from heterollm_operator.dry_run import refusal_of
 from heterollm_operator.kinds import CLUSTER
 from heterollm_operator.metrics import Metrics
 from heterollm_operator.queue import WorkQueue
@@ -139,8 +141,7 @@ class Worker:
 
     async def _failed(self, key: Key, error: Exception) -> str:
         """A look has ended before its status was stored: say so on the cluster, if that can be stored."""
-        lasting = not (isinstance(error, ApiError) and error.transient)
-        if lasting:
+        if not isinstance(error, ApiError) or refusal_of(error).reason != Reason.NOT_CHECKED:
             await self._report(key, error)
         seconds = self._queue.fail(key)
         if isinstance(error, ApiError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 
 import pytest
@@ -75,11 +76,19 @@ async def test_a_defect_that_cannot_be_said_backs_off(bench: Bench) -> None:
     assert bench.next_look() == 1.0
 
 
-async def test_a_status_that_the_server_does_not_take_is_said_with_the_former_one(bench: Bench) -> None:
+NOT_IN_THE_CRD = "failed to create typed patch object (ns/c; ...): .status.fine: field not declared in schema"
+
+
+@pytest.mark.parametrize(("status", "message"), [(422, "status.fine must be a string"), (500, NOT_IN_THE_CRD)])
+async def test_a_status_that_the_server_does_not_take_is_said_with_the_former_one(
+    bench: Bench, status: int, message: str
+) -> None:
     bench.exists(cluster(8, status={"fine": "once"}), CLUSTER_PATH)
     bench.answer = lambda _: Outcome(status={"fine": 1})
-    bench.api.fail("PATCH heterollmclusters/c/status", ApiError(422, "status.fine must be a string"))
-    assert await bench.look() == "failed"
+    bench.api.fail("PATCH heterollmclusters/c/status", ApiError(status, message), times=1 if status == 422 else 5)
+    task = asyncio.create_task(bench.look())
+    await bench.clock.advance(10)
+    assert await task == "failed"
     assert bench.api.objects[CLUSTER_PATH]["status"]["fine"] == "once"
     assert conditions(bench)["Programmed"] == ("False", "InternalError")
 

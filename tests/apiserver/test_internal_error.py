@@ -1,0 +1,85 @@
+"""A defect, put into a real operator: the cluster that meets it says so until it ends, and others never notice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from heterollm_operator.kinds import CLUSTER, find
+from tests.apiserver.conftest import StartOperator
+from tests.apiserver.kube import Kube, eventually, sample
+from tests.apiserver.kubelet import FakeKubelet
+
+STATEFUL_SET = find("apps/v1", "StatefulSet")
+
+DEFECT = """
+import importlib, pathlib
+module = importlib.import_module("{module}")
+function = module.{function}
+
+def broken(what, *rest):
+    if pathlib.Path("{flag}").exists() and "broken" in str(what):
+        raise KeyError("nvfp4")
+    return function(what, *rest)
+
+module.{function} = broken
+"""
+PLACES = {
+    "choosing a tier's engine": ("heterollm_controllers.revisions", "size", "Accepted"),
+    "anything else": ("heterollm_controllers.reconcile", "steer", "Programmed"),
+}
+
+
+@pytest.mark.parametrize(("module", "function", "type_"), PLACES.values(), ids=PLACES)
+async def test_it_is_said_until_it_ends(
+    kube: Kube,
+    operator: StartOperator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: str,
+    function: str,
+    type_: str,
+) -> None:
+    flag = tmp_path / "flag"
+    code = DEFECT.format(module=module, function=function, flag=flag)
+    (tmp_path / "sitecustomize.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    process = await operator()
+    await eventually(process.leads, 60)
+    kubelet = FakeKubelet(kube)
+
+    async def says(name: str, type_: str, status: str, reason: str) -> bool:
+        generation = (await kube.get(CLUSTER, name))["metadata"]["generation"]
+        said = await kube.condition(name, type_)
+        found = said.get("status"), said.get("reason"), said.get("observedGeneration")
+        return found == (status, reason, generation)
+
+    async def serves(name: str) -> bool:
+        await kubelet.make_ready()
+        return await says(name, "Ready", "True", "Serving")
+
+    await kube.apply(CLUSTER, sample(engines=1))
+    await eventually(lambda: serves("demo"), 60)
+    tiers = (await kube.get(CLUSTER, "demo"))["status"]["tiers"]
+    engines = {item["metadata"]["uid"] for item in await kube.find(STATEFUL_SET)}
+
+    flag.touch()
+    broken = sample(engines=1)
+    broken["spec"]["tiers"][0]["engine"]["image"] = "broken"
+    await kube.apply(CLUSTER, broken)
+    await eventually(lambda: says("demo", type_, "False", "InternalError"))
+    message = (await kube.condition("demo", type_))["message"]
+    assert "KeyError: 'nvfp4'" in message
+    assert (await kube.condition("demo", "Ready"))["status"] == "False"
+    assert (await kube.get(CLUSTER, "demo"))["status"]["tiers"] == tiers
+    assert {item["metadata"]["uid"] for item in await kube.find(STATEFUL_SET)} == engines
+    assert "KeyError: 'nvfp4'" in process.log
+
+    await kube.apply(CLUSTER, sample("other", engines=1))
+    await eventually(lambda: serves("other"), 60)
+
+    flag.unlink()
+    await eventually(lambda: serves("demo"), 60)
+    assert await says("demo", "Accepted", "True", "Valid")
+    assert await says("demo", "Programmed", "True", "Applied")
