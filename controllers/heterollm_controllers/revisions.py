@@ -15,6 +15,7 @@ from typing import Any
 
 from heterollm_controllers import names
 from heterollm_controllers.diff import digest
+from heterollm_controllers.nesting import DEEPEST, nests_deeper
 from heterollm_controllers.outcome import Config, Manifest
 from heterollm_controllers.reasons import Reason
 from heterollm_controllers.render import Cluster, engine_body, revision_again, revision_object
@@ -67,8 +68,9 @@ def choose(
         recorded: name of the revision recorded for exactly this generation of an accepted spec, else None.
 
     Raises:
-        Impossible: the tier cannot be sized.
+        Impossible: the tier cannot be sized, or its patch cannot be merged.
     """
+    _check_nesting(tier)
     sizing = size(tier, config_maps, config.sglang_version)
     _check_pod_template(tier)
     asked = asked_of(spec, tier)
@@ -145,6 +147,16 @@ def _report(revision: Mapping[str, Any], fresh: Sizing) -> Sizing:
     recorded = Sizing.model_validate(revision["data"]["sizing"])
     same = all(getattr(recorded, field) == getattr(fresh, field) for field in _PLAN)
     return fresh if same else recorded
+
+
+def _check_nesting(tier: Tier) -> None:
+    """Far below the depth at which recursion ends, or from which on the operator does not read a document."""
+    for field, value, reason in (
+        ("podTemplate", tier.pod_template, Reason.POD_TEMPLATE_INVALID),
+        ("model.config", tier.model.config, Reason.UNREADABLE_MODEL),
+    ):
+        if nests_deeper(value, DEEPEST):
+            raise Impossible(reason, f"tier {tier.name}: {field} nests more than {DEEPEST} levels deep")
 
 
 def _check_pod_template(tier: Tier) -> None:

@@ -11,6 +11,15 @@ from tests.core.builders import api_tier
 from tests.core.fake_server import Body
 from tests.core.world import World, settled
 
+
+def nest(levels: int) -> dict[str, Any]:
+    """Maps and lists in turns."""
+    value: Any = 1
+    for level in range(levels):
+        value = {"a": value} if level % 2 or level == levels - 1 else [value]
+    return dict(value)
+
+
 UNKNOWN = api_tier(accelerator={"type": "X1000"})
 BAD_TEMPLATE = api_tier(podTemplate={"spec": {"hostNetwork": "maybe"}})
 
@@ -38,6 +47,10 @@ IMPOSSIBLE = [
     pytest.param(api_tier(engine={"gpus": 8, "expertParallel": 3}), "InvalidParallelism", "8 / 3", id="parallelism"),
     pytest.param(BAD_TEMPLATE, "PodTemplateInvalid", "hostNetwork", id="template"),
     pytest.param(api_tier(podTemplate={"metadata": "text"}), "PodTemplateInvalid", "must be a map", id="metadata"),
+    pytest.param(api_tier(podTemplate=nest(33)), "PodTemplateInvalid", "more than 32 levels", id="deep template"),
+    pytest.param(
+        api_tier(model={"id": "a/b", "config": nest(90)}), "UnreadableModel", "more than 32 levels", id="deep config"
+    ),
 ]
 
 
