@@ -63,6 +63,7 @@ class Observed:
             (`diff.digest`): None when the API server accepted the dry run.
         failure: what of the previous look could not be carried out; None when everything could.
         readings: the figures of the last tick; None when no Prometheus is configured or none was asked yet.
+        unseen: resources whose watch the API server refuses. Children of these kinds may exist or not.
     """
 
     cluster: Mapping[str, Any]
@@ -70,6 +71,7 @@ class Observed:
     verdicts: Mapping[str, Refusal | None] = field(default_factory=dict)
     failure: str | None = None
     readings: Readings | None = None
+    unseen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

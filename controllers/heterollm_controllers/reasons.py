@@ -56,6 +56,7 @@ class Reason(StrEnum):
     APPLY_FAILED = "ApplyFailed"
     NAME_CONFLICT = "NameConflict"
     POLICY_REFUSED = "PolicyRefused"
+    WATCH_REFUSED = "WatchRefused"
 
     # Ready, Reconciling, Stalled
     SERVING = "Serving"

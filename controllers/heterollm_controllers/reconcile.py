@@ -57,6 +57,8 @@ def reconcile(observed: Observed, config: Config, now: datetime) -> Outcome:
     status = observed.cluster.get("status") or {}
     if "deletionTimestamp" in observed.cluster["metadata"]:
         return Outcome(status=dict(status))  # the garbage collector deletes the children
+    if observed.unseen:
+        return _unseen(observed, now)
     try:
         spec = HeteroLLMClusterSpec.model_validate(observed.cluster["spec"])
     except ValidationError as error:
@@ -74,6 +76,21 @@ def _invalid(observed: Observed, message: str, config: Config, now: datetime) ->
     after = conditions(verdicts([refusal], [], [], None, False, UNCHECKED, figures), before, cluster.generation, now)
     known = HeteroLLMClusterStatus.model_validate(status)
     updated = known.model_copy(update={"observed_generation": cluster.generation, "conditions": after})
+    return Outcome(status=updated.to_wire(), events=tuple(transitions(before, after)))
+
+
+def _unseen(observed: Observed, now: datetime) -> Outcome:
+    """Children that nobody sees may exist: say so, and touch nothing."""
+    cluster = Cluster(observed.cluster)
+    status = observed.cluster.get("status") or {}
+    what = ", ".join(observed.unseen)
+    message = f"nothing is changed while the operator cannot watch the {what} of namespace {cluster.namespace}"
+    before = previous(status)
+    verdict = (ConditionType.PROGRAMMED, False, Reason.WATCH_REFUSED, message)
+    after = conditions([verdict], before, cluster.generation, now)
+    known = HeteroLLMClusterStatus.model_validate(status)
+    kept = [condition for condition in known.conditions if condition.type != ConditionType.PROGRAMMED]
+    updated = known.model_copy(update={"conditions": (*kept, *after)})
     return Outcome(status=updated.to_wire(), events=tuple(transitions(before, after)))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -15,6 +14,8 @@ import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
+
+from heterollm_operator.documents import decode, read_large
 
 __all__ = ["Api", "ApiError"]
 
@@ -73,12 +74,14 @@ class Api:
         """The API server's address."""
         return str(self._configuration.host)
 
-    def session(self, trace: aiohttp.TraceConfig) -> aiohttp.ClientSession:
+    def session(
+        self, middleware: aiohttp.ClientMiddlewareType, response_class: type[aiohttp.ClientResponse]
+    ) -> aiohttp.ClientSession:
         """A session of the calling event loop with the same credentials, for Kopf."""
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=self._rest.ssl_context),
-            trace_configs=[trace],
-            middlewares=[self._authorize],
+            middlewares=[middleware, self._authorize],
+            response_class=response_class,
         )
 
     async def request(
@@ -91,7 +94,10 @@ class Api:
         query: Mapping[str, str | int] | None = None,
         content_type: str = "application/json",
     ) -> dict[str, Any]:
-        """The decoded answer. `limit` in seconds bounds the whole request. Raises ApiError."""
+        """The decoded answer, without what nests too deep to be read.
+
+        `limit` in seconds bounds the whole request. Raises ApiError.
+        """
         headers = {"Accept": "application/json", "Content-Type": content_type, "User-Agent": self.agent}
         headers |= await self._authorization()
         url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
@@ -105,7 +111,10 @@ class Api:
             raise ApiError(0, f"the API server cannot be reached: {error}") from error
         if response.status >= 400:
             raise _error(response.status, data, response.headers.get("Retry-After", "0"))
-        decoded: dict[str, Any] = json.loads(data)
+        try:
+            decoded: dict[str, Any] = (await read_large(data))[0]
+        except ValueError as error:
+            raise ApiError(0, f"the API server's answer is not JSON: {error}") from error
         return decoded
 
     async def close(self) -> None:
@@ -130,7 +139,7 @@ class Api:
 
 def _error(status: int, data: bytes, retry_after: str) -> ApiError:
     try:
-        message = json.loads(data)["message"]
+        message = decode(data)["message"]
     except (ValueError, KeyError, TypeError):
         message = data.decode(errors="replace").strip()[:300]
     return ApiError(status, message or f"HTTP status {status}", float(retry_after) if retry_after.isdigit() else 0)

@@ -66,8 +66,13 @@ class Health:
         return reasons
 
     def not_ready(self) -> list[str]:
-        """What is still missing before this replica could lead."""
-        return [f"not listed yet: {scope.path}" for scope in self._freshness.unverified] + self.not_alive()
+        """What is still missing before this replica could lead: some scopes may be refused, but not all."""
+        missing = [f"not listed yet: {scope.path}" for scope in self._freshness.unverified]
+        return missing + (self.refused() if self._freshness.sees_nothing else []) + self.not_alive()
+
+    def refused(self) -> list[str]:
+        """What the API server does not let this replica watch. A restart would not help."""
+        return [f"refused: {scope.path}: {message}" for scope, message in self._freshness.refused.items()]
 
     def metrics(self) -> bytes:
         """Everything, with the figures that are only computed when asked for."""
@@ -75,8 +80,10 @@ class Health:
         self._metrics.clusters.set(len(self._store.clusters()))
         self._metrics.leader.labels(self._identity).set(self._elector.leading)
         for scope, age in self._freshness.ages().items():
+            where = scope.kind.plural, scope.namespace or ""
             if age is not None:
-                self._metrics.watch_age.labels(scope.kind.plural, scope.namespace or "").set(age)
+                self._metrics.watch_age.labels(*where).set(age)
+            self._metrics.watch_refused.labels(*where).set(scope in self._freshness.refused)
         return generate_latest(self._metrics.registry)
 
 
@@ -84,7 +91,8 @@ async def serve(health: Health, host: str, port: int) -> web.AppRunner:
     """Listen; the caller cleans the runner up."""
 
     def answer(reasons: list[str]) -> web.Response:
-        return web.Response(text="\n".join(reasons or ["ok"]) + "\n", status=503 if reasons else 200)
+        lines = reasons or ["ok", *health.refused()]
+        return web.Response(text="\n".join(lines) + "\n", status=503 if reasons else 200)
 
     async def healthz(_: web.Request) -> web.Response:
         return answer(health.not_alive())

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from heterollm_controllers import names
 
-__all__ = ["CHILDREN", "CLUSTER", "EVENT", "LEASE", "WATCHED", "Kind", "Scope", "find", "scopes"]
+__all__ = ["CHILDREN", "CLUSTER", "EVENT", "LEASE", "WATCHED", "Kind", "Scope", "find", "scopes", "version_path"]
 
 
 @dataclass(frozen=True, order=True)
@@ -20,10 +20,14 @@ class Kind:
 
     def path(self, namespace: str | None, name: str | None = None, subresource: str | None = None) -> str:
         """URL path of the collection (of all namespaces for None), of one object, or of its subresource."""
-        prefix = "apis" if "/" in self.api_version else "api"
         scope = ("namespaces", namespace) if namespace is not None else ()
-        parts = (prefix, self.api_version, *scope, self.plural, name, subresource)
-        return "/" + "/".join(part for part in parts if part is not None)
+        parts = (version_path(self.api_version), *scope, self.plural, name, subresource)
+        return "/".join(part for part in parts if part is not None)
+
+
+def version_path(api_version: str) -> str:
+    """URL path of the list of kinds that an API version serves."""
+    return f"/{'apis' if '/' in api_version else 'api'}/{api_version}"
 
 
 class Scope(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 from heterollm_operator.client import Api, ApiError
 from heterollm_operator.clock import Clock
 from heterollm_operator.freshness import Freshness
-from heterollm_operator.kinds import CLUSTER, Scope, scopes
+from heterollm_operator.kinds import CLUSTER, WATCHED, Scope, scopes, version_path
 from heterollm_operator.store import Store
 from heterollm_operator.watch import SELECTOR
 
@@ -19,7 +19,11 @@ _log = logging.getLogger(__name__)
 
 _TIMEOUT = 30.0
 _PAUSE = 2.0
-_CHUNK = 500
+_CHUNK = 100
+"""Objects of a page: few enough for a page of the largest and deepest objects."""
+
+_SIDE_BY_SIDE = 2
+"""Listings under way at a time: each holds what it lists."""
 
 
 class Lister:
@@ -30,34 +34,49 @@ class Lister:
         self._store = store
         self._freshness = freshness
         self._clock = clock
-        self._scopes = scopes(namespaces)
-        self._due: asyncio.Queue[Scope] = asyncio.Queue()
-        freshness.on_due(self._due.put_nowait)
+        self._due = {scope: asyncio.Event() for scope in scopes(namespaces)}
+        self._places = asyncio.Semaphore(_SIDE_BY_SIDE)
+        freshness.on_due(lambda scope: self._due[scope].set())
 
     async def wait_served(self) -> None:
-        """Wait until every kind can be listed: Kopf would silently leave out a kind that is missing at its start."""
+        """Wait until every kind is served: Kopf would silently leave out one that is missing at its start."""
         complaint = ""
-        for scope in self._scopes:
-            while True:
-                try:
-                    await self._page(scope, {"limit": 1})
-                    break
-                except ApiError as error:
-                    if str(error) != complaint:
-                        _log.warning("Cannot list %s: %s", scope.path, error)
-                    complaint = str(error)
-                    await self._clock.sleep(_PAUSE)
+        for version in dict.fromkeys(kind.api_version for kind in WATCHED):
+            while problem := await self._missing(version):
+                if problem != complaint:
+                    _log.warning("Waiting for %s: %s", version, problem)
+                complaint = problem
+                await self._clock.sleep(_PAUSE)
 
     async def run(self) -> None:
-        """List what becomes due, for ever."""
+        """List what becomes due, for ever. No scope waits for one that fails."""
+        async with asyncio.TaskGroup() as group:
+            for scope in self._due:
+                group.create_task(self._keep(scope))
+
+    async def _missing(self, version: str) -> str:
+        """What of an API version is not served yet; empty when all is."""
+        try:
+            found = await self._api.request("GET", version_path(version), limit=_TIMEOUT)
+        except ApiError as error:
+            return str(error)
+        served = {resource["name"] for resource in found["resources"]}
+        return ", ".join(kind.plural for kind in WATCHED if kind.api_version == version and kind.plural not in served)
+
+    async def _keep(self, scope: Scope) -> None:
+        due = self._due[scope]
         while True:
-            scope = await self._due.get()
+            await due.wait()
+            due.clear()
             try:
-                await self._list(scope)
+                async with self._places:
+                    await self._list(scope)
             except ApiError as error:
                 _log.warning("Cannot list %s: %s", scope.path, error)
-                await self._clock.sleep(_PAUSE)
-                self._due.put_nowait(scope)
+                answered = error.status != 0
+                pause = self._freshness.failed(scope, error.status, str(error)) if answered else _PAUSE
+                due.set()
+                await self._clock.sleep(pause)
 
     async def _list(self, scope: Scope) -> None:
         bodies: list[dict[str, Any]] = []

@@ -37,4 +37,6 @@ def configure(level: str) -> None:
         logging.getLogger("kopf").setLevel(logging.WARNING)
         # Kopf warns that it leaves signals alone outside the main thread, which is what we want of it.
         logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
+        # It repeats every failed request; what is refused is reported by `freshness`, once.
+        logging.getLogger("kopf._cogs.clients.watching").setLevel(logging.CRITICAL)
         logging.getLogger("aiohttp.access").setLevel(logging.WARNING)

@@ -18,7 +18,7 @@ from heterollm_operator.config import PrometheusSettings, Settings
 from heterollm_operator.freshness import Freshness
 from heterollm_operator.garbage import collect_rarely
 from heterollm_operator.health import Health, serve
-from heterollm_operator.kinds import scopes
+from heterollm_operator.kinds import Scope, scopes
 from heterollm_operator.leader import Elector, LeaseLost, Timing
 from heterollm_operator.lease import ApiLease
 from heterollm_operator.listing import Lister
@@ -53,7 +53,8 @@ class Operator:
         self._store = Store(self._changed)
         self._freshness = Freshness(scopes(settings.namespaces), clock.monotonic)
         self._lister = Lister(api, self._store, self._freshness, clock, settings.namespaces)
-        self._watcher = Watcher(api, settings.namespaces, self._seen, self._freshness, watch.settings())
+        self._freshness.on_seen_again(self._seen_again)
+        self._watcher = Watcher(api, settings.namespaces, self._seen, self._freshness, self._metrics, watch.settings())
         lease = ApiLease(api, self._metrics, settings.lease_namespace, settings.lease_name, timing.request)
         self._elector = Elector(lease, settings.identity, clock, timing, self._lead)
         writer = Writer(
@@ -70,7 +71,10 @@ class Operator:
         cluster_metrics = ClusterMetrics(steered.known, self._readings)
         self._metrics.registry.register(cluster_metrics)
         sight = Sight(self._readings, steered, cluster_metrics)
-        self._worker = Worker(core, self._store, self._queue, writer, self._metrics, clock, settings.resync, sight)
+        unknown = self._freshness.unknown
+        self._worker = Worker(
+            core, self._store, self._queue, writer, self._metrics, clock, settings.resync, sight, unknown
+        )
         self._health = Health(
             self._freshness,
             self._watcher.stale_after,
@@ -147,6 +151,11 @@ class Operator:
 
     def _seen(self, event: str | None, body: dict[str, Any]) -> None:
         (self._store.remove if event == "DELETED" else self._store.put)(body)
+
+    def _seen_again(self, scope: Scope) -> None:
+        for key in self._store.clusters():
+            if scope.namespace in (None, key.namespace):
+                self._changed(key)
 
     def _changed(self, key: Key) -> None:
         if self._leads.is_set():

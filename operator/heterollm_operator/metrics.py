@@ -43,6 +43,18 @@ class Metrics:
             ["resource", "namespace"],
             registry=self.registry,
         )
+        self.watch_refused = Gauge(
+            "heterollm_watch_refused",
+            "1 for a watch that the API server refuses: its objects count as unknown.",
+            ["resource", "namespace"],
+            registry=self.registry,
+        )
+        self.unreadable = Counter(
+            "heterollm_unreadable_documents",
+            "Listed or watched documents of which a part (too_deep) or everything (no_event) is not read.",
+            ["resource", "reason"],
+            registry=self.registry,
+        )
         self.clusters = Gauge("heterollm_clusters", "HeteroLLMClusters the operator sees.", registry=self.registry)
         self.leader = Gauge(
             "heterollm_leader", "1 while this replica holds the lease.", ["identity"], registry=self.registry

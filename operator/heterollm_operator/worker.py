@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import logging
 import random
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from operator import itemgetter
@@ -23,7 +23,7 @@ from heterollm_operator.client import ApiError
 from heterollm_operator.clock import Clock
 from heterollm_operator.cluster_metrics import ClusterMetrics
 from heterollm_operator.dry_run import refusal_of
-from heterollm_operator.kinds import CLUSTER
+from heterollm_operator.kinds import CLUSTER, Scope
 from heterollm_operator.metrics import Metrics
 from heterollm_operator.queue import WorkQueue
 from heterollm_operator.steered import Steer, Steered
@@ -88,8 +88,12 @@ class Worker:
         clock: Clock,
         resync: float,
         sight: Sight,
+        unknown: Callable[[str], Sequence[Scope]] = lambda _: (),
     ) -> None:
-        """`resync` is the longest time between two looks at a cluster, in seconds."""
+        """`resync` is the longest time between two looks at a cluster, in seconds.
+
+        `unknown` says which scopes of a namespace cannot be watched now: their objects may exist or not.
+        """
         self._core = core
         self._store = store
         self._queue = queue
@@ -98,6 +102,7 @@ class Worker:
         self._clock = clock
         self._resync = resync
         self._sight = sight
+        self._unknown = unknown
         self._failures: dict[Key, str] = {}
         self.since: dict[Key, float] = {}
         """When each look now under way began (monotonic seconds): a hung worker shows here."""
@@ -166,6 +171,9 @@ class Worker:
 
     async def look(self, key: Key) -> tuple[str, float | None]:
         """One look; returns its result and the seconds until the next one (None: never)."""
+        unknown = self._unknown(key.namespace)
+        if any(scope.kind == CLUSTER for scope in unknown):
+            return "unseen", self._resync
         cluster = self._store.get(CLUSTER, key.namespace, key.name)
         if cluster is None or "deletionTimestamp" in cluster["metadata"]:
             # Its children go with it, by their owner references.
@@ -173,7 +181,10 @@ class Worker:
             self._sight.forget(key)
             return "gone", None
         told = self._failures.get(key)
-        observed = Observed(cluster, self._store.children(key), failure=told, readings=self._sight.readings(key))
+        unseen = tuple(scope.kind.plural for scope in unknown)
+        observed = Observed(
+            cluster, self._store.children(key), failure=told, readings=self._sight.readings(key), unseen=unseen
+        )
         outcome = await self._decide(observed)
         for error in outcome.defects:
             _log.error("Defect", exc_info=error, extra={"cluster": str(key)})

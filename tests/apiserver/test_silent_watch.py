@@ -15,6 +15,7 @@ from heterollm_operator import watch
 from heterollm_operator.client import Api
 from heterollm_operator.freshness import Freshness
 from heterollm_operator.kinds import find, scopes
+from heterollm_operator.metrics import Metrics
 from tests.apiserver.black_hole import BlackHole
 from tests.apiserver.kube import Kube, eventually
 
@@ -34,7 +35,7 @@ class Watching:
         settings.watching.connect_timeout = settings.networking.request_timeout = INACTIVITY
         self.heard: list[str] = []
         self.freshness = Freshness(scopes((namespace,)), time.monotonic)
-        self.watcher = watch.Watcher(api, (namespace,), self._hear, self.freshness, settings)
+        self.watcher = watch.Watcher(api, (namespace,), self._hear, self.freshness, Metrics(), settings)
 
     def _hear(self, _: str | None, body: dict[str, Any]) -> None:
         self.heard.append(body["metadata"]["name"])

@@ -85,6 +85,29 @@ async def test_a_silent_watch_is_noticed(process: Process, url: str) -> None:
     assert (await get(f"{url}/healthz"))[0] == 200
 
 
+async def test_what_is_refused_is_said_but_is_no_reason_to_restart(process: Process, url: str) -> None:
+    process.listed()
+    process.freshness.failed(PODS, 403, "forbidden")
+    process.clock.now = 190
+    process.freshness.failed(PODS, 403, "forbidden")  # an answer is a sign of life
+    process.clock.now = 250
+    assert await get(f"{url}/healthz") == (200, "ok\nrefused: /api/v1/pods: forbidden\n")
+    # It is all that there is to see.
+    assert await get(f"{url}/readyz") == (503, "refused: /api/v1/pods: forbidden\n")
+    metrics = (await get(f"{url}/metrics"))[1].splitlines()
+    assert 'heterollm_watch_refused{namespace="",resource="pods"} 1.0' in metrics
+    process.freshness.verified(PODS)
+    assert await get(f"{url}/readyz") == (200, "ok\n")
+
+
+async def test_a_replica_that_sees_a_part_is_ready(process: Process, url: str) -> None:
+    other = Scope(find("v1", "Service"), None)
+    process.freshness.__init__([PODS, other], process.clock.monotonic)  # type: ignore[misc]
+    process.listed()
+    process.freshness.failed(other, 403, "forbidden")
+    assert await get(f"{url}/readyz") == (200, "ok\nrefused: /api/v1/services: forbidden\n")
+
+
 def test_a_hung_election_is_noticed(process: Process) -> None:
     process.elector.beat = 0.0
     process.clock.now = 60

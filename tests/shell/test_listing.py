@@ -11,7 +11,7 @@ import pytest
 
 from heterollm_operator.client import Api, ApiError
 from heterollm_operator.freshness import Freshness
-from heterollm_operator.kinds import CLUSTER, WATCHED, Scope, find, scopes
+from heterollm_operator.kinds import CLUSTER, WATCHED, Scope, find, scopes, version_path
 from heterollm_operator.listing import Lister
 from heterollm_operator.store import Key, Store
 from tests.shell.objects import child
@@ -21,16 +21,25 @@ CONFIG_MAPS = Scope(find("v1", "ConfigMap"), None)
 
 
 class Pages:
-    """Serves listings, two objects a page."""
+    """Serves listings, two objects a page, and the kinds of each API version."""
 
     def __init__(self) -> None:
         self.items: dict[str, list[dict[str, Any]]] = {}
+        self.missing: set[str] = set()
+        self.refused: set[str] = set()
         self.queries: list[tuple[str, Mapping[str, Any]]] = []
         self.errors: list[ApiError] = []
 
-    async def request(self, method: str, path: str, *, limit: float, query: Mapping[str, Any]) -> dict[str, Any]:
+    async def request(
+        self, method: str, path: str, *, limit: float, query: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         assert (method, limit) == ("GET", 30)
+        if query is None:
+            kinds = [kind for kind in WATCHED if version_path(kind.api_version) == path]
+            return {"resources": [{"name": kind.plural} for kind in kinds if kind.plural not in self.missing]}
         self.queries.append((path, dict(query)))
+        if path in self.refused:
+            raise ApiError(403, "forbidden")
         if self.errors:
             raise self.errors.pop()
         start = int(query.get("continue", 0))
@@ -121,13 +130,77 @@ async def test_ready_means_that_every_kind_has_been_listed(world: World) -> None
 
 
 async def test_kopf_is_not_started_before_every_kind_is_served(world: World) -> None:
-    world.pages.errors.append(ApiError(404, "the server could not find the requested resource"))
+    world.pages.missing.add(CLUSTER.plural)
     waiting = asyncio.create_task(world.lister.wait_served())
-    await settle()
+    await world.clock.advance(10)
     assert not waiting.done()
+    world.pages.missing.clear()
     await world.clock.advance(2)
     await waiting
-    assert len(world.pages.queries) == len(WATCHED) + 1
+
+
+async def test_a_scope_that_is_refused_keeps_no_other_one_waiting(world: World) -> None:
+    pods = Scope(find("v1", "Pod"), None)
+    world.pages.refused.add(pods.path)
+    for scope in scopes(()):
+        world.kopf_opens(scope)
+    await settle()
+    assert world.freshness.complete.is_set(), "it can lead"
+    assert world.freshness.unverified == []
+    assert world.freshness.refused == {pods: "forbidden"}
+    assert world.freshness.unknown("ns") == [pods]
+    await world.clock.advance(60)
+    tries = [path for path, _ in world.pages.queries if path == pods.path]
+    assert 6 <= len(tries) <= 9, "it is asked for again, more and more seldom"
+
+
+async def test_a_scope_that_is_granted_again_is_seen_again(world: World) -> None:
+    pods = Scope(find("v1", "Pod"), None)
+    seen: list[Scope] = []
+    world.freshness.on_seen_again(seen.append)
+    world.pages.refused.add(pods.path)
+    world.kopf_opens(pods)
+    await settle()
+    world.pages.refused.clear()
+    await world.clock.advance(1)
+    assert seen == [pods]
+    assert world.freshness.refused == {}
+
+
+async def test_a_watch_that_was_refused_is_unknown_until_it_is_listed_anew(world: World) -> None:
+    world.kopf_opens(CONFIG_MAPS)
+    await settle()
+    assert world.freshness.failed(CONFIG_MAPS, 403, "forbidden") == 0.5
+    assert world.freshness.failed(CONFIG_MAPS, 403, "forbidden") == 1.0
+    assert CONFIG_MAPS in world.freshness.unknown("ns")
+    world.freshness.opened(CONFIG_MAPS)
+    assert CONFIG_MAPS in world.freshness.unknown("ns"), "events that were missed may still be to come"
+    await settle()
+    assert CONFIG_MAPS not in world.freshness.unknown("ns")
+
+
+@pytest.mark.parametrize("status", [410, 429, 500, 503])
+def test_a_server_that_is_busy_refuses_only_when_it_lasts(status: int) -> None:
+    freshness = Freshness([CONFIG_MAPS], VirtualClock().monotonic)
+    freshness.verified(CONFIG_MAPS)
+    for _ in range(4):
+        freshness.failed(CONFIG_MAPS, status, "busy")
+    assert freshness.refused == {}
+    assert freshness.unknown("ns") == []
+    freshness.failed(CONFIG_MAPS, status, "busy")
+    assert freshness.refused == {CONFIG_MAPS: "busy"}
+
+
+def test_back_off_is_bounded_and_begins_anew(world_freshness: Freshness) -> None:
+    waits = [world_freshness.failed(CONFIG_MAPS, 403, "forbidden") for _ in range(8)]
+    assert waits == [0.5, 1, 2, 4, 8, 15, 15, 15]
+    world_freshness.opened(CONFIG_MAPS)
+    assert world_freshness.failed(CONFIG_MAPS, 403, "forbidden") == 0.5
+
+
+@pytest.fixture
+def world_freshness() -> Freshness:
+    return Freshness([CONFIG_MAPS], VirtualClock().monotonic)
 
 
 def test_a_namespaced_operator_watches_each_namespace() -> None:
