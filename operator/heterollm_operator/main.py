@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
+import threading
 from collections.abc import Coroutine
 from typing import Any
 
@@ -35,7 +37,12 @@ __all__ = ["operate"]
 
 _log = logging.getLogger(__name__)
 
-_EXIT_SECONDS = 3.0
+_STOP_SECONDS = 2.0
+"""The time the watches get to end."""
+
+_EXIT_SECONDS = 5.0
+"""The time a process gets to end once a part of it has ended, or it was asked to; then it is ended by force."""
+
 _GAP = 0.25
 """Seconds between two looks at a cluster that events ask for: a look costs far more than an event."""
 
@@ -98,6 +105,7 @@ class Operator:
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            _end_within(_EXIT_SECONDS)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -147,7 +155,7 @@ class Operator:
             await self._elector.release()
         except ApiError as error:
             _log.warning("The lease could not be given up: %s", error)
-        await self._watcher.stop(_EXIT_SECONDS)
+        await self._watcher.stop(_STOP_SECONDS)
 
     def _seen(self, event: str | None, body: dict[str, Any]) -> None:
         (self._store.remove if event == "DELETED" else self._store.put)(body)
@@ -165,6 +173,13 @@ class Operator:
         self._leads.set()
         for key in self._store.clusters():
             self._queue.add(key)
+
+
+def _end_within(seconds: float) -> None:
+    """Whatever hangs: a replica that has stopped working must not stay."""
+    timer = threading.Timer(seconds, os._exit, [1])
+    timer.daemon = True
+    timer.start()
 
 
 async def operate(settings: Settings, core: Core) -> int:

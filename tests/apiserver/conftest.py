@@ -102,11 +102,15 @@ async def operators(kube: Kube, folder: Path) -> AsyncIterator[StartOperator]:
     """Start operators; whatever still runs is stopped at the end."""
     started: list[OperatorProcess] = []
 
-    async def start(*options: str, kubeconfig: Path | None = None, restart: bool = False) -> OperatorProcess:
+    async def start(
+        *options: str, kubeconfig: Path | None = None, restart: bool = False, module: str = "heterollm_operator.cli"
+    ) -> OperatorProcess:
         log = folder / f"operator-{len(started)}.log"
         scope = () if "--everywhere" in options else (f"--namespace={kube.namespace}",)
         rest = tuple(option for option in options if option != "--everywhere")
-        process = OperatorProcess(kubeconfig or kube.kubeconfig, kube.namespace, log, *scope, *rest, restart=restart)
+        process = OperatorProcess(
+            kubeconfig or kube.kubeconfig, kube.namespace, log, *scope, *rest, restart=restart, module=module
+        )
         started.append(await process.start())
         return process
 

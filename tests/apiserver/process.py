@@ -17,12 +17,20 @@ __all__ = ["OperatorProcess"]
 class OperatorProcess:
     """One replica. With `restart` it is started again whenever it ends by itself, as a kubelet does."""
 
-    def __init__(self, kubeconfig: Path, namespace: str, log: Path, *options: str, restart: bool = False) -> None:
+    def __init__(
+        self,
+        kubeconfig: Path,
+        namespace: str,
+        log: Path,
+        *options: str,
+        restart: bool = False,
+        module: str = "heterollm_operator.cli",
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = int(probe.getsockname()[1])
         self._command = (
-            *(sys.executable, "-m", "heterollm_operator.cli", "operator", f"--kubeconfig={kubeconfig}"),
+            *(sys.executable, "-m", module, "operator", f"--kubeconfig={kubeconfig}"),
             *(f"--lease-namespace={namespace}", f"--listen=127.0.0.1:{self._port}", *options),
         )
         self._log = log
@@ -46,6 +54,15 @@ class OperatorProcess:
         if self._keeper is not None:
             self._keeper.cancel()
         return await self._end(signal.SIGTERM)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    @property
+    def exit_status(self) -> int | None:
+        """None while it runs."""
+        return self._process.returncode if self._process is not None else None
 
     async def ended(self) -> int:
         """Wait until it ends by itself; returns the exit status."""
