@@ -116,6 +116,37 @@ def test_killed_engines_come_back_and_their_requests_are_sent_again() -> None:
     assert (of.serving, of.facts().lost) == (2, False)
 
 
+def test_a_tier_that_is_to_have_no_engines_has_lost_none() -> None:
+    of = fleet(1)
+    of.want(0, 0.0)
+    run(of, 1, 5)
+    assert (of.serving, of.facts().lost) == (0, False)
+    of.want(1, 10.0)
+    assert of.facts().lost is False, "it has not served yet"
+    run(of, 11, 60)
+    of.kill(1, 80.0)
+    assert of.facts().lost is True
+
+
+def test_the_last_requests_end() -> None:
+    of = fleet(1)
+    run(of, 0, 60, arrivals=20.0)
+    run(of, 60, 30)
+    assert of.in_flight == 0.0
+
+
+def test_an_engine_without_a_node_is_given_up_before_one_that_starts() -> None:
+    of = fleet()
+    of.nodes_free = False
+    of.want(3, 0.0)
+    of.nodes_free = True
+    of.want(4, 1.0)
+    of.nodes_free = False
+    of.want(3, 2.0)
+    run(of, 3, 60)
+    assert of.serving == 3
+
+
 def test_facts_stay_the_same_object_while_nothing_changes() -> None:
     of = fleet()
     before = of.facts()

@@ -19,6 +19,7 @@ def seen(
     faults: tuple[Fault, ...] = (),
     shares: dict[str, int] | None = None,
     scrape: int = 15,
+    large: int = 1,
 ) -> tuple[Simulation, dict[int, Readings]]:
     found: dict[int, Readings] = {}
 
@@ -34,7 +35,7 @@ def seen(
         faults,
         scrape_seconds=scrape,
     )
-    simulation = Simulation(scenario, Still({"small": 2, "large": 1}, shares))
+    simulation = Simulation(scenario, Still({"small": 2, "large": large}, shares))
     simulation.run(note)
     return simulation, found
 
@@ -64,6 +65,14 @@ def test_history_has_a_figure_per_minute() -> None:
     assert len(history.rate) == len(history.concurrency) == len(history.kv_use) == 9
     assert history.rate[-1] == pytest.approx(18, rel=0.2)
     assert max(history.kv_use) == pytest.approx(max(history.concurrency) / 2 / SMALL.concurrency, rel=0.01)
+
+
+def test_a_tier_without_engines_has_rates_and_no_requests_at_once() -> None:
+    _, found = seen(large=0)
+    history = found[595].history["large"]
+    assert math.isnan(history.concurrency[-1])
+    assert math.isnan(history.kv_use[-1])
+    assert not math.isnan(history.rate[-1])
 
 
 def test_diverted_requests_are_offered_and_not_tried() -> None:

@@ -10,6 +10,8 @@ __all__ = ["FirstTokens", "Group", "merged"]
 
 _ALIKE = 0.02
 """Groups are one again when their loads differ by less than this share of the concurrency."""
+_LEFT = 0.01
+"""Requests in an engine below which there is none, once no more come: real ones end."""
 
 
 @dataclass
@@ -51,6 +53,8 @@ class Group:
         """
         present = self.in_flight + arrivals
         finished = model.finished(present, slower, seconds) if present > 0 else 0.0
+        if arrivals <= 0 and present - finished < _LEFT:
+            finished = present
         self.finished = finished / seconds
         self.in_flight = present - finished
         if arrivals > 0:

@@ -66,6 +66,8 @@ class Fleet:
         self._standby = standby
         self._made = 0
         self._since: dict[str, datetime] = {}
+        self._served = bool(engines)
+        """Whether an engine has served since the tier last was to have none."""
         self._start_seconds: float | None = None
         # Known until an engine comes, goes or changes its state; see `_changed`.
         self._facts: TierFacts | None = None
@@ -115,12 +117,13 @@ class Fleet:
         short = max(0, self.target - len(serving))
         for index, life in enumerate(sorted(self.coming, key=lambda one: one.created)):
             stuck = self._time(life.created) if life.ready is None or life.needs_node else None
-            engines.append(EngineFacts(life.name, life.pod, False, index >= short, None, stuck))
+            created = self._time(life.created)
+            engines.append(EngineFacts(life.name, life.pod, False, index >= short, None, stuck, created))
         return TierFacts(
             name=self.name,
             engines=tuple(engines),
             leaving=len(self.leaving),
-            lost=bool(self._since) and not serving and not self.idle,
+            lost=self._served and not serving and not self.idle,
             concurrency=self.model.concurrency if self.model.told else None,
             rate=self.model.rate if self.model.told else None,
             start_seconds=self._start_seconds,
@@ -136,6 +139,7 @@ class Fleet:
         if target == self.target and self._complete():
             return
         self.target = target
+        self._served = self._served and target > 0
         self._join()
         for _ in range(target + self._standby - self._owned()):
             self._create(second)
@@ -155,6 +159,7 @@ class Fleet:
         if short > 0:
             joining, self.idle = self.idle[:short], self.idle[short:]
             self.groups.append(Group([f"{name}-0" for name in joining]))
+            self._served = True
             self._changed()
 
     def _create(self, second: float) -> None:
@@ -180,7 +185,8 @@ class Fleet:
             self.groups = [one for one in self.groups if one.pods]
             self._changed()
         elif self.coming:
-            self.coming.sort(key=lambda one: one.created)
+            # First those without a node, the newest first.
+            self.coming.sort(key=lambda one: (one.ready is None or one.needs_node, one.created))
             self.coming.pop()
         elif self.idle:
             self.idle.pop()

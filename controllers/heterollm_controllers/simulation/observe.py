@@ -129,8 +129,10 @@ class Prometheus:
         minute = self._past[tier].minute
         fleet = self._cluster.fleets[tier]
         fullest = max((group.in_flight for group in fleet.groups), default=0.0)
-        minute.concurrency = _larger(minute.concurrency, in_flight)
-        minute.kv_use = _larger(minute.kv_use, min(1.0, fullest / fleet.model.concurrency))
+        if fleet.groups or fleet.leaving or fleet.idle:
+            # Without engines there is nobody to tell.
+            minute.concurrency = _larger(minute.concurrency, in_flight)
+            minute.kv_use = _larger(minute.kv_use, min(1.0, fullest / fleet.model.concurrency))
         if minute.first is None:
             minute.first = second, _handled(counters)
 
