@@ -64,7 +64,7 @@ def figures_of(tier: TierFacts, readings: Readings | None, now: datetime) -> Tie
             for name, found in known.items()
             if PodSignal.QUEUE in found
         },
-        rates=_rates(tier.name, readings),
+        rates=_rates(tier, readings, now),
         history=readings.history.get(tier.name, _NO_HISTORY),
         window=readings.window,
     )
@@ -102,11 +102,24 @@ def _of_pod(pod: str, readings: Readings) -> Mapping[PodSignal, float] | None:
     return found if PodSignal.QUEUE in found or PodSignal.RUNNING in found else None
 
 
-def _rates(tier: str, readings: Readings) -> Mapping[TierSignal, float] | None:
+def _rates(tier: TierFacts, readings: Readings, now: datetime) -> Mapping[TierSignal, float] | None:
     """A router that has counted nothing yet has no series: that is zero, as long as routers are seen at all."""
     if readings.failure or not readings.cluster.get(ClusterSignal.ROUTERS):
         return None
-    return readings.tiers.get(tier, {})
+    found = readings.tiers.get(tier.name, {})
+    if not _has_just_begun(tier, readings.window, now):
+        return found
+    return {signal: rate for signal, rate in found.items() if signal not in _OF_ENGINES}
+
+
+_OF_ENGINES = {TierSignal.TRIED, TierSignal.FAILED, TierSignal.SLOW}
+"""What requests met at a tier. Of one that slept, they met nobody, and that says nothing of the engines it has now."""
+
+
+def _has_just_begun(tier: TierFacts, window: float, now: datetime) -> bool:
+    """Whether rates still tell of the time before the first engine served."""
+    since = now - timedelta(seconds=window)
+    return bool(tier.serving) and all((engine.serving_since or since) > since for engine in tier.serving)
 
 
 def _sum(pods: Iterable[Mapping[PodSignal, float]], signal: PodSignal) -> float | None:
