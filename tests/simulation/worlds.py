@@ -16,7 +16,7 @@ from heterollm_controllers.simulation.traffic import Load, Recorded
 from heterollm_controllers.status_v1alpha1 import EscalationStatus, FallbackStatus, ScalingStatus
 from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.scaling import bounds
-from heterollm_controllers.steering.signals import Readings
+from heterollm_controllers.steering.signals import Readings, TierSignal
 from heterollm_controllers.steering.steer import Memory, Steering, steer
 from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
 from tests.simulation.scenes import LARGE, SMALL
@@ -38,8 +38,8 @@ TELLING = {"ScalingLimited", "ScalingFree"}
 
 @st.composite
 def tiers(draw: st.DrawFn, name: str) -> dict[str, object]:
-    fewest = draw(st.integers(1, 3))
-    most = draw(st.integers(fewest, fewest + 5))
+    fewest = draw(st.integers(0, 3))
+    most = draw(st.integers(max(1, fewest), fewest + 5))
     scaling = {
         "queueLength": draw(st.sampled_from([10, 100, 300])),
         "queueStep": draw(st.integers(1, 4)),
@@ -97,7 +97,8 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     """Trouble for a while, then calm: a load that the fewest engines can do, and no fault."""
     spec = draw(specs())
     models = {tier.name: LARGE if tier is spec.tiers[-1] else SMALL for tier in spec.tiers}
-    capacity = SMALL.rate * spec.tiers[0].replicas.min if len(spec.tiers) > 1 else LARGE.rate
+    # Of the fewest engines, or of one that wakes.
+    capacity = SMALL.rate * max(1, spec.tiers[0].replicas.min) if len(spec.tiers) > 1 else LARGE.rate
     pieces = draw(st.lists(st.tuples(st.integers(0, TROUBLE), st.floats(0, 4), st.floats(0, 0.5)), max_size=5))
     course = [(float(second), Load(times * capacity, share)) for second, times, share in sorted(pieces)]
     calm = Load(draw(st.floats(0.0, 0.5)) * capacity, min(0.1, 0.4 * LARGE.rate / capacity))
@@ -135,7 +136,7 @@ class Watched:
         self.ticks += 1
         if after.decisions or self.ticks % 10 == 0:
             self._restart_changes_nothing(after, spec, facts, memory, readings, now)
-        self._scaling(spec, memory, after.memory, now)
+        self._scaling(spec, memory, after.memory, readings, now)
         self._fallback(spec, memory.fallback, after.memory.fallback)
         if self._blind(now):
             assert _effects(after.memory) == _effects(memory), f"decided at {now} without figures: {after.decisions}"
@@ -158,7 +159,14 @@ class Watched:
         assert _told(again) <= TELLING, f"{again.decisions} after {after.decisions}"
         assert _effects(again.memory) == _effects(after.memory)
 
-    def _scaling(self, spec: HeteroLLMClusterSpec, before: Memory, after: Memory, now: datetime) -> None:
+    def _scaling(
+        self,
+        spec: HeteroLLMClusterSpec,
+        before: Memory,
+        after: Memory,
+        readings: Readings | None,
+        now: datetime,
+    ) -> None:
         calm = after.fallback is None or after.fallback.state == "Normal"
         for tier in spec.tiers:
             few, most = bounds(tier)
@@ -166,8 +174,12 @@ class Watched:
             assert few <= new <= most
             if new > old:
                 self.raised[tier.name] = now
+            if new > old == 0:
+                assert readings is not None, "woken without figures"
+                assert readings.tiers[tier.name][TierSignal.OFFERED] > 0, "woken by nobody"
             if new < old:
                 assert new == old - 1, "more than one engine at a time"
+                assert new > 0 or (readings and not readings.tiers[tier.name][TierSignal.OFFERED]), "it is asked for"
                 assert calm, "shrinks while a fallback is in force"
                 patience = tier.scaling.scale_down_seconds or PATIENCE["large" if tier is spec.tiers[-1] else "small"]
                 raised = self.raised.get(tier.name, START - timedelta(days=1))

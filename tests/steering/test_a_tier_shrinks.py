@@ -102,17 +102,3 @@ def test_not_while_a_fallback_is_in_force() -> None:
     world.small.failed = 5.0
     world.seconds(305)
     assert (world.state, world.target()) == ("Escalated", 4)
-
-
-def test_a_tier_that_nobody_uses_sleeps_if_it_may() -> None:
-    world = World({"small": {"replicas": {"min": 0, "max": 3}}})
-    world.small.serving = 1
-    world.small.offered = 0.5
-    world.small.serving = 0
-    world.tick()
-    world.small.serving = 1
-    world.seconds(900)
-    assert world.target() == 1
-    world.small.history = History((0.0,) * 60, (0.0,) * 60, (0.0,) * 60)
-    world.seconds(10)
-    assert world.target() == 0

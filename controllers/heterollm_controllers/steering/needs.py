@@ -11,16 +11,20 @@ from functools import lru_cache
 from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.figures import TierFigures
 from heterollm_controllers.steering.forecast import forecast
-from heterollm_controllers.steering.signals import History
+from heterollm_controllers.steering.signals import History, TierSignal
 from heterollm_controllers.v1alpha1 import Tier
 
-__all__ = ["Need", "ahead", "needed"]
+__all__ = ["Need", "ahead", "is_asked_for", "needed"]
 
 ROOM_FOR_RATE, ROOM_FOR_RATE_OF_LAST, ROOM_FOR_PEAK = 1.1, 1.05, 1.15
 """What a forecast is multiplied with (R15)."""
 START_SECONDS = 180.0
 """How long an engine takes to start while none was seen doing it."""
 TICK_SECONDS = 5.0
+NO_ENGINE = 0.1
+"""Share of an engine for which not even the first is started."""
+FEWEST_REQUESTS, COUNTED_SECONDS = 0.5, 300.0
+"""Fewer requests than this in that time, or in the window if that is longer, are none: some residue of a rate."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,16 @@ class Need:
     horizon: int = 0
     """Seconds."""
     error: float | None = None
+
+
+def is_asked_for(figures: TierFigures) -> bool | None:
+    """Whether requests for the tier came of late; None when nobody knows."""
+    offered = figures.rate(TierSignal.OFFERED)
+    return None if offered is None else _is_some(offered, figures.window)
+
+
+def _is_some(rate: float, window: float = 0.0) -> bool:
+    return rate * max(COUNTED_SECONDS, window) >= FEWEST_REQUESTS
 
 
 def ahead(tier: Tier, facts: TierFacts, history: History, *, last: bool) -> Need | None:
@@ -54,7 +68,8 @@ def _forecast(figures: tuple[float, ...], minutes: int, room: float, of_one: flo
         return None
     missed = "" if found.error is None else f", forecasts missed by {100 * found.error:.0f} % of late"
     why = f"{found.value:.1f} {unit} forecast in {minutes} min, times {room:g}, at {of_one:g} per engine{missed}"
-    return Need(math.ceil(found.value * room / of_one), why, 60 * minutes, found.error)
+    engines = found.value * room / of_one
+    return Need(math.ceil(engines) if engines >= NO_ENGINE else 0, why, 60 * minutes, found.error)
 
 
 def needed(tier: Tier, facts: TierFacts, figures: TierFigures, coming: Need | None, window: timedelta) -> Need | None:
@@ -86,7 +101,8 @@ def needed(tier: Tier, facts: TierFacts, figures: TierFigures, coming: Need | No
     if coming is not None:
         needs.append(coming)
     most_needed = max(needs, key=lambda need: need.engines)
-    idle = concurrency == 0 and not rate and tier.replicas.min == 0
+    # Who was asked for a moment ago would be woken up again at once.
+    idle = concurrency == 0 and not _is_some(rate or 0.0) and is_asked_for(figures) is False and tier.replicas.min == 0
     return most_needed if idle else Need(max(most_needed.engines, 1), most_needed.why)
 
 

@@ -18,7 +18,7 @@ from heterollm_controllers.reasons import Reason
 from heterollm_controllers.status_v1alpha1 import ForecastStatus, ScalingStatus
 from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.figures import TierFigures
-from heterollm_controllers.steering.needs import Need, ahead, needed
+from heterollm_controllers.steering.needs import Need, ahead, is_asked_for, needed
 from heterollm_controllers.steering.signals import TierSignal
 from heterollm_controllers.v1alpha1 import Tier
 
@@ -124,8 +124,8 @@ class _Scaling:
     def _wishes(self, ease: float) -> Iterator[_Wish]:
         """What each rule wants; `ease` shrinks the limits."""
         if self.serving == 0:
-            offered = self.figures.rate(TierSignal.OFFERED)
-            if offered:
+            if is_asked_for(self.figures):
+                offered = self.figures.rate(TierSignal.OFFERED)
                 yield _Wish(1, Reason.WAKES_UP, f"{offered:.2f} requests/s come in and no engine serves")
         elif self._is_settled():
             yield from self._queue(ease)
