@@ -59,13 +59,11 @@ def _drainable(desired: int, current: list[Engine], old: list[Engine], load: Map
     proved = bool(current) and all(engine.serving for engine in current)
     idle = sum(not engine.serving for engine in old) if proved else 0
     surplus = max(len(current) + len(old) - desired, idle)
-    # Old before current, idle before serving, least loaded and then newest ordinal first.
-    candidates = sorted(
-        [*old, *current],
-        key=lambda engine: (engine.serving, engine in current, load.get(engine.name, 0.0), -engine.ordinal),
-    )
+    candidates = sorted([*old, *current], key=lambda engine: _dispensable(engine, engine in current, load))
+    waiting: list[Engine] = []
     if old and current and not proved:
         # Current ones that do not serve yet are no surplus: they are what the others wait for.
+        waiting = [engine for engine in candidates if engine in current and not engine.serving]
         candidates = [engine for engine in candidates if engine in old]
     serving = sum(engine.serving for engine in candidates + [e for e in current if e not in candidates])
     chosen: list[Engine] = []
@@ -74,7 +72,15 @@ def _drainable(desired: int, current: list[Engine], old: list[Engine], load: Map
             break
         serving -= engine.serving
         chosen.append(engine)
-    return chosen
+    # But for the others to wait, one of them is enough where more are wanted no longer.
+    beyond = len(current) + len(old) - len(chosen) - desired - 1
+    return chosen + waiting[: max(0, min(beyond, len(waiting) - 1))]
+
+
+def _dispensable(engine: Engine, current: bool, load: Mapping[str, float]) -> tuple[bool, bool, bool, float, int]:
+    """Sorts first who can be spared best: who does not serve, is of an older revision, has no node, or little to do."""
+    placed = not engine.serving and any(pod.bound for pod in engine.alive)
+    return engine.serving, current, placed, load.get(engine.name, 0.0), -engine.ordinal
 
 
 def _free_ordinals(engines: Sequence[Engine], count: int) -> tuple[int, ...]:

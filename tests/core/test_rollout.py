@@ -17,10 +17,10 @@ _PLAIN_POD = Pod("", "", 0, "10.0.0.1", True, False, 0, "", None, False, True, N
 
 
 def engine(text: str) -> Engine:
-    """An engine from a word such as A0+ : revision A, ordinal 0; + serves, . does not, - leaves."""
+    """An engine from a word such as A0+ : revision A, ordinal 0; + serves, . does not, ? has no node, - leaves."""
     revision, ordinal, state = text[0], int(text[1:-1]), text[-1]
-    name = f"c-t-{ordinal}"
-    pod = replace(_PLAIN_POD, name=f"{name}-0", uid=f"{text}-pod", ready=state == "+", revision=revision)
+    name, bound = f"c-t-{ordinal}", state != "?"
+    pod = replace(_PLAIN_POD, name=f"{name}-0", uid=f"{text}-pod", ready=state == "+", bound=bound, revision=revision)
     return Engine(name, f"uid-{ordinal}", "t", ordinal, revision, 1, state == "-", (pod,))
 
 
@@ -46,6 +46,10 @@ def step(desired: int, revision: str, engines: str) -> tuple[tuple[int, ...], se
         pytest.param(1, "B0+ B1+ B2+", (), {1, 2}, id="scale in takes the newest"),
         pytest.param(1, "B0. B1+", (), {0}, id="scale in takes the idle first"),
         pytest.param(2, "B0+ B1. B2.", (), {2}, id="scale in while starting"),
+        pytest.param(2, "B0+ B1? B2.", (), {1}, id="scale in takes those without a node before those that start"),
+        pytest.param(
+            1, "B0? B1. B2+ B3?", (), {0, 1, 3}, id="scale in takes all that do not serve before one that does"
+        ),
         pytest.param(0, "B0+ B1.", (), {0, 1}, id="scale to zero"),
         pytest.param(0, "A0+ A1.", (), {0, 1}, id="scale an old revision to zero"),
         # Roll-out
@@ -71,6 +75,10 @@ def step(desired: int, revision: str, engines: str) -> tuple[tuple[int, ...], se
         pytest.param(1, "A0+ A1+ A2+", (), {1, 2}, id="scale in before rolling out"),
         pytest.param(1, "A0+ A1+ B2.", (), {1}, id="scale in while the new revision starts"),
         pytest.param(2, "A0+ B1+ B2+ B3+", (), {0, 3}, id="surplus takes old ones first"),
+        pytest.param(2, "A0+ A1+ B2? B3? B4?", (), {3, 4}, id="one surge is enough for fewer than were to come"),
+        pytest.param(2, "A0+ A1+ B2. B3?", (), {3}, id="the surge that has a node"),
+        pytest.param(1, "A0+ A1+ B2? B3?", (), {1, 3}, id="old ones that are not needed leave, too"),
+        pytest.param(3, "A0+ A1+ B2. B3.", (), set(), id="a surge and one that is wanted"),
     ],
 )
 def test_next_step(desired: int, engines: str, add: tuple[int, ...], drain: set[int]) -> None:
