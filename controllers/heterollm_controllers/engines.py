@@ -54,6 +54,7 @@ class Engine:
     """Its pods no longer form one engine, whatever the leader says."""
     gpus: int | None = None
     """GPUs of all its pods together; None when its revision is gone."""
+    created: datetime | None = None
 
     @property
     def alive(self) -> tuple[Pod, ...]:
@@ -123,6 +124,7 @@ def _engine(
         leaving="deletionTimestamp" in metadata,
         pods=tuple(sorted(pods, key=lambda pod: (pod.rank, pod.uid))),
         gpus=made_from["sizing"].get("gpusPerEngine"),
+        created=_created(metadata),
     )
 
 
@@ -149,11 +151,15 @@ def _pod(item: Mapping[str, Any], rank: int) -> Pod:
         unschedulable=_reasons(scheduled.get("message", "no node fits")) if unschedulable else None,
         failed=status.get("phase") in ("Failed", "Succeeded"),
         bound=ready or "nodeName" in (item.get("spec") or {}) or scheduled.get("status") == "True",
-        created=parse(metadata["creationTimestamp"]) if "creationTimestamp" in metadata else None,
+        created=_created(metadata),
         grace=metadata.get("deletionGracePeriodSeconds"),
         ready_since=_since(conditions.get("Ready", {})) if ready else None,
         unschedulable_since=_since(scheduled) if unschedulable else None,
     )
+
+
+def _created(metadata: Mapping[str, Any]) -> datetime | None:
+    return parse(metadata["creationTimestamp"]) if "creationTimestamp" in metadata else None
 
 
 def _since(condition: Mapping[str, Any]) -> datetime | None:

@@ -204,7 +204,9 @@ class ScalingStatus(WireType):
     reason: Annotated[str, Field(max_length=64, description="By which rule, as one word.")]
     message: Annotated[str, Field(max_length=1024, description="From which figures.")]
     decided_at: Annotated[Time, Field(description="When the target last changed.")]
-    raised_at: Annotated[Time | None, Field(description="When it was last raised.")] = None
+    raised_at: Annotated[
+        Time | None, Field(description="When it was last raised, or its first engine was asked for again.")
+    ] = None
     limited: Annotated[
         str | None, Field(max_length=64, description="Why the tier cannot grow though it should, as one word.")
     ] = None

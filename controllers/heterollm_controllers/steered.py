@@ -87,6 +87,7 @@ def _engine_facts(engine: Engine, standby: bool) -> EngineFacts:
         standby=standby,
         serving_since=leader.ready_since if leader is not None and engine.serving else None,
         unschedulable_since=min(waiting, default=None),
+        created=engine.created,
     )
 
 

@@ -199,3 +199,88 @@ def test_how_a_tier_scales_is_no_reason_to_restart_its_engines() -> None:
     world.settle()
     assert world.uids() == before
     assert not world.holds("UpdateAvailable")
+
+
+# --- engines that never come to serve
+
+
+def placed(world: World) -> dict[str, str]:
+    """Pods that have a node, with their uids."""
+    uids = world.uids("Pod")
+    return {name: uids[name] for name in uids if "nodeName" in world.server.objects["Pod", name]["spec"]}
+
+
+def without_room(*tiers: dict[str, Any], pods: int = 0) -> tuple[World, Figures]:
+    """A queue asked for two more engines, and only so many pods of them find a node."""
+    world, figures = crowded(*tiers)
+    figures.queue = {"demo-small-0": 200.0}
+    room = len(placed(world)) + pods
+    world.controllers.fits = lambda _: len(placed(world)) < room
+    world.ticks(3)
+    figures.queue = {}
+    return world, figures
+
+
+def test_engines_that_find_no_node_are_removed_once_nobody_needs_them() -> None:
+    world, _ = without_room()
+    before = placed(world)
+    assert len(world.engines()) == 4
+    world.until(lambda: len(world.engines()) == 2, most=75)
+    assert world.uids("Pod") == before, "and none of those that serve"
+    assert world.status["tiers"][0]["desired"] == 2
+    assert ("ScaledDown", "small") in world.actions()
+    world.ticks(75)
+    assert len(world.engines()) == 2
+
+
+def test_they_come_back_at_once_when_they_are_needed_again() -> None:
+    world, figures = without_room()
+    world.until(lambda: len(world.engines()) == 2, most=75)
+    world.ticks(2)
+    world.controllers.fits = lambda _: True
+    figures.queue = {"demo-small-1": 200.0}
+    world.tick()
+    assert len(world.engines()) == 4
+    world.until(lambda: len(world.serving()) == 4)
+
+
+def test_an_engine_that_crashes_leaves_before_one_that_serves() -> None:
+    world, figures = crowded()
+    world.until(lambda: len(world.serving()) == 4)
+    figures.queue = {}
+
+    def crash() -> None:
+        if "demo-small-0-0" in world.uids("Pod"):
+            world.controllers.crash("demo-small-0-0")
+
+    world.watch = crash
+    world.until(lambda: len(world.engines()) == 3, most=100)
+    assert sorted(world.engines()) == ["demo-small-1", "demo-small-2", "demo-small-3"]
+    world.until(lambda: len(world.engines()) == 2, most=100)
+
+
+def test_a_gang_that_is_half_placed_and_waits_is_removed_once_nobody_needs_it() -> None:
+    gang = api_tier(
+        engine={"gpus": 16, "placementSeconds": 60},
+        replicas={"min": 1, "max": 3},
+        scaling={"scaleDownSeconds": 300},
+    )
+    world, _ = without_room(gang, pods=1)
+    assert (len(world.engines()), len(placed(world))) == (3, 3)
+    world.until(lambda: len(world.engines()) == 1, most=100)
+    assert ("EngineReleased", "demo-small-1") in world.actions()
+    assert world.serving() == ["demo-small-0"]
+    assert len(world.uids("Pod")) == 2
+
+
+def test_a_roll_out_that_is_stuck_keeps_no_engine_that_nobody_needs() -> None:
+    world, figures = crowded()
+    world.until(lambda: len(world.serving()) == 4)
+    figures.queue = {}
+    world.controllers.fits = lambda pod: "nodeName" in pod["spec"]
+    world.change(api_tier(replicas={"min": 2, "max": 6}, scaling={"scaleDownSeconds": 300}, engine={"image": "new"}))
+    world.until(lambda: len(world.engines()) == 3, most=250)
+    assert len(world.serving()) == 2, "and the surge of the roll-out"
+    world.controllers.fits = lambda _: True
+    world.until(lambda: {*world.images().values()} == {"new"}, most=100)
+    world.until(world.ready)

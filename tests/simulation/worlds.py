@@ -136,7 +136,7 @@ class Watched:
         self.ticks += 1
         if after.decisions or self.ticks % 10 == 0:
             self._restart_changes_nothing(after, spec, facts, memory, readings, now)
-        self._scaling(spec, memory, after.memory, readings, now)
+        self._scaling(spec, facts, memory, after.memory, readings, now)
         self._fallback(spec, memory.fallback, after.memory.fallback)
         if self._blind(now):
             assert _effects(after.memory) == _effects(memory), f"decided at {now} without figures: {after.decisions}"
@@ -162,13 +162,14 @@ class Watched:
     def _scaling(
         self,
         spec: HeteroLLMClusterSpec,
+        facts: Sequence[TierFacts],
         before: Memory,
         after: Memory,
         readings: Readings | None,
         now: datetime,
     ) -> None:
         calm = after.fallback is None or after.fallback.state == "Normal"
-        for tier in spec.tiers:
+        for tier, seen in zip(spec.tiers, facts, strict=True):
             few, most = bounds(tier)
             old, new = (_target(memory.scaling.get(tier.name), few) for memory in (before, after))
             assert few <= new <= most
@@ -178,7 +179,7 @@ class Watched:
                 assert readings is not None, "woken without figures"
                 assert readings.tiers[tier.name][TierSignal.OFFERED] > 0, "woken by nobody"
             if new < old:
-                assert new == old - 1, "more than one engine at a time"
+                assert new == old - 1 or new >= len(seen.serving), "more than one engine that serves at a time"
                 assert new > 0 or (readings and not readings.tiers[tier.name][TierSignal.OFFERED]), "it is asked for"
                 assert calm, "shrinks while a fallback is in force"
                 patience = tier.scaling.scale_down_seconds or PATIENCE["large" if tier is spec.tiers[-1] else "small"]

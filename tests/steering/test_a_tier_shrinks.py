@@ -64,11 +64,6 @@ def busy(world: World) -> None:
     world.small.history = History((1.0,) * 60, (*(2.0,) * 57, 180.0, 2.0, 2.0), (0.1,) * 60)
 
 
-def starting(world: World) -> None:
-    """An engine is still on its way."""
-    world.small.serving, world.small.starting = 3, 1
-
-
 def old(world: World) -> None:
     """What Prometheus has of the engines is old."""
     world.small.age = 120.0
@@ -79,7 +74,7 @@ def away(world: World) -> None:
     world.failure = "Prometheus does not answer"
 
 
-@pytest.mark.parametrize("hindrance", [silent, gap, busy, starting, old, away])
+@pytest.mark.parametrize("hindrance", [silent, gap, busy, old, away])
 def test_what_keeps_an_engine(hindrance: Callable[[World], None]) -> None:
     world = grown()
     hindrance(world)

@@ -28,6 +28,9 @@ class TierWorld:
     starting: int = 0
     leaving: int = 0
     unschedulable_since: datetime | None = None
+    created: datetime | None = None
+    """When those that do not serve were made."""
+    rolling: bool = False
     lost: bool = False
     serving_since: datetime = LONG_AGO
     queue: float = 0.0
@@ -51,13 +54,16 @@ class TierWorld:
             for i in range(self.serving)
         ]
         coming = [
-            EngineFacts(f"{self.name}-{i}", "", False, unschedulable_since=self.unschedulable_since)
+            EngineFacts(
+                f"{self.name}-{i}", "", False, unschedulable_since=self.unschedulable_since, created=self.created
+            )
             for i in range(self.serving, self.serving + self.starting)
         ]
         return TierFacts(
             self.name,
             (*able, *coming),
             leaving=self.leaving,
+            rolling=self.rolling,
             lost=self.lost,
             concurrency=self.concurrency,
             rate=self.rate,

@@ -21,6 +21,8 @@ class EngineFacts:
     standby: bool = False
     serving_since: datetime | None = None
     unschedulable_since: datetime | None = None
+    created: datetime | None = None
+    """When the engine was made, whatever has become of its pods since."""
 
 
 @dataclass(frozen=True)

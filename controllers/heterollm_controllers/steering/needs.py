@@ -14,7 +14,7 @@ from heterollm_controllers.steering.forecast import forecast
 from heterollm_controllers.steering.signals import History, TierSignal
 from heterollm_controllers.v1alpha1 import Tier
 
-__all__ = ["Need", "ahead", "is_asked_for", "needed"]
+__all__ = ["Need", "ahead", "is_asked_for", "needed", "needed_by_nobody"]
 
 ROOM_FOR_RATE, ROOM_FOR_RATE_OF_LAST, ROOM_FOR_PEAK = 1.1, 1.05, 1.15
 """What a forecast is multiplied with (R15)."""
@@ -72,38 +72,59 @@ def _forecast(figures: tuple[float, ...], minutes: int, room: float, of_one: flo
     return Need(math.ceil(engines) if engines >= NO_ENGINE else 0, why, 60 * minutes, found.error)
 
 
-def needed(tier: Tier, facts: TierFacts, figures: TierFigures, coming: Need | None, window: timedelta) -> Need | None:
+def needed(
+    tier: Tier, facts: TierFacts, figures: TierFigures, coming: Need | None, window: timedelta, wanted: int
+) -> Need | None:
     """Engines that the peak of the window needs, with head-room; None when anything it takes is unknown.
 
     Never fewer than what is coming.
+
+    Args:
+        wanted: engines that the tier should have, of which some may not serve.
     """
     serving, minutes = len(facts.serving), math.ceil(window / timedelta(minutes=1))
     if not serving or figures.known * 2 < serving or figures.queue is None:
         return None
-    # An engine without figures may have as much to do as the others.
-    unseen = serving / figures.known
     room = 1 + tier.scaling.headroom_percent / 100
     concurrency, kv_use = _peak(figures.history.concurrency, minutes), _peak(figures.history.kv_use, minutes)
-    rate = _peak(figures.history.rate, minutes)
+    # What was offered of late counts, too: others may have answered it.
+    rate = max(filter(None, [_peak(figures.history.rate, minutes), figures.rate(TierSignal.OFFERED)]), default=0.0)
     needs: list[Need] = []
     if concurrency is not None and facts.concurrency:
+        # An engine without figures may have as much to do as the others.
+        unseen = serving / figures.known
         why = f"at most {concurrency:.0f} requests at once in {minutes} min, {facts.concurrency} per engine"
         needs.append(Need(math.ceil(concurrency * unseen * room / facts.concurrency), why))
     if kv_use is not None:
+        # A share says nothing of engines that have gone since: without other figures, as if all had had theirs.
+        sharing = serving if needs else max(serving, wanted)
         most = tier.scaling.kv_use_percent / 100
         why = f"at most {100 * kv_use:.0f} % of the KV cache in {minutes} min"
-        needs.append(Need(math.ceil(serving * kv_use * room / most), why))
+        needs.append(Need(math.ceil(sharing * kv_use * room / most), why))
     if not needs:
         return None
-    if rate is not None and facts.rate:
+    if facts.rate and rate:
         why = f"at most {rate:.1f} requests/s in {minutes} min, {facts.rate:g} per engine"
         needs.append(Need(math.ceil(rate * room / facts.rate), why))
     if coming is not None:
         needs.append(coming)
     most_needed = max(needs, key=lambda need: need.engines)
     # Who was asked for a moment ago would be woken up again at once.
-    idle = concurrency == 0 and not _is_some(rate or 0.0) and is_asked_for(figures) is False and tier.replicas.min == 0
-    return most_needed if idle else Need(max(most_needed.engines, 1), most_needed.why)
+    idle = concurrency == 0 and not _is_some(rate) and is_asked_for(figures) is False
+    return most_needed if idle and tier.replicas.min == 0 else _at_least_one(most_needed)
+
+
+def needed_by_nobody(tier: Tier, figures: TierFigures, coming: Need | None) -> Need | None:
+    """Engines that a tier needs of which none serves: what is coming, if nobody asks for it; else None."""
+    if is_asked_for(figures) is not False:
+        return None
+    need = coming or Need(0, "")
+    need = Need(need.engines, need.why if need.engines else "nobody asks for it")
+    return need if tier.replicas.min == 0 else _at_least_one(need)
+
+
+def _at_least_one(need: Need) -> Need:
+    return Need(max(need.engines, 1), need.why)
 
 
 def _peak(figures: Sequence[float], minutes: int) -> float | None:

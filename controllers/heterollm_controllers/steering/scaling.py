@@ -1,14 +1,15 @@
 """How many engines a tier should have: every rule states its wish, the highest wins, and going down takes patience.
 
 Rules count from the engines that serve, so engines on their way are capacity that a rule has already got, and none
-fires again until its figures are from after the newest engine began to serve.
+fires again until its figures are from after the newest engine began to serve. Engines that do not serve, whether they
+start, find no node or crash, are given up together once nobody needs them; those that serve leave one by one.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -18,7 +19,7 @@ from heterollm_controllers.reasons import Reason
 from heterollm_controllers.status_v1alpha1 import ForecastStatus, ScalingStatus
 from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.figures import TierFigures
-from heterollm_controllers.steering.needs import Need, ahead, is_asked_for, needed
+from heterollm_controllers.steering.needs import Need, ahead, is_asked_for, needed, needed_by_nobody
 from heterollm_controllers.steering.signals import TierSignal
 from heterollm_controllers.v1alpha1 import Tier
 
@@ -28,6 +29,8 @@ FIRST_TOKEN_LIMIT_MS = 200
 """Of the last tier, if its spec names none (R14)."""
 PATIENCE, PATIENCE_OF_LAST = 300, 1800
 """Seconds that fewer engines must have sufficed before one leaves, for large engines longer: they start slowly."""
+LONGEST_START = timedelta(seconds=1800)
+"""An engine that does not serve after this is taken for one that will not, and others do not wait for it."""
 EASE = 0.8
 """A tier that could not grow is free again when its figures are below this share of their limits."""
 
@@ -89,14 +92,20 @@ class _Scaling:
             return self._bounded(low, high)
         if low == high:
             return self.before
-        best = max(self._wishes(1.0), key=lambda wish: wish.engines, default=None)
-        if best is not None and best.engines > self.serving and self.stuck:
-            return self._limited(Reason.NO_NODE, best, f"{', '.join(self.stuck)} finds no node")
-        if best is not None and best.engines > self.current:
-            return self._raised(best, high)
-        free = self._freed()
+        best = max(self._wishes(1.0), key=lambda wish: wish.engines, default=_Wish(0, Reason.ALL_WELL, ""))
+        if best.engines > self.serving and self.stuck:
+            after: ScalingStatus | None = self._limited(Reason.NO_NODE, best, f"{', '.join(self.stuck)} finds no node")
+        elif best.engines > self.current and self.current < high:
+            return self._decided(self.before, replace(best, engines=min(best.engines, high)))
+        elif best.engines > self.current:
+            after = self._limited(Reason.LIMIT_REACHED, best, f"the spec allows {high}")
+        else:
+            after = self._freed()
         fewer = self._fewer(low)
-        return self._decided(free, fewer) if fewer is not None else free
+        if fewer is None:
+            return self._still_asked(after) if best.reason == Reason.WAKES_UP and self.current > low else after
+        less = self._decided(after, fewer)
+        return less if after is None else _with(less, limited=after.limited, caching=after.caching)
 
     @cached_property
     def current(self) -> int:
@@ -171,12 +180,6 @@ class _Scaling:
             engines = max(self.serving + 1, math.ceil(self.serving * 100 * found / percent))
             yield _Wish(engines, Reason.KV_CACHE_FULL, why)
 
-    def _raised(self, wish: _Wish, high: int) -> ScalingStatus | None:
-        """As many as wished, or as can be."""
-        if self.current >= high:
-            return self._limited(Reason.LIMIT_REACHED, wish, f"the spec allows {high}")
-        return self._decided(self.before, _Wish(min(wish.engines, high), wish.reason, wish.why))
-
     def _limited(self, limit: Reason, wish: _Wish, why: str) -> ScalingStatus:
         before = self.before or self._unchanged()
         caching = "Aggressive" if wish.reason in _CACHED_FOR else before.caching
@@ -197,28 +200,60 @@ class _Scaling:
 
     # --- down -----------------------------------------------------------------------------------------------------
 
+    @cached_property
+    def stabilization(self) -> timedelta:
+        """How long fewer engines must have been enough."""
+        usual = PATIENCE_OF_LAST if self.course.last else PATIENCE
+        return timedelta(seconds=self.tier.scaling.scale_down_seconds or usual)
+
     def _fewer(self, low: int) -> _Wish | None:
-        """One engine less, if that was enough for long, and nothing is under way or unknown."""
-        patience = timedelta(
-            seconds=self.tier.scaling.scale_down_seconds or (PATIENCE_OF_LAST if self.course.last else PATIENCE)
-        )
-        if self.current <= low or not self.course.steady or not self._is_at_rest():
+        """Without those that do not serve, or else one less, if that was enough for long and nothing is unknown."""
+        if self.current <= low or not self.course.steady or not self._is_time():
             return None
-        # What the last engine's going did must show in the figures before the next one goes.
-        before, seen = self.before, timedelta(seconds=self.figures.window)
-        if before is not None and self.now - parse(before.decided_at) < seen:
+        need = self._need()
+        if need is None:
             return None
-        if before is not None and before.raised_at is not None and self.now - parse(before.raised_at) < patience:
+        enough = max([low, need.engines, *(wish.engines for wish in self._wishes(EASE))])
+        if enough >= self.current:
             return None
-        need = needed(self.tier, self.facts, self.figures, self.coming, patience)
-        if need is None or need.engines >= self.current:
-            return None
-        return _Wish(self.current - 1, Reason.FEWER_SUFFICE, need.why)
+        absent = self.current - self.serving
+        if absent > 0:
+            # Nothing is lost with an engine that does not serve, and it may be waiting for a node to be bought.
+            return _Wish(max(enough, self.serving), Reason.FEWER_SUFFICE, f"{need.why}; {absent} do not serve")
+        return _Wish(self.current - 1, Reason.FEWER_SUFFICE, need.why) if self._is_at_rest() else None
+
+    def _need(self) -> Need | None:
+        if self.serving:
+            return needed(self.tier, self.facts, self.figures, self.coming, self.stabilization, self.current)
+        return needed_by_nobody(self.tier, self.figures, self.coming)
+
+    def _is_time(self) -> bool:
+        """Whether the last decision shows in the figures, and nothing raised the tier for long."""
+        before, seen, quiet = self.before, timedelta(seconds=self.figures.window), self.stabilization
+        if before is None:
+            return True
+        if not self.serving and not self.stuck:
+            # Whoever asked for its first engine has gone, and comes back when that might serve.
+            quiet = max(quiet, LONGEST_START)
+        raised = before.raised_at
+        return self.now - parse(before.decided_at) >= seen and (raised is None or self.now - parse(raised) >= quiet)
 
     def _is_at_rest(self) -> bool:
-        """Exactly the wanted engines are there, all serve, and none is coming or going."""
-        own = [engine for engine in self.facts.engines if not engine.standby]
-        return self.serving == len(own) == self.current and self.facts.leaving == 0 and not self.facts.rolling
+        """Exactly the wanted engines serve, none is going, and none is being replaced, unless that has stalled."""
+        return (
+            self.serving == self.current and not self.facts.leaving and (not self.facts.rolling or self._is_stalled())
+        )
+
+    def _is_stalled(self) -> bool:
+        """Whether an engine does not serve, and will not soon."""
+        made = [engine.created for engine in self.facts.engines if not engine.serving and engine.created is not None]
+        return bool(self.stuck) or any(self.now - time > LONGEST_START for time in made)
+
+    def _still_asked(self, after: ScalingStatus | None) -> ScalingStatus | None:
+        """Requests that come only now and then keep the first engine coming: now and then that is recorded."""
+        if after is None or after.raised_at is None or self.now - parse(after.raised_at) < self.stabilization / 2:
+            return after
+        return _with(after, raised_at=stamp(self.now))
 
     # --- record ---------------------------------------------------------------------------------------------------
 
