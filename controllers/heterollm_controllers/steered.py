@@ -100,7 +100,9 @@ def _start_seconds(engines: Iterable[Engine]) -> float | None:
         # After a restart of a container, readiness is no longer the first.
         if pod is not None and pod.ready_since is not None and pod.created is not None and not pod.restarts
     ]
-    return median(taken) if taken else None
+    # The one time is the node's, the other the API server's: a clock that is slow says nothing.
+    known = [seconds for seconds in taken if seconds >= 0]
+    return median(known) if known else None
 
 
 def on_standby(

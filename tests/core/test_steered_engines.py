@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from heterollm_controllers.clock import stamp
 from heterollm_controllers.outcome import Config
 from heterollm_controllers.steering.signals import ClusterSignal, History, PodSignal, Readings, TierSignal
 from tests.core.builders import api_tier
@@ -199,6 +201,15 @@ def test_how_a_tier_scales_is_no_reason_to_restart_its_engines() -> None:
     world.settle()
     assert world.uids() == before
     assert not world.holds("UpdateAvailable")
+
+
+def test_a_node_whose_clock_is_slow_does_not_say_how_long_engines_take_to_start() -> None:
+    world, _ = crowded({**elastic(), "model": {"id": "Qwen/Qwen3-4B"}})
+    for name in world.uids("Pod"):
+        world.server.objects["Pod", name]["metadata"]["creationTimestamp"] = stamp(world.now + timedelta(hours=1))
+    world.tick()
+    assert len(world.engines()) == 4
+    assert world.status["tiers"][0]["scaling"]["forecast"]["horizonSeconds"] == 240, "as if none was seen to start"
 
 
 # --- engines that never come to serve
