@@ -218,14 +218,14 @@ class ScalingStatus(WireType):
 
 
 class EscalationStatus(WireType):
-    """Level 2 of the fallback for one tier: its requests go to the last tier."""
+    """Level 2 of the fallback for one tier: its requests go to the last tier, as far as that has room."""
 
     tier: Annotated[Name, Field(description="The tier that failed.")]
     phase: Annotated[
         Literal["Holding", "Probing", "Ramping", "Watching"],
         Field(
             description=(
-                "Holding: it rests; Probing: it gets a few requests; Ramping: it gets a growing share; Watching: it has"
+                "Holding: it rests, but for what its stand-in has no room for; Probing: it gets a few requests; Ramping: it gets a growing share; Watching: it has"
                 " all of them again, and its failures are remembered."
             )
         ),
@@ -244,7 +244,12 @@ class FallbackStatus(WireType):
 
     state: Annotated[
         Literal["Normal", "Escalated", "PureLarge"],
-        Field(description="Escalated: level 2, some tier's requests go to the last; PureLarge: level 3, all do."),
+        Field(
+            description=(
+                "Escalated: level 2, some tier's requests go to the last; PureLarge: level 3, all do; both as far as it"
+                " has room."
+            )
+        ),
     ] = "Normal"
     since: Annotated[Time, Field(description="Since when.")]
     reason: Annotated[str, Field(max_length=64, description="By which rule, as one word.")]

@@ -132,12 +132,17 @@ def _requests(rows: _Rows) -> Iterable[tuple[str, TierSignal, float]]:
         if answered and wanted != answering:
             yield wanted, TierSignal.SPILLED, rate
         # What clients got wrong (4xx) or gave up (0) says nothing of the tier, nor does what it was not to answer.
-        if diverted == "false" and code != "0" and code[:1] != "4":
+        if code == "0" or code[:1] == "4":
+            continue
+        lost = code[:1] == "5"
+        # A tier that answered has not failed, though another was asked after it for a better answer.
+        own, other = low_quality != "true" and wanted == answering, low_quality != "true" and wanted != answering
+        if diverted == "true":
+            yield wanted, TierSignal.DIVERTED, rate
+            yield wanted, TierSignal.DIVERTED_FAILED, rate if lost or own else 0.0
+        elif diverted == "false":
             yield wanted, TierSignal.TRIED, rate
-            # A tier that answered has not failed, though another was asked after it for a better answer.
-            moved = wanted != answering and low_quality != "true"
-            failed = moved or code[:1] == "5"
-            yield wanted, TierSignal.FAILED, rate if failed else 0.0
+            yield wanted, TierSignal.FAILED, rate if lost or other else 0.0
 
 
 def _slow(rows: _Rows, bound: int) -> Iterable[tuple[str, TierSignal, float]]:

@@ -138,6 +138,9 @@ async def test_what_became_of_requests(bench: Bench) -> None:
         request(A, "small", "large", "200", 3, diverted="true"),
         request(A, "small", "large", "200", 8, low_quality="true"),  # the tier answered, the next one better
         request(A, "small", "small", "200", 16, low_quality="true"),
+        request(A, "small", "small", "200", 0.5, diverted="true"),  # fell back to its own tier
+        request(A, "small", "large", "503", 0.25, diverted="true"),
+        request(A, "small", "large", "429", 0.25, diverted="true"),
         request(A, "small", "small", "503", 1),
         request(A, "small", "small", "429", 4),
         request(A, "small", "small", "400", 5),
@@ -151,10 +154,12 @@ async def test_what_became_of_requests(bench: Bench) -> None:
     ]
     found = await bench.tick()
     assert found.tiers["small"] == {
-        TierSignal.OFFERED: 62,
+        TierSignal.OFFERED: 63,
         TierSignal.TRIED: 37,
         TierSignal.FAILED: 3,
-        TierSignal.ANSWERED: 26,
+        TierSignal.DIVERTED: 3.75,
+        TierSignal.DIVERTED_FAILED: 0.75,
+        TierSignal.ANSWERED: 26.5,
         TierSignal.SPILLED: 13,
         TierSignal.REFUSED: 4,
     }
@@ -163,6 +168,7 @@ async def test_what_became_of_requests(bench: Bench) -> None:
         TierSignal.TRIED: 1,
         TierSignal.FAILED: 0,
         TierSignal.ANSWERED: 14.25,
+        TierSignal.REFUSED: 0.25,
     }
     assert found.cluster == {ClusterSignal.UNDECIDED: 0.75}
 

@@ -9,6 +9,7 @@ import pytest
 
 from heterollm_controllers.clock import parse
 from heterollm_controllers.steering.fallback import shares
+from heterollm_controllers.steering.signals import History
 from tests.steering.world import START, World
 
 NAMES = ["small", "large"]
@@ -56,9 +57,11 @@ def test_it_opens_by_twenty_requests_half_of_which_failed_or_were_slow(
     [
         (200.0, 18.0, 10.0, "Normal"),  # two engines that do 9 of the 10 requests/s they can, and have 400 waiting
         (20.0, 18.0, 10.0, "Escalated"),  # two that are not even full
-        (200.0, 7.0, 10.0, "Escalated"),  # two that do a third of it: they are sick
+        (200.0, 7.0, 10.0, "Normal"),  # two that do a third of it, as they would with longer prompts
+        (200.0, 0.9, 10.0, "Escalated"),  # two that do a twentieth of it: no requests are so long
         (0.0, 18.0, 10.0, "Escalated"),  # nothing waits, so that is no reason to be slow
-        (200.0, 18.0, None, "Escalated"),  # nobody knows what they can do
+        (200.0, 18.0, None, "Normal"),  # nobody knows what they can do, and what waits takes them 22 s
+        (20.0, 18.0, None, "Escalated"),  # it takes them 2 s
     ],
 )
 def test_a_tier_that_is_slow_because_it_is_busy_does_not_fail(
@@ -67,6 +70,28 @@ def test_a_tier_that_is_slow_because_it_is_busy_does_not_fail(
     world = World()
     world.small.queue, world.small.rate = queue, rate
     world.small.tried = world.small.slow = answered
+    world.tick()
+    assert world.state == state
+
+
+def test_what_waited_a_minute_ago_explains_what_is_slow_now() -> None:
+    world = World()
+    world.small.tried = world.small.slow = 18.0
+    world.small.history = History((1.0,) * 60, (2.0,) * 58 + (200.0, 2.0), (0.1,) * 60)
+    world.tick()
+    assert world.state == "Normal"
+
+
+@pytest.mark.parametrize(
+    ("kv_use", "queue", "state"), [(0.95, 0.0, "Normal"), (0.1, 3.0, "Normal"), (0.1, 1.0, "Escalated")]
+)
+def test_of_engines_nobody_knows_queue_and_cache_tell_whether_they_are_busy(
+    kv_use: float, queue: float, state: str
+) -> None:
+    world = World()
+    world.small.rate = world.small.concurrency = None
+    world.small.tried = world.small.slow = 18.0
+    world.small.kv_use, world.small.queue = kv_use, queue
     world.tick()
     assert world.state == state
 
@@ -177,8 +202,8 @@ def test_two_tiers_never_answer_for_each_other() -> None:
     world = World()
     world.small.failed = world.large.failed = 5.0
     world.seconds(600)
-    assert world.said == ["TierEscalated small", "TierProbed small", "TierEscalated small"]
-    assert shares(world.memory.fallback, NAMES)["large"] == 100
+    assert world.said == []
+    assert shares(world.memory.fallback, NAMES) == {"small": 100, "large": 100}
 
 
 def test_a_dry_run_only_tells() -> None:

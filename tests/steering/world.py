@@ -43,6 +43,10 @@ class TierWorld:
     tried: float = 5.0
     failed: float = 0.0
     slow: float = 0.0
+    answered: float | None = None
+    """What it tried and did not fail, if None."""
+    diverted: float = 0.0
+    diverted_failed: float = 0.0
     concurrency: int | None = 64
     rate: float | None = 10.0
     history: History = field(default_factory=lambda: History((1.0,) * 60, (2.0,) * 60, (0.1,) * 60))
@@ -88,7 +92,9 @@ class TierWorld:
             TierSignal.OFFERED: self.offered,
             TierSignal.TRIED: self.tried,
             TierSignal.FAILED: self.failed,
-            TierSignal.ANSWERED: self.tried - self.failed,
+            TierSignal.ANSWERED: self.tried - self.failed if self.answered is None else self.answered,
+            TierSignal.DIVERTED: self.diverted,
+            TierSignal.DIVERTED_FAILED: self.diverted_failed,
             TierSignal.SLOW: self.slow,
         }
 

@@ -28,6 +28,8 @@ _COUNTERS = (
     TierSignal.REFUSED,
     TierSignal.SPILLED,
     TierSignal.RETRIES,
+    TierSignal.DIVERTED,
+    TierSignal.DIVERTED_FAILED,
     TierSignal.ANSWERED,
     TierSignal.SLOW,
 )
@@ -102,6 +104,8 @@ class Prometheus:
             count.refused,
             count.spilled,
             count.retries,
+            count.diverted,
+            count.diverted_failed,
             answers.answered,
             answers.slow,
         )

@@ -60,8 +60,10 @@ class Counts:
     refused: float = 0.0
     spilled: float = 0.0
     retries: float = 0.0
+    diverted: float = 0.0
+    diverted_failed: float = 0.0
     lost: float = 0.0
-    """Of `failed`: those that nobody answered."""
+    """Of `failed` and `diverted_failed`: those that nobody answered."""
 
 
 @dataclass
@@ -168,6 +170,8 @@ class RouterModel:
         other = last if tier < last else last - 1
         answered, failed, refused = self._try(tier, number, [other] * 2 + [tier] * 2, outcome)
         count.spilled += sum(share for index, share in enumerate(answered) if index != tier)
+        count.diverted += number - refused
+        count.diverted_failed += answered[tier] + failed
         count.refused += refused
         count.lost += failed
 

@@ -16,12 +16,15 @@ from heterollm_controllers.clock import parse, stamp
 from heterollm_controllers.reasons import Reason
 from heterollm_controllers.status_v1alpha1 import EscalationStatus
 from heterollm_controllers.steering.health import Health, Judgement
+from heterollm_controllers.steering.stand_in import StandIn, needs_less, needs_more
 from heterollm_controllers.steering_v1alpha1 import Fallback
 
 __all__ = ["Turn", "next_turn", "opened"]
 
 PROBED_PERCENT = 10
 """Most of a tier's requests that are risked on finding out whether it works."""
+DOUBTED_PERCENT = 50
+"""Share that is risked when the stand-in does not answer all that it gets: either tier may be the one that works."""
 IDLE_SECONDS = 300
 """A tier that gets too few requests to be judged, and fails none of them for so long, goes on to its next share."""
 
@@ -37,30 +40,38 @@ class Turn:
     why: str = ""
 
 
-def opened(tier: str, before: EscalationStatus | None, judged: Judgement, settings: Fallback, now: datetime) -> Turn:
-    """The tier rests from now on; longer if it has failed before."""
-    if before is None or before.phase == "Holding":
+def opened(
+    tier: str, before: EscalationStatus | None, judged: Judgement, stand_in: StandIn, settings: Fallback, now: datetime
+) -> Turn:
+    """The tier rests from now on; longer if it has failed before. It keeps what its stand-in has no room for."""
+    if before is None or (before.phase == "Holding" and before.percent == 0):
         hold, reopened = settings.hold_seconds, before.reopened if before is not None else ()
     else:
         hold = min(2 * before.hold_seconds, settings.longest_hold_seconds)
         horizon = now - timedelta(seconds=settings.reopenings_seconds)
         reopened = (*(time for time in before.reopened if parse(time) > horizon), stamp(now))[-16:]
-    # Long enough for the figures, which come in late, to be of the probes alone.
-    rest = max(hold, math.ceil(1.5 * judged.window))
+    rest = max(hold, _rest_of_figures(judged))
     record = EscalationStatus(
         tier=tier,
         phase="Holding",
-        percent=0,
+        percent=stand_in.kept,
         since=stamp(now),
         until=stamp(now + timedelta(seconds=rest)),
         hold_seconds=hold,
         reopened=reopened,
     )
-    return Turn(record, Reason.TIER_ESCALATED, f"{judged.why}; it rests for {rest} s")
+    does = f"it keeps {stand_in.kept} % for {rest} s" if stand_in.kept else f"it rests for {rest} s"
+    return Turn(record, Reason.TIER_ESCALATED, f"{judged.why}; {stand_in.why}; {does}")
 
 
 def next_turn(
-    before: EscalationStatus, judged: Judgement, offered: float, serves: bool, settings: Fallback, now: datetime
+    before: EscalationStatus,
+    judged: Judgement,
+    offered: float,
+    serves: bool,
+    stand_in: StandIn,
+    settings: Fallback,
+    now: datetime,
 ) -> Turn:
     """One tick of a tier that failed.
 
@@ -68,71 +79,125 @@ def next_turn(
         judged: how it does with the requests that it gets.
         offered: requests per second that are meant for it.
         serves: whether it has an engine that serves.
+        stand_in: the tier that answers what it does not get.
     """
-    if not judged.known:
-        return Turn(before)
-    if before.phase != "Holding" and judged.fails:
-        return opened(before.tier, before, judged, settings, now)
-    if before.until is not None and now < parse(before.until):
-        return Turn(before)
-    match before.phase:
-        case "Holding":
-            return _probed(before, offered, settings, now) if serves else Turn(before)
-        case "Probing":
-            return _after_probes(before, judged, settings, now)
-        case "Ramping":
-            return _further(before, judged, settings, now)
-        case "Watching":
-            return Turn(None)
+    return _Breaker(before, judged, offered, serves, stand_in, settings, now).turn()
 
 
-def _probed(before: EscalationStatus, offered: float, settings: Fallback, now: datetime) -> Turn:
-    """So small a share that about as many requests as are wanted come within 30 seconds."""
-    wanted = 100 * settings.probe_requests / (30 * offered) if offered else PROBED_PERCENT
-    percent = min(max(math.ceil(wanted), 1), PROBED_PERCENT)
-    record = _moved(before, "Probing", percent, None, now)
-    return Turn(
-        record, Reason.TIER_PROBED, f"it has rested for {_seconds_since(before, now):.0f} s and gets {percent} %"
-    )
+@dataclass(frozen=True)
+class _Breaker:
+    before: EscalationStatus
+    judged: Judgement
+    offered: float
+    serves: bool
+    stand_in: StandIn
+    settings: Fallback
+    now: datetime
+
+    def turn(self) -> Turn:
+        if not self.judged.known:
+            return Turn(self.before)
+        if self.before.phase == "Holding":
+            return self._holding()
+        if self.judged.fails and self.stand_in.usable:
+            return self._opened()
+        if self.before.phase == "Watching":
+            return Turn(self.before) if self.judged.fails or not self.is_over else Turn(None)
+        return self._with_no_room() or self._returning()
+
+    @property
+    def age(self) -> float:
+        """Seconds for which it has been in this phase, with this share."""
+        return (self.now - parse(self.before.since)).total_seconds()
+
+    @property
+    def is_over(self) -> bool:
+        return self.before.until is None or self.now >= parse(self.before.until)
+
+    @property
+    def is_fine(self) -> bool:
+        return self.judged.health is Health.FINE
+
+    @property
+    def has_answered(self) -> bool:
+        return self.is_fine and self.judged.requests >= self.settings.probe_requests
+
+    def _opened(self) -> Turn:
+        return opened(self.before.tier, self.before, self.judged, self.stand_in, self.settings, self.now)
+
+    def _holding(self) -> Turn:
+        """Until its time is over; less if it is seen to work, or has to be tried as its stand-in does not do."""
+        is_settled = self.age >= _rest_of_figures(self.judged)
+        if self.before.percent > 0 and is_settled and self.has_answered:
+            return self._at_share(self._larger())
+        tried_early = self.before.percent == 0 and is_settled and self.stand_in.doubted and self.serves
+        if not self.is_over and not tried_early:
+            return self._with_no_room() or self._with_room()
+        if not self.serves:
+            return Turn(self.before)
+        return (
+            self._opened() if self.before.percent > 0 and self.judged.fails and self.stand_in.usable else self._probed()
+        )
+
+    def _probed(self) -> Turn:
+        """So small a share that about as many requests as are wanted come within 30 seconds.
+
+        Larger if its stand-in does not answer all: then half of them, and all that this has no room for.
+        """
+        wanted = 100 * self.settings.probe_requests / (30 * self.offered) if self.offered else PROBED_PERCENT
+        percent = max(min(max(math.ceil(wanted), 1), PROBED_PERCENT), self.before.percent, self.stand_in.kept)
+        why = f"it has rested for {self.age:.0f} s"
+        if self.stand_in.doubted:
+            percent, why = max(percent, DOUBTED_PERCENT), f"{why}; {self.stand_in.why}"
+        return Turn(self._moved("Probing", percent, None), Reason.TIER_PROBED, f"{why}; it gets {percent} %")
+
+    def _returning(self) -> Turn:
+        """The next share, once the tier was seen to work at this one."""
+        works = self.has_answered if self.before.phase == "Probing" else self.is_fine
+        if self.judged.fails or not self.is_over or not (works or self.age >= IDLE_SECONDS):
+            return Turn(self.before)
+        return self._at_share(self._larger())
+
+    def _larger(self) -> int:
+        larger = [percent for percent in self.settings.ramp_percent if percent > self.before.percent]
+        return max(min(larger, default=100), self.stand_in.kept)
+
+    def _at_share(self, percent: int) -> Turn:
+        if percent >= 100:
+            watched = self.settings.reopenings_seconds
+            why = f"{self.judged.why}; failures are remembered for {watched} s"
+            return Turn(self._moved("Watching", 100, watched), Reason.TIER_RECOVERED, why)
+        why = f"{self.judged.why}; it gets {percent} %"
+        return Turn(self._moved("Ramping", percent, self._step_seconds()), Reason.TIER_RETURNS, why)
+
+    def _with_no_room(self) -> Turn | None:
+        """With what its stand-in has no room for any more, if that is clearly more than it gets."""
+        percent, kept = self.before.percent, self.stand_in.kept
+        if not needs_more(percent, kept):
+            return None
+        record = self.before.model_copy(update={"percent": kept, "since": stamp(self.now)})
+        if self.before.phase == "Ramping":
+            record = self._moved("Ramping", kept, self._step_seconds())
+        return Turn(record, Reason.TIER_RETURNS, f"{self.stand_in.why}; it gets {kept} %")
+
+    def _with_room(self) -> Turn:
+        """With less, if its stand-in has grown since or is well again."""
+        percent, stand_in = self.before.percent, self.stand_in
+        if not needs_less(percent, stand_in, parse(self.before.since)):
+            return Turn(self.before)
+        record = self.before.model_copy(update={"percent": stand_in.kept, "since": stamp(self.now)})
+        return Turn(record, Reason.TIER_ESCALATED, f"{stand_in.why}; it keeps {stand_in.kept} %")
+
+    def _step_seconds(self) -> int:
+        """Long enough for the figures to be of this share alone."""
+        return math.ceil(max(self.settings.ramp_seconds, self.judged.window))
+
+    def _moved(self, phase: _Phase, percent: int, seconds: int | None) -> EscalationStatus:
+        until = stamp(self.now + timedelta(seconds=seconds)) if seconds is not None else None
+        update: dict[str, Any] = {"phase": phase, "percent": percent, "since": stamp(self.now), "until": until}
+        return self.before.model_copy(update=update)
 
 
-def _after_probes(before: EscalationStatus, judged: Judgement, settings: Fallback, now: datetime) -> Turn:
-    answered = judged.health is Health.FINE and judged.requests >= settings.probe_requests
-    if not answered and not _has_waited(before, now):
-        return Turn(before)
-    return _at_share(before, settings.ramp_percent[0], judged, settings, now)
-
-
-def _further(before: EscalationStatus, judged: Judgement, settings: Fallback, now: datetime) -> Turn:
-    """The next share, once the tier was seen to work at this one."""
-    if judged.health is not Health.FINE and not _has_waited(before, now):
-        return Turn(before)
-    larger = [percent for percent in settings.ramp_percent if percent > before.percent]
-    return _at_share(before, min(larger, default=100), judged, settings, now)
-
-
-def _at_share(before: EscalationStatus, percent: int, judged: Judgement, settings: Fallback, now: datetime) -> Turn:
-    if percent >= 100:
-        watched = settings.reopenings_seconds
-        record = _moved(before, "Watching", 100, watched, now)
-        return Turn(record, Reason.TIER_RECOVERED, f"{judged.why}; failures are remembered for {watched} s")
-    # Long enough for the figures to be of this share alone.
-    seconds = math.ceil(max(settings.ramp_seconds, judged.window))
-    record = _moved(before, "Ramping", percent, seconds, now)
-    return Turn(record, Reason.TIER_RETURNS, f"{judged.why}; it gets {percent} %")
-
-
-def _has_waited(before: EscalationStatus, now: datetime) -> bool:
-    return _seconds_since(before, now) >= IDLE_SECONDS
-
-
-def _seconds_since(before: EscalationStatus, now: datetime) -> float:
-    return (now - parse(before.since)).total_seconds()
-
-
-def _moved(
-    before: EscalationStatus, phase: _Phase, percent: int, seconds: int | None, now: datetime
-) -> EscalationStatus:
-    until = stamp(now + timedelta(seconds=seconds)) if seconds is not None else None
-    update: dict[str, Any] = {"phase": phase, "percent": percent, "since": stamp(now), "until": until}
-    return before.model_copy(update=update)
+def _rest_of_figures(judged: Judgement) -> int:
+    """Seconds after which the figures, which come in late, are of this share alone."""
+    return math.ceil(1.5 * judged.window)

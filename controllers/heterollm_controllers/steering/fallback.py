@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from types import MappingProxyType
@@ -19,11 +19,12 @@ from heterollm_controllers.status_v1alpha1 import EscalationStatus, FallbackStat
 from heterollm_controllers.steering.escalation import IDLE_SECONDS, Turn, next_turn, opened
 from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.figures import TierFigures
-from heterollm_controllers.steering.health import COUNTED_SECONDS, Health, Judgement, judge
+from heterollm_controllers.steering.health import COUNTED_SECONDS, Health, Judgement
 from heterollm_controllers.steering.signals import ClusterSignal, TierSignal
+from heterollm_controllers.steering.stand_in import StandIn, StandIns, needs_less, needs_more, stand_in_of
 from heterollm_controllers.steering_v1alpha1 import Fallback
 
-__all__ = ["Change", "fall_back", "shares", "state_in_force"]
+__all__ = ["Change", "diverted", "fall_back", "shares", "state_in_force"]
 
 UNDECIDED_FEWEST = 5
 """Requests in 30 seconds for which no tier could be chosen, from which the scorer is said to fail."""
@@ -46,6 +47,15 @@ def shares(status: FallbackStatus | None, tiers: Sequence[str]) -> dict[str, int
         return {**dict.fromkeys(tiers[:-1], status.percent), tiers[-1]: 100}
     resting = {item.tier: item.percent for item in status.escalations}
     return {tier: resting.get(tier, 100) for tier in tiers}
+
+
+def diverted(status: FallbackStatus | None, tiers: Sequence[str]) -> list[str]:
+    """Tiers whose requests another is to answer, as far as it has room."""
+    if status is None or status.dry_run:
+        return []
+    if status.state == "PureLarge":
+        return list(tiers[:-1])
+    return [item.tier for item in status.escalations if item.phase != "Watching" and item.tier in tiers]
 
 
 def state_in_force(status: FallbackStatus | None) -> str:
@@ -95,6 +105,15 @@ class _Fallback:
     def records(self) -> dict[str, EscalationStatus]:
         return {item.tier: item for item in self.before.escalations} if self.before is not None else {}
 
+    @cached_property
+    def stand_ins(self) -> StandIns:
+        return StandIns(self.settings, self.tiers, self.records)
+
+    @property
+    def last(self) -> StandIn:
+        """The last tier, as it could answer for all others."""
+        return self.stand_ins.of_all(self.names[-1], self.names[:-1])
+
     # --- level 2 --------------------------------------------------------------------------------------------------
 
     def escalated(self) -> tuple[FallbackStatus | None, tuple[Change, ...]]:
@@ -116,52 +135,26 @@ class _Fallback:
         active = [item.tier for item in records if item.phase != "Watching"]
         state = "Escalated" if active else "Normal"
         last = self.names[-1]
-        degraded = self._substitute(last) if last in active else None
+        degraded = stand_in_of(last, self.names) if last in active else None
         message = "; ".join(f"{name}: {text}" if name else text for _, name, text in self.changes)
         reason = self.changes[-1][0] if self.changes else Reason.ALL_WELL
         return self._said(reason, message or "no failure is remembered", state, escalations=records, degraded=degraded)
 
     def _turn(self, facts: TierFacts, figures: TierFigures) -> Turn:
-        record = self.records.get(facts.name)
-        judged = self._judged(facts, figures)
-        resting = record is not None and record.phase == "Holding"
-        if judged.fails and not resting and self._substitute(facts.name) is None:
-            return Turn(record)
+        record, judged = self.records.get(facts.name), self.stand_ins.judged(facts.name)
+        if record is None and not judged.fails:
+            return Turn(None)
+        stand_in = self.stand_ins.of(facts.name)
         if record is not None:
             offered = figures.rate(TierSignal.OFFERED) or 0.0
-            return next_turn(record, judged, offered, bool(facts.serving), self.settings, self.now)
-        if not judged.fails:
-            return Turn(None)
-        return opened(facts.name, None, judged, self.settings, self.now)
-
-    def _judged(self, facts: TierFacts, figures: TierFigures) -> Judgement:
-        """A tier with a small share of its requests is judged by few."""
-        record = self.records.get(facts.name)
-        partly = record is not None and record.phase != "Watching"
-        return judge(facts, figures, self.settings, self._few if partly else self.settings.min_requests)
-
-    @cached_property
-    def _few(self) -> int:
-        return max(1, min(self.settings.min_requests, self.settings.probe_requests // 2))
-
-    def _substitute(self, tier: str) -> str | None:
-        """The tier that can answer for another: the last one, and for the last one the nearest before it.
-
-        One that has just failed itself cannot: each would send its requests to the other.
-        """
-        index = self.names.index(tier)
-        others = [self.tiers[-1][0]] if tier != self.names[-1] else [self.tiers[index - 1][0]]
-        resting = {name for name, item in self.records.items() if item.phase != "Watching"}
-        return next((item.name for item in others if item.serving and item.name not in resting), None)
+            return next_turn(record, judged, offered, bool(facts.serving), stand_in, self.settings, self.now)
+        return opened(facts.name, None, judged, stand_in, self.settings, self.now) if stand_in.usable else Turn(None)
 
     # --- level 3 --------------------------------------------------------------------------------------------------
 
     def _can_last_take_over(self) -> bool:
-        """Whether level 3 would last: it ends at once while the last tier fails, and would begin again at once."""
-        facts, figures = self.tiers[-1]
-        record = self.records.get(facts.name)
-        rested = record is None or record.phase == "Watching"
-        return rested and not judge(facts, figures, self.settings, self._few).fails
+        """Whether level 3 would last, and change anything: while the last tier fails or is full, it would not."""
+        return self.last.usable and self.last.kept < 100
 
     def _trouble(self, records: Sequence[EscalationStatus]) -> str:
         """What speaks for level 3; empty if nothing does."""
@@ -185,43 +178,59 @@ class _Fallback:
         return f"no tier could be chosen for {percent:.0f} % of requests" if percent >= UNDECIDED_PERCENT else ""
 
     def _opened(self, why: str) -> tuple[FallbackStatus, tuple[Change, ...]]:
-        self.changes.append((Reason.PURE_LARGE, "", f"{why}; {self.names[-1]} answers everything"))
-        return self._said(Reason.PURE_LARGE, why, "PureLarge", **_NOTHING_LEFT, percent=0)
+        last = self.last
+        does = f"{last.why}, the other tiers keep {last.kept} %" if last.kept else f"{last.name} answers everything"
+        self.changes.append((Reason.PURE_LARGE, "", f"{why}; {does}"))
+        return self._said(Reason.PURE_LARGE, why, "PureLarge", **_NOTHING_LEFT, percent=last.kept)
 
     def pure(self) -> tuple[FallbackStatus | None, tuple[Change, ...]]:
         """Level 3: until all was well for long, and then step by step."""
         before = self.before
         assert before is not None, "there is no level 3 without a record"
-        judged = {facts.name: judge(facts, figures, self.settings, self._few) for facts, figures in self.tiers}
+        judged = {name: self.stand_ins.judged_by_few(name) for name in self.names}
         if not all(item.known for item in judged.values()):
             return self._as_before(), ()
         last = judged.pop(self.names[-1])
-        if last.fails and self._substitute(self.names[-1]) is not None:
+        substitute = stand_in_of(self.names[-1], self.names)
+        if last.fails and self.stand_ins.by_name[substitute][0].serving and not judged[substitute].fails:
             return self._degraded(last)
         failing = "; ".join(f"{name}: {item.why}" for name, item in judged.items() if item.fails)
         trouble = self._broken() or failing
+        if trouble and before.step_since is not None:
+            return self._opened(trouble)
+        moved = self._moved(before)
+        if moved is not None:
+            return moved
         if trouble:
             return self._not_yet(before, trouble)
         if before.clean_since is None:
             return before.model_copy(update={"clean_since": stamp(self.now)}), ()
-        if before.percent == 0:
+        if before.step_since is None:
             waited = self.now - parse(before.clean_since) >= timedelta(seconds=self.settings.clean_seconds)
             return self._more(before, "no failure for so long") if waited else (self._as_before(), ())
         return self._next_share(before, judged)
 
+    def _moved(self, before: FallbackStatus) -> tuple[FallbackStatus, tuple[Change, ...]] | None:
+        """With another share, as the last tier has less room than was thought, or is well again."""
+        last = self.last
+        more = needs_more(before.percent, last.kept)
+        if not more and not needs_less(before.percent, last, parse(before.since)):
+            return None
+        why = f"{last.why}; the other tiers get {last.kept} %"
+        self.changes.append((Reason.PURE_LARGE_CLOSES if more else Reason.PURE_LARGE, "", why))
+        step = stamp(self.now) if before.step_since is not None else None
+        return self._said(Reason.PURE_LARGE, why, "PureLarge", percent=last.kept, step_since=step)
+
     def _degraded(self, last: Judgement) -> tuple[FallbackStatus, tuple[Change, ...]]:
         """The tier that should carry everything fails: the others are better than nothing."""
         name = self.names[-1]
-        substitute = self._substitute(name)
-        judged = replace(last, why=f"{last.why}; {substitute} answers in its place")
-        turn = opened(name, None, judged, self.settings, self.now)
+        substitute = self.stand_ins.of(name)
+        turn = opened(name, None, last, substitute, self.settings, self.now)
         self.changes.append((Reason.TIER_ESCALATED, name, turn.why))
-        left = {**_NOTHING_LEFT, "escalations": (turn.record,), "degraded": substitute}
+        left = {**_NOTHING_LEFT, "escalations": (turn.record,), "degraded": substitute.name}
         return self._said(Reason.TIER_ESCALATED, f"{name}: {turn.why}", "Escalated", **left, percent=100)
 
     def _not_yet(self, before: FallbackStatus, trouble: str) -> tuple[FallbackStatus | None, tuple[Change, ...]]:
-        if before.percent > 0:
-            return self._opened(trouble)
         if before.clean_since is None:
             return self._as_before(), ()
         return before.model_copy(update={"clean_since": None, "message": trouble[:1024]}), ()

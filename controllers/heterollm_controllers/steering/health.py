@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -14,8 +15,16 @@ __all__ = ["Health", "Judgement", "judge"]
 
 COUNTED_SECONDS = 30
 """Requests are counted over this time (R18)."""
-BUSY = 0.4
-"""Share of what a tier's engines can do from which it is busy: a sick one answers less, a busy one nearly all of it."""
+EXPLAINED = 0.5
+"""Share of the time from which a request is slow that the queue must take for slowness to be explained by it: what
+waits now is fewer than what those had before them that are answered now."""
+FULL_CACHE = 0.9
+"""Use of the KV cache from which an engine has all that it can work on."""
+STUCK, STUCK_SECONDS = 0.05, 600.0
+"""Share of its rate below which a full engine is stuck, whatever its requests are like; where no rate is known, seconds
+that requests are in it, after which the routers give up those that have not a byte."""
+LATELY = 3
+"""Minutes of history in which what is answered now may have waited."""
 
 
 class Health(Enum):
@@ -36,12 +45,14 @@ class Judgement:
         requests: how many of the last 30 seconds that rests on.
         why: the figures in words.
         window: seconds over which the figures were taken.
+        percent: of those requests that failed or were slow.
     """
 
     health: Health
     requests: float
     why: str
     window: float = 30.0
+    percent: float = 0.0
 
     @property
     def fails(self) -> bool:
@@ -54,24 +65,33 @@ class Judgement:
         return self.health is not Health.UNKNOWN
 
 
-def judge(facts: TierFacts, figures: TierFigures, settings: Fallback, fewest: int) -> Judgement:
-    """How a tier does. `fewest` requests are needed to conclude that it fails."""
+def judge(
+    facts: TierFacts, figures: TierFigures, settings: Fallback, fewest: int, others: Sequence[TierFigures] = ()
+) -> Judgement:
+    """How a tier does.
+
+    Args:
+        fewest: requests that are needed to conclude that it fails.
+        others: figures of the tiers that it stands in for, whose diverted requests count as its own.
+    """
     tried, failed = figures.rate(TierSignal.TRIED), figures.rate(TierSignal.FAILED)
     if tried is None or failed is None:
         return Judgement(Health.UNKNOWN, 0.0, "no figures of the routers")
+    tried += sum(other.rate(TierSignal.DIVERTED) or 0.0 for other in others)
+    failed += sum(other.rate(TierSignal.DIVERTED_FAILED) or 0.0 for other in others)
     requests = tried * COUNTED_SECONDS
     if facts.lost:
-        return Judgement(Health.FAILING, requests, "none of its engines serves any more", figures.window)
+        return Judgement(Health.FAILING, requests, "none of its engines serves any more", figures.window, 100.0)
     if not facts.serving:
         return Judgement(Health.IDLE, requests, "none of its engines serves yet", figures.window)
     if requests < fewest:
         return Judgement(Health.IDLE, requests, f"{requests:.0f} requests in {COUNTED_SECONDS} s", figures.window)
-    slow = 0.0 if _is_overloaded(facts, figures) else _slow_share(figures)
+    slow = 0.0 if is_busy(facts, figures, settings) else _slow_share(figures)
     bad = min(failed, tried) + max(tried - failed, 0.0) * slow
     percent = 100 * bad / tried
     why = f"{percent:.0f} % of {requests:.0f} requests in {COUNTED_SECONDS} s failed or were slow"
     health = Health.FAILING if percent >= settings.failed_percent else Health.FINE
-    return Judgement(health, requests, why, figures.window)
+    return Judgement(health, requests, why, figures.window, percent)
 
 
 def _slow_share(figures: TierFigures) -> float:
@@ -79,11 +99,31 @@ def _slow_share(figures: TierFigures) -> float:
     return min(slow / answered, 1.0) if answered and slow else 0.0
 
 
-def _is_overloaded(facts: TierFacts, figures: TierFigures) -> bool:
-    """Whether requests are slow because many wait: no other tier may take them then, or it drowns as well."""
-    answered, queue = figures.rate(TierSignal.ANSWERED), figures.queue
-    if not facts.rate or not facts.concurrency or not answered or not queue:
+def is_busy(facts: TierFacts, figures: TierFigures, settings: Fallback) -> bool:
+    """Whether a tier is slow because it has much to do, or had while what it answers now was waiting.
+
+    Then it has to grow. Another tier that took its requests would be no less busy.
+    """
+    answered, queue = figures.rate(TierSignal.ANSWERED) or 0.0, figures.queue or 0.0
+    if _is_stuck(facts, figures, answered):
         return False
-    # Those that were added lately have little to do: what waits stays where it is.
-    full = sum(load > facts.concurrency for load in figures.load.values())
-    return full > 0 and answered >= BUSY * facts.rate * full
+    if queue and 1000 * queue >= EXPLAINED * settings.slow_milliseconds * answered:
+        return True
+    lately = figures.history
+    if any(use >= FULL_CACHE for use in (figures.kv_use or 0.0, *lately.kv_use[-LATELY:])):
+        return True
+    if facts.concurrency is None:
+        return queue > figures.known
+    # Engines that were added lately have little to do: what waits stays where it is.
+    most = facts.concurrency * len(facts.serving)
+    return any(load >= facts.concurrency for load in figures.load.values()) or any(
+        load >= most for load in lately.concurrency[-LATELY:]
+    )
+
+
+def _is_stuck(facts: TierFacts, figures: TierFigures, answered: float) -> bool:
+    """Whether engines have much to do and do next to nothing."""
+    if facts.rate and facts.concurrency:
+        full = sum(load >= facts.concurrency for load in figures.load.values())
+        return answered < STUCK * facts.rate * full
+    return sum(figures.load.values()) > STUCK_SECONDS * answered

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from heterollm_controllers.clock import parse, stamp
 from heterollm_controllers.reasons import Reason
 from heterollm_controllers.status_v1alpha1 import Decision, FallbackStatus, ScalingStatus
 from heterollm_controllers.steering.facts import TierFacts
-from heterollm_controllers.steering.fallback import fall_back, shares
+from heterollm_controllers.steering.fallback import diverted, fall_back
 from heterollm_controllers.steering.figures import TierFigures, figures_of, what_is_missing
-from heterollm_controllers.steering.scaling import Course, bounds, scale
+from heterollm_controllers.steering.scaling import PATIENCE, PATIENCE_OF_LAST, Course, bounds, scale
 from heterollm_controllers.steering.signals import ClusterSignal, Readings, TierSignal
 from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec, Tier
 
@@ -89,7 +89,7 @@ def steer(
     decisions = [_decision(reason, subject, why, now) for reason, subject, why in changes]
     scaling: dict[str, ScalingStatus] = {}
     by_name = {tier.name: tier for tier in spec.tiers}
-    courses = _courses(fallback, seen)
+    courses = _courses(fallback, seen, by_name, now)
     for (facts, figures), course in zip(seen, courses, strict=True):
         before = memory.scaling.get(facts.name)
         after = before
@@ -103,16 +103,27 @@ def steer(
     return Steering(Memory(scaling, fallback), tuple(decisions), missing, _deadline(fallback, now), load, refused)
 
 
-def _courses(fallback: FallbackStatus | None, seen: Sequence[tuple[TierFacts, TierFigures]]) -> list[Course]:
+def _courses(
+    fallback: FallbackStatus | None,
+    seen: Sequence[tuple[TierFacts, TierFigures]],
+    tiers: Mapping[str, Tier],
+    now: datetime,
+) -> list[Course]:
     """What the fallback means for the scaling of each tier."""
-    shared = shares(fallback, [facts.name for facts, _ in seen])
-    # In force even if only for the record: a dry run must not shrink what it would need.
-    steady = fallback is None or fallback.state == "Normal"
-    offered = [figures.rate(TierSignal.OFFERED) for _, figures in seen]
-    moved = [rate for (facts, _), rate in zip(seen, offered, strict=True) if shared[facts.name] < 100]
-    taken_over = sum(rate or 0.0 for rate in [*moved, *offered[-1:]]) if any(moved) else None
-    last = len(seen) - 1
-    return [Course(index == last, steady, taken_over if index == last else None) for index in range(len(seen))]
+    names = [facts.name for facts, _ in seen]
+    away = diverted(fallback, names)
+    offered = {facts.name: figures.rate(TierSignal.OFFERED) or 0.0 for facts, figures in seen}
+    taken_over = sum(offered[name] for name in {*away, names[-1]}) if any(offered[name] for name in away) else None
+    courses = []
+    for name in names:
+        last = name == names[-1]
+        own = tiers[name].scaling.scale_down_seconds if name in tiers else None
+        window = timedelta(seconds=own or (PATIENCE_OF_LAST if last else PATIENCE))
+        # In force even if only for the record: a dry run must not shrink what it would need. And what a tier had to do
+        # while others answered for it says little of what it has to do now.
+        steady = fallback is None or (fallback.state == "Normal" and now - parse(fallback.since) >= window)
+        courses.append(Course(last, steady, taken_over if last else None))
+    return courses
 
 
 def _scaling_decisions(tier: str, before: ScalingStatus | None, after: ScalingStatus, now: datetime) -> list[Decision]:
