@@ -225,8 +225,9 @@ class EscalationStatus(WireType):
         Literal["Holding", "Probing", "Ramping", "Watching"],
         Field(
             description=(
-                "Holding: it rests, but for what its stand-in has no room for; Probing: it gets a few requests; Ramping: it gets a growing share; Watching: it has"
-                " all of them again, and its failures are remembered."
+                "Holding: it rests, but for what its stand-in has no room for; Probing: it gets a few requests;"
+                " Ramping: it gets a growing share; Watching: it has all of them again, and its failures are"
+                " remembered."
             )
         ),
     ]

@@ -99,7 +99,7 @@ class _Breaker:
             return Turn(self.before)
         if self.before.phase == "Holding":
             return self._holding()
-        if self.judged.fails and self.stand_in.usable:
+        if self.judged.fails and self.may_rest:
             return self._opened()
         if self.before.phase == "Watching":
             return Turn(self.before) if self.judged.fails or not self.is_over else Turn(None)
@@ -122,6 +122,21 @@ class _Breaker:
     def has_answered(self) -> bool:
         return self.is_fine and self.judged.requests >= self.settings.probe_requests
 
+    @property
+    def may_rest(self) -> bool:
+        """Whether another tier may answer for it now.
+
+        One that gave all requests back cannot be seen to fail any more: it must be seen to work, or be given time.
+        """
+        given_back = self.before.percent == 100 and self.before.phase != "Watching"
+        known = not given_back or self.stand_in.works or self.age >= IDLE_SECONDS
+        return self.stand_in.usable and known
+
+    @property
+    def least(self) -> int:
+        """Share that it gets when it is tried: what its stand-in has no room for; half if that does not answer all."""
+        return max(self.stand_in.kept, DOUBTED_PERCENT if self.stand_in.doubted else 0)
+
     def _opened(self) -> Turn:
         return opened(self.before.tier, self.before, self.judged, self.stand_in, self.settings, self.now)
 
@@ -140,15 +155,11 @@ class _Breaker:
         )
 
     def _probed(self) -> Turn:
-        """So small a share that about as many requests as are wanted come within 30 seconds.
-
-        Larger if its stand-in does not answer all: then half of them, and all that this has no room for.
-        """
+        """So small a share that about as many requests as are wanted come within 30 seconds, if its stand-in does."""
         wanted = 100 * self.settings.probe_requests / (30 * self.offered) if self.offered else PROBED_PERCENT
-        percent = max(min(max(math.ceil(wanted), 1), PROBED_PERCENT), self.before.percent, self.stand_in.kept)
+        percent = max(min(max(math.ceil(wanted), 1), PROBED_PERCENT), self.before.percent, self.least)
         why = f"it has rested for {self.age:.0f} s"
-        if self.stand_in.doubted:
-            percent, why = max(percent, DOUBTED_PERCENT), f"{why}; {self.stand_in.why}"
+        why = f"{why}; {self.stand_in.why}" if self.stand_in.doubted else why
         return Turn(self._moved("Probing", percent, None), Reason.TIER_PROBED, f"{why}; it gets {percent} %")
 
     def _returning(self) -> Turn:
@@ -160,7 +171,7 @@ class _Breaker:
 
     def _larger(self) -> int:
         larger = [percent for percent in self.settings.ramp_percent if percent > self.before.percent]
-        return max(min(larger, default=100), self.stand_in.kept)
+        return max(min(larger, default=100), self.least)
 
     def _at_share(self, percent: int) -> Turn:
         if percent >= 100:
@@ -172,13 +183,13 @@ class _Breaker:
 
     def _with_no_room(self) -> Turn | None:
         """With what its stand-in has no room for any more, if that is clearly more than it gets."""
-        percent, kept = self.before.percent, self.stand_in.kept
-        if not needs_more(percent, kept):
+        percent = self.stand_in.kept if self.before.phase == "Holding" else self.least
+        if not needs_more(self.before.percent, percent):
             return None
-        record = self.before.model_copy(update={"percent": kept, "since": stamp(self.now)})
+        record = self.before.model_copy(update={"percent": percent, "since": stamp(self.now)})
         if self.before.phase == "Ramping":
-            record = self._moved("Ramping", kept, self._step_seconds())
-        return Turn(record, Reason.TIER_RETURNS, f"{self.stand_in.why}; it gets {kept} %")
+            record = self._moved("Ramping", percent, self._step_seconds())
+        return Turn(record, Reason.TIER_RETURNS, f"{self.stand_in.why}; it gets {percent} %")
 
     def _with_room(self) -> Turn:
         """With less, if its stand-in has grown since or is well again."""

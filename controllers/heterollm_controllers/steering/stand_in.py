@@ -36,7 +36,7 @@ class StandIn:
     Attributes:
         name: of the tier that stands in.
         usable: whether it may answer for the other at all: it serves, and neither fails nor rests.
-        works: whether it is seen to answer, by enough requests.
+        works: whether it is seen to answer, by enough requests, and not doubted.
         kept: share in per cent of the other tier's requests for which it has no room; 100 when it is not usable.
         doubted: whether it does not answer all that it gets, so that the other had better be tried again soon.
         grown_at: when its newest engine began to serve.
@@ -118,13 +118,14 @@ class StandIns:
         # Two tiers never answer for each other.
         usable = bool(facts.serving) and not judged.fails and not self.rests(name)
         kept = _kept_percent(offered, facts, figures) if usable else 100
+        doubted = not usable or _is_full(figures) or judged.percent >= DOUBTED * self.settings.failed_percent
         begun = [engine.serving_since for engine in facts.serving if engine.serving_since is not None]
         return StandIn(
             name,
             usable=usable,
-            works=judged.health is Health.FINE,
+            works=judged.health is Health.FINE and not doubted,
             kept=kept,
-            doubted=not usable or _is_full(figures) or judged.percent >= DOUBTED * self.settings.failed_percent,
+            doubted=doubted,
             grown_at=max(begun, default=None),
             why=f"{name} has room for {100 - kept} % of them" if usable else f"{name} cannot answer for it",
         )
