@@ -214,11 +214,12 @@ class _Fallback:
         """With another share, as the last tier has less room than was thought, or is well again."""
         last = self.last
         more = needs_more(before.percent, last.kept)
-        if not more and not needs_less(before.percent, last, parse(before.since)):
+        closes = before.step_since is not None
+        if not more and (closes or not needs_less(before.percent, last, parse(before.since))):
             return None
         why = f"{last.why}; the other tiers get {last.kept} %"
         self.changes.append((Reason.PURE_LARGE_CLOSES if more else Reason.PURE_LARGE, "", why))
-        step = stamp(self.now) if before.step_since is not None else None
+        step = stamp(self.now) if closes else None
         return self._said(Reason.PURE_LARGE, why, "PureLarge", percent=last.kept, step_since=step)
 
     def _degraded(self, last: Judgement) -> tuple[FallbackStatus, tuple[Change, ...]]:
