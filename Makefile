@@ -67,7 +67,8 @@ policies: venv ## 10,000 generated policies, each accepted by the real Envoy (te
 	POLICIES=10000 $(PY) -m pytest tests/router/test_policies_are_accepted.py -k generated -v
 
 simulate-properties: venv ## Two million simulated ticks of arbitrary clusters, traffic and faults (an hour or two)
-	SIMULATED_TICKS=2000000 $(PY) -m pytest tests/simulation/test_steering_properties.py -v
+	SIMULATED_TICKS=2000000 $(PY) -m pytest tests/simulation/test_steering_properties.py \
+		tests/simulation/test_fallback_does_no_harm.py -v
 
 bench-router: venv ## The router beside plain Envoy and other gateways, in one run
 	@$(PY_ALL) -m e2e.bench.router

@@ -80,7 +80,7 @@ def scene(seed: int) -> Scene:
     told = draw.random() < 0.75
     share = draw.choice((0.0, 0.02, 0.1, 0.3))
     rate = draw.uniform(0.1, 1.2) * SMALL.rate * bounds[0][1]
-    seconds = draw.choice((1_800, 3_600, 7_200))
+    seconds = draw.choice((3_600, 7_200))
     course = [(0.0, Load(rate, share))]
     if draw.random() < 0.3:
         at = draw.uniform(300, seconds - 600)

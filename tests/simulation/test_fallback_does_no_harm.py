@@ -18,11 +18,13 @@ from tests.simulation.paired import scene
 SAMPLE = (Path(__file__).parents[2] / "manifests" / "samples" / "qwen3.yaml").read_text()
 TOLERANCE = 0.5
 """In per cent of all requests."""
-TICKS_OF_A_PAIR = 2 * 4_200 // TICK
+TICKS_OF_A_PAIR = 2 * 5_400 // TICK
+FIRST = 13
+"""So that the scenes of a short run tell: a fallback that diverts all requests for a whole rest fails three of five."""
 SCENES = max(1, int(os.environ.get("SIMULATED_TICKS", "12000")) // TICKS_OF_A_PAIR)
 
 
-@pytest.mark.parametrize("seed", range(SCENES))
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + SCENES))
 def test_never_fewer_answers_than_its_dry_run(seed: int) -> None:
     of = scene(seed)
     assert of.answered(dry_run=False) >= of.answered(dry_run=True) - TOLERANCE, of

@@ -143,7 +143,9 @@ class _Breaker:
     def _holding(self) -> Turn:
         """Until its time is over; less if it is seen to work, or has to be tried as its stand-in does not do."""
         is_settled = self.age >= _rest_of_figures(self.judged)
-        if self.before.percent > 0 and is_settled and self.has_answered:
+        # Far from failing, so that one at the edge of it does not come and go.
+        works = self.has_answered and self.judged.percent < self.settings.failed_percent / 2
+        if self.before.percent > 0 and is_settled and works:
             return self._at_share(self._larger())
         tried_early = self.before.percent == 0 and is_settled and self.stand_in.doubted and self.serves
         if not self.is_over and not tried_early:

@@ -20,9 +20,8 @@ EXPLAINED = 0.5
 waits now is fewer than what those had before them that are answered now."""
 FULL_CACHE = 0.9
 """Use of the KV cache from which an engine has all that it can work on."""
-STUCK, STUCK_SECONDS = 0.05, 600.0
-"""Share of its rate below which a full engine is stuck, whatever its requests are like; where no rate is known, seconds
-that requests are in it, after which the routers give up those that have not a byte."""
+STUCK = 0.05
+"""Share of its rate below which a full engine is stuck, whatever its requests are like."""
 LATELY = 3
 """Minutes of history in which what is answered now may have waited."""
 
@@ -122,8 +121,8 @@ def is_busy(facts: TierFacts, figures: TierFigures, settings: Fallback) -> bool:
 
 
 def _is_stuck(facts: TierFacts, figures: TierFigures, answered: float) -> bool:
-    """Whether engines have much to do and do next to nothing."""
-    if facts.rate and facts.concurrency:
-        full = sum(load >= facts.concurrency for load in figures.load.values())
-        return answered < STUCK * facts.rate * full
-    return sum(figures.load.values()) > STUCK_SECONDS * answered
+    """Whether engines have much to do and do next to nothing; never where nobody knows what they could do."""
+    if not facts.rate or not facts.concurrency:
+        return False
+    full = sum(load >= facts.concurrency for load in figures.load.values())
+    return answered < STUCK * facts.rate * full
