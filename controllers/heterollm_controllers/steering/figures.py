@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from heterollm_controllers.steering.facts import TierFacts
-from heterollm_controllers.steering.signals import FRESH, ClusterSignal, History, PodSignal, Readings, TierSignal
+from heterollm_controllers.steering.signals import (
+    FRESH,
+    ClusterSignal,
+    History,
+    PodSignal,
+    Readings,
+    Signal,
+    TierSignal,
+)
 
 __all__ = ["TierFigures", "figures_of", "what_is_missing"]
 
@@ -28,6 +36,7 @@ class TierFigures:
         first_token_ms: milliseconds to the first token, on average over requests.
         load: requests in each known engine, by the engine's name.
         rates: of requests per second, and other figures from the routers.
+        unanswered: signals whose query failed.
         history: of the last hour.
         window: seconds over which rates are taken.
     """
@@ -41,10 +50,11 @@ class TierFigures:
     rates: Mapping[TierSignal, float] | None = None
     history: History = _NO_HISTORY
     window: float = 60.0
+    unanswered: frozenset[Signal] = frozenset()
 
     def rate(self, signal: TierSignal) -> float | None:
         """Requests per second. Where routers are seen, what they never counted did not happen."""
-        return None if self.rates is None else self.rates.get(signal, 0.0)
+        return None if self.rates is None or signal in self.unanswered else self.rates.get(signal, 0.0)
 
 
 def figures_of(tier: TierFacts, readings: Readings | None, now: datetime) -> TierFigures:
@@ -62,11 +72,12 @@ def figures_of(tier: TierFacts, readings: Readings | None, now: datetime) -> Tie
         load={
             name: found[PodSignal.QUEUE] + found.get(PodSignal.RUNNING, 0.0)
             for name, found in known.items()
-            if PodSignal.QUEUE in found
+            if PodSignal.QUEUE in found and PodSignal.RUNNING not in readings.unanswered
         },
         rates=_rates(tier, readings, now),
         history=readings.history.get(tier.name, _NO_HISTORY),
         window=readings.window,
+        unanswered=readings.unanswered,
     )
 
 
@@ -79,13 +90,15 @@ def what_is_missing(tiers: Sequence[tuple[TierFacts, TierFigures]], readings: Re
         return "no Prometheus is configured or none was read yet; see --prometheus-url"
     if not _is_fresh(readings, now):
         return "the last figures are too old"
-    if readings.failure:
+    if readings.failure and not (readings.pods or readings.tiers or readings.cluster):
         return readings.failure
     begun = now - timedelta(seconds=readings.window)
     young = {item.name for facts, _ in tiers for item in facts.engines if (item.serving_since or begun) > begun}
     missing = [name for _, figures in tiers for name in figures.unknown if name not in young]
-    parts = [f"no fresh metrics of {', '.join(missing)}"] if missing else []
-    if not readings.cluster.get(ClusterSignal.ROUTERS):
+    parts = [readings.failure] if readings.failure else []
+    if missing and PodSignal.AGE not in readings.unanswered:
+        parts.append(f"no fresh metrics of {', '.join(missing)}")
+    if not readings.cluster.get(ClusterSignal.ROUTERS) and ClusterSignal.ROUTERS not in readings.unanswered:
         parts.append("no metrics of the routers")
     return "; ".join(parts)
 
@@ -104,7 +117,7 @@ def _of_pod(pod: str, readings: Readings) -> Mapping[PodSignal, float] | None:
 
 def _rates(tier: TierFacts, readings: Readings, now: datetime) -> Mapping[TierSignal, float] | None:
     """A router that has counted nothing yet has no series: that is zero, as long as routers are seen at all."""
-    if readings.failure or not readings.cluster.get(ClusterSignal.ROUTERS):
+    if not readings.cluster.get(ClusterSignal.ROUTERS):
         return None
     found = readings.tiers.get(tier.name, {})
     if not _has_just_begun(tier, readings.window, now):

@@ -8,7 +8,7 @@ from enum import Enum
 
 from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.figures import TierFigures
-from heterollm_controllers.steering.signals import TierSignal
+from heterollm_controllers.steering.signals import PodSignal, TierSignal
 from heterollm_controllers.steering_v1alpha1 import Fallback
 
 __all__ = ["Health", "Judgement", "judge"]
@@ -24,6 +24,8 @@ STUCK = 0.05
 """Share of its rate below which a full engine is stuck, whatever its requests are like."""
 LATELY = 3
 """Minutes of history in which what is answered now may have waited."""
+_LOAD = frozenset({PodSignal.QUEUE, PodSignal.RUNNING, PodSignal.KV_USE, PodSignal.AGE})
+"""What tells a busy tier from a sick one."""
 
 
 class Health(Enum):
@@ -85,17 +87,27 @@ def judge(
         return Judgement(Health.IDLE, requests, "none of its engines serves yet", figures.window)
     if requests < fewest:
         return Judgement(Health.IDLE, requests, f"{requests:.0f} requests in {COUNTED_SECONDS} s", figures.window)
-    slow = 0.0 if is_busy(facts, figures, settings) else _slow_share(figures)
-    bad = min(failed, tried) + max(tried - failed, 0.0) * slow
+    slow = _slow_share(facts, figures, settings)
+    bad = min(failed, tried) + max(tried - failed, 0.0) * (slow or 0.0)
     percent = 100 * bad / tried
     why = f"{percent:.0f} % of {requests:.0f} requests in {COUNTED_SECONDS} s failed or were slow"
-    health = Health.FAILING if percent >= settings.failed_percent else Health.FINE
-    return Judgement(health, requests, why, figures.window, percent)
+    if percent >= settings.failed_percent:
+        return Judgement(Health.FAILING, requests, why, figures.window, percent)
+    if slow is None:
+        return Judgement(Health.UNKNOWN, requests, "nobody knows how many of its answers were slow", figures.window)
+    return Judgement(Health.FINE, requests, why, figures.window, percent)
 
 
-def _slow_share(figures: TierFigures) -> float:
+def _slow_share(facts: TierFacts, figures: TierFigures, settings: Fallback) -> float | None:
+    """Share of the answers that were slow though the tier was not busy; None where that is not known."""
     answered, slow = figures.rate(TierSignal.ANSWERED), figures.rate(TierSignal.SLOW)
-    return min(slow / answered, 1.0) if answered and slow else 0.0
+    if answered is None or slow is None:
+        return None
+    if not answered or not slow:
+        return 0.0
+    if figures.unanswered & _LOAD:
+        return None
+    return 0.0 if is_busy(facts, figures, settings) else min(slow / answered, 1.0)
 
 
 def is_busy(facts: TierFacts, figures: TierFigures, settings: Fallback) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-__all__ = ["FRESH", "ClusterSignal", "History", "PodSignal", "Readings", "TierSignal"]
+__all__ = ["FRESH", "ClusterSignal", "History", "PodSignal", "Readings", "Signal", "TierSignal"]
 
 FRESH = timedelta(seconds=30)
 """How old a tick may be whose figures still count: a few ticks may fail."""
@@ -80,6 +80,9 @@ class ClusterSignal(StrEnum):
     """Routers that were scraped."""
 
 
+Signal = PodSignal | TierSignal | ClusterSignal
+
+
 @dataclass(frozen=True)
 class History:
     """Figures of one tier, one per minute, oldest first. A minute without a figure is NaN.
@@ -106,7 +109,8 @@ class Readings:
         tiers: figures by the tier's name.
         cluster: figures of the whole cluster.
         history: of the last hour, by the tier's name; asked for once a minute.
-        failure: why queries failed; empty if all were answered.
+        unanswered: signals whose query failed: that one has no figure does not mean zero.
+        failure: why queries failed, for people; empty if all were answered.
     """
 
     at: datetime
@@ -115,6 +119,7 @@ class Readings:
     tiers: Mapping[str, Mapping[TierSignal, float]] = field(default_factory=dict)
     cluster: Mapping[ClusterSignal, float] = field(default_factory=dict)
     history: Mapping[str, History] = field(default_factory=dict)
+    unanswered: frozenset[Signal] = frozenset()
     failure: str = ""
 
     @property

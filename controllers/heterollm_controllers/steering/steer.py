@@ -84,7 +84,7 @@ def steer(
     seen = [(facts, figures_of(facts, readings, now)) for facts in tiers]
     missing = what_is_missing(seen, readings, now)
     routed = all(figures.rates is not None for _, figures in seen)
-    cluster = readings.cluster if readings is not None and routed else None
+    cluster = readings.cluster if readings is not None and routed and _can_judge(readings, memory.fallback) else None
     fallback, changes = fall_back(spec.fallback, seen, cluster, memory.fallback, now)
     decisions = [_decision(reason, subject, why, now) for reason, subject, why in changes]
     scaling: dict[str, ScalingStatus] = {}
@@ -101,6 +101,12 @@ def steer(
     load = {name: requests for _, figures in seen for name, requests in figures.load.items()}
     refused = round((cluster or {}).get(ClusterSignal.POLICY_REFUSED, 0.0))
     return Steering(Memory(scaling, fallback), tuple(decisions), missing, _deadline(fallback, now), load, refused)
+
+
+def _can_judge(readings: Readings, before: FallbackStatus | None) -> bool:
+    """Whether the fallback may change. Level 3 does not end while nobody knows whether its cause is gone."""
+    causes = {ClusterSignal.POLICY_REFUSED, ClusterSignal.UNDECIDED}
+    return before is None or before.state != "PureLarge" or not causes & readings.unanswered
 
 
 def _courses(
