@@ -100,6 +100,9 @@ def _missing_of(readings: Readings, tiers: tuple[TierFacts, ...]) -> dict[tuple[
     if readings.failure and not (readings.pods or readings.tiers or readings.cluster):
         return {("", "all"): 1}
     found = {}
+    for name in readings.unanswered:
+        if not isinstance(name, PodSignal):
+            found["", name.value] = 1
     if ClusterSignal.ROUTERS not in readings.cluster:
         found["", ClusterSignal.ROUTERS.value] = 1
     for tier in tiers:

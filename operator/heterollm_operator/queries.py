@@ -4,7 +4,11 @@ What all of them keep to:
 
 - A pod counts once, however many jobs scrape it; an engine's requests count once, however many ranks report them.
 - Figures of an engine bear the name of its leader's pod, though with attention DP every pod of the engine has some.
-- `namespace` is what Prometheus itself says of a pod, `heterollm_namespace` what the pod claims: see `answers`.
+- `namespace` and `pod` are what Prometheus itself says of a target, every other label is what the pod says: see
+  `answers`. Rows of different namespaces never meet, neither in a sum nor in a match.
+- No series can make a query fail, whatever labels it has: two of them must never become one. So series are aggregated
+  before a label is written, into a label that aggregation left free, and both sides of a match are aggregated by
+  the labels that it matches on.
 """
 
 from __future__ import annotations
@@ -61,7 +65,7 @@ class Selection:
     Attributes:
         window: seconds over which rates are taken.
         scrape: seconds between two scrapes.
-        namespaces: those served; none for all.
+        namespaces: those asked about; none for all.
         slow: the first byte of a request is slow after that many milliseconds: the bounds in use.
     """
 
@@ -72,13 +76,16 @@ class Selection:
 
     def of(self, name: str, *matchers: str) -> str:
         """Selector of a metric, of the clusters served."""
-        own = ['heterollm_cluster!=""']
-        if self.namespaces:
-            own.append(f'heterollm_namespace=~"{"|".join(self.namespaces)}"')
-        return f"{name}{{{','.join([*own, *matchers])}}}"
+        return self.anything(name, 'heterollm_cluster!=""', *matchers)
+
+    def anything(self, name: str, *matchers: str) -> str:
+        """Selector of a metric, of the namespaces asked about."""
+        own = [f'namespace=~"{"|".join(self.namespaces)}"'] if self.namespaces else []
+        return f"{name}{{{','.join([*matchers, *own])}}}"
 
 
-_ENGINE = "namespace, heterollm_cluster, pod"
+_OWNER = "namespace, heterollm_cluster"
+_ENGINE = f"{_OWNER}, pod"
 _CLUSTER = "namespace, heterollm_namespace, heterollm_cluster"
 _TIER = f"{_CLUSTER}, heterollm_tier"
 _REQUEST = ("wanted_tier", "heterollm_tier", "diverted", "code", "low_quality")
@@ -96,7 +103,7 @@ def history(of: Selection) -> dict[Name, Query]:
     running, queue, use = (
         of.of(f"sglang:{name}", 'priority=""') for name in ("num_running_reqs", "num_queue_reqs", "token_usage")
     )
-    both = f"sum by ({_TIER}) ({_ranks(running, _TIER)}) + sum by ({_TIER}) ({_ranks(queue, _TIER)})"
+    both = " + ".join(f"sum by ({_TIER}) ({_ranks(gauge, _TIER)})" for gauge in (running, queue))
     each = f"{_TIER}, wanted_tier, diverted, code, low_quality, decision, attempts"
     texts = {
         # Not over a minute where scrapes are rarer: no rate follows from a single sample.
@@ -133,13 +140,13 @@ def _pods(of: Selection) -> dict[Name, Query]:
         # What a single scrape has caught is no queue yet.
         PodSignal.QUEUE: f"sum by ({_ENGINE}) ({_ranks(f'min_over_time({queue}[{2 * of.scrape}s])')})",
         PodSignal.RUNNING: f"sum by ({_ENGINE}) ({_ranks(running)})",
-        PodSignal.KV_USE: f"max by ({_ENGINE}) ({_leader(use)})",
-        PodSignal.AGE: f"max by ({_ENGINE}) ({_leader(f'time() - timestamp({queue})')})",
+        PodSignal.KV_USE: f"max by ({_ENGINE}) ({_led(use)})",
+        PodSignal.AGE: f"max by ({_ENGINE}) ({_led(f'time() - timestamp({queue})')})",
         PodSignal.FIRST_TOKEN_SUM: _rate_of_engines(seconds, of.window),
         PodSignal.FIRST_TOKEN_COUNT: _rate_of_engines(count, of.window),
     }
     found: dict[Name, Query] = {name: Query(text, ("pod",)) for name, text in texts.items()}
-    return {**found, PodSignal.GPU_USE: Query(_gpu_use(running), ("pod",), optional=True)}
+    return {**found, PodSignal.GPU_USE: Query(_gpu_use(of, running), ("pod",), optional=True)}
 
 
 def _routers(of: Selection) -> dict[Name, Query]:
@@ -207,25 +214,23 @@ def _retries(of: Selection) -> str:
 
 def _ejected(of: Selection) -> str:
     active = of.of("envoy_cluster_outlier_detection_ejections_active", 'envoy_cluster_name=~"tier_.+"')
-    return f'max by ({_TIER}) (label_replace({active}, "heterollm_tier", "$1", "envoy_cluster_name", "tier_(.+)"))'
+    most = f"max by ({_CLUSTER}, envoy_cluster_name) ({active})"
+    return f'max by ({_TIER}) (label_replace({most}, "heterollm_tier", "$1", "envoy_cluster_name", "tier_(.+)"))'
 
 
-def _gpu_use(running: str) -> str:
-    """Of the pods that run engines. DCGM's exporter has the pod's name in labels of either of two names."""
-    name = "DCGM_FI_DEV_GPU_UTIL"
-    moved = f'{name}{{exported_pod!=""}}'
-    for label in ("namespace", "pod"):
-        moved = f'label_replace({moved}, "{label}", "$1", "exported_{label}", "(.+)")'
-    use = _leader(f'{moved} or {name}{{exported_pod=""}}')
-    # One row for each pod, whatever pods may claim: else a single one would fail the query for all.
-    engines = f"topk by (namespace, pod) (1, max by ({_ENGINE}) ({_leader(running)})) >= bool 0"
-    return f"avg by (namespace, pod) ({use}) / 100 * on (namespace, pod) group_left (heterollm_cluster) ({engines})"
+def _gpu_use(of: Selection, running: str) -> str:
+    """Of the pods that run engines, where Prometheus itself says of which pod DCGM's figures are."""
+    use = _led(of.anything("DCGM_FI_DEV_GPU_UTIL"), "namespace", "avg")
+    # One row for each engine, whatever pods may claim: else a single one would fail the query for all.
+    engines = f"topk by (namespace, pod) (1, max by ({_ENGINE}) ({_led(running)})) >= bool 0"
+    matched = "on (namespace, pod) group_left (heterollm_cluster)"
+    return f"avg by (namespace, pod) ({use}) / 100 * {matched} ({engines})"
 
 
 def _rate_of_engines(counter: str, window: int) -> str:
-    rate = _leader(f"rate({counter}[{window}s])")
+    rate = _led(f"rate({counter}[{window}s])", f"{_OWNER}, is_streaming")
     # Of each pod once; a request has one series per way of streaming.
-    return f"sum by ({_ENGINE}) (max by ({_ENGINE}, is_streaming) ({rate}))"
+    return f"sum by ({_ENGINE}) ({rate})"
 
 
 def _rate_from_zero(of: Selection, counter: str) -> str:
@@ -235,7 +240,8 @@ def _rate_from_zero(of: Selection, counter: str) -> str:
     that were not scraped before.
     """
     new = f"({counter} unless {counter} offset {of.window}s) / {of.window}"
-    known = f"and on (job, instance) ({of.of(_UP)} offset {of.window}s)"
+    # Of the very target: an instance may be called like one of another namespace.
+    known = f"and on (namespace, pod, job, instance) ({of.of(_UP)} offset {of.window}s)"
     return f"({new} {known}) or rate({counter}[{of.window}s])"
 
 
@@ -244,15 +250,15 @@ def _once(figures: str, labels: str) -> str:
     return f"max by ({labels}, pod) ({figures})"
 
 
-def _ranks(gauge: str, labels: str = _ENGINE) -> str:
+def _ranks(gauge: str, labels: str = _OWNER) -> str:
     """A count of requests: ranks of one data-parallel rank all tell the same ones."""
-    named = f"{labels}, pod" if "pod" not in labels else labels
-    return f"max by ({named}, dp_rank) ({_leader(gauge)})"
+    return _led(gauge, f"{labels}, dp_rank")
 
 
-def _leader(figures: str) -> str:
-    """The same, under the name of the leader's pod of each engine."""
-    return f'label_replace({figures}, "pod", "${{1}}-0", "pod", "(.+)-[0-9]+")'
+def _led(figures: str, labels: str = _OWNER, how: str = "max") -> str:
+    """The figures of each engine by these labels, with the name of its leader's pod as `pod`."""
+    leaders = f'label_replace({how} by ({labels}, pod) ({figures}), "leader", "${{1}}-0", "pod", "(.+)-[0-9]+")'
+    return f'label_replace({how} by ({labels}, leader) ({leaders}), "pod", "$1", "leader", "(.+)")'
 
 
 def _escaped(name: str) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from heterollm_controllers.steering.signals import ClusterSignal, History, PodSignal, Readings, TierSignal
-from heterollm_operator.answers import Figures, Minutes, Place
+from heterollm_controllers.steering.signals import ClusterSignal, History, PodSignal, Readings, Signal, TierSignal
+from heterollm_operator.answers import Cluster, Failure, Place, Samples, Series
 from heterollm_operator.queries import HistoryFigure, Name, RawFigure
 from heterollm_operator.store import Key
 
@@ -16,49 +16,54 @@ __all__ = ["Answers", "readings"]
 
 _TOO_MANY = "429"
 
+_FOLLOW: Mapping[Name, tuple[Signal, ...]] = {
+    RawFigure.REQUESTS: (
+        TierSignal.OFFERED,
+        TierSignal.TRIED,
+        TierSignal.FAILED,
+        TierSignal.ANSWERED,
+        TierSignal.REFUSED,
+        TierSignal.SPILLED,
+        ClusterSignal.UNDECIDED,
+    ),
+    RawFigure.FIRST_BYTE: (TierSignal.SLOW,),
+}
+"""What follows from a figure that is no signal."""
+
 
 @dataclass(frozen=True)
 class Answers:
-    """Of one tick.
+    """Of one tick, by figure and cluster.
 
     Attributes:
-        common: of the queries that are for all clusters.
-        replaced: of the queries that a cluster wants instead; an empty answer replaces, too.
-        failure: why common queries failed; empty if all were answered.
-        failures: why a cluster's own ones failed.
+        figures: of now; from the cluster's own query where it has one, and an empty answer replaces, too.
+        minutes: of the last hour, from the last minute in which it was asked for.
+        failed: why a figure is not known.
     """
 
-    common: Mapping[Name, Figures]
-    replaced: Mapping[Key, Mapping[Name, Figures]] = field(default_factory=dict)
-    failure: str = ""
-    failures: Mapping[Key, str] = field(default_factory=dict)
+    figures: Mapping[Name, Mapping[Cluster, Samples]]
+    minutes: Mapping[Name, Mapping[Cluster, Series]] = field(default_factory=dict)
+    failed: Mapping[Name, Mapping[Cluster, Failure]] = field(default_factory=dict)
 
 
-def readings(
-    answers: Answers,
-    history: Mapping[Name, Minutes],
-    slow: Mapping[Key, int],
-    at: datetime,
-    scrape_seconds: float,
-) -> dict[Key, Readings]:
+def readings(answers: Answers, slow: Mapping[Key, int], at: datetime, scrape_seconds: float) -> dict[Key, Readings]:
     """What one tick, at `at`, learned of each cluster.
 
     Args:
-        history: of the last minute in which it was asked for.
         slow: the clusters that are known, with the milliseconds after which a first byte is slow.
     """
     found = {}
     for key, bound in slow.items():
         rows = _Rows(key, answers)
-        failure = "; ".join(filter(None, (answers.failure, answers.failures.get(key, ""))))
         found[key] = Readings(
             at=at,
             scrape_seconds=scrape_seconds,
             pods=_pods(rows),
             tiers=_tiers(rows, bound),
             cluster=_whole(rows),
-            history=_history(key, history),
-            failure=failure,
+            history=_history(key, answers.minutes),
+            unanswered=_unanswered(rows),
+            failure=rows.failure(),
         )
     return found
 
@@ -68,17 +73,38 @@ class _Rows:
 
     def __init__(self, key: Key, answers: Answers) -> None:
         self._key = key
-        self._common = answers.common
-        self._replaced = answers.replaced.get(key, {})
+        self._figures = answers.figures
+        self.failed = {name: keys[key] for name, keys in answers.failed.items() if key in keys}
+        """Why a figure is not known."""
 
     def of(self, name: Name) -> Iterable[tuple[Place, float]]:
         """Of one figure, from the cluster's own query if it has one."""
-        figures = self._replaced.get(name) if name in self._replaced else self._common.get(name)
-        return figures.get(self._key, ()) if figures is not None else ()
+        return self._figures.get(name, {}).get(self._key, ())
 
-    def follows(self, name: TierSignal | ClusterSignal) -> bool:
+    def follows(self, name: Signal) -> bool:
         """Whether a signal may follow from another figure: the cluster has no query of its own for it."""
-        return name not in self._replaced
+        return self._key not in self._figures.get(name, {}) and name not in self.failed
+
+    def failure(self) -> str:
+        """Why figures are not known, and which unless it is all of them, for people."""
+        texts = {f"the query for {name}: {failure.why}" for name, failure in self.failed.items() if failure.own}
+        common: dict[str, list[str]] = defaultdict(list)
+        for name, failure in self.failed.items():
+            if not failure.own:
+                common[failure.why].append(name)
+        some = any(self._key in found for found in self._figures.values())
+        for why, names in common.items():
+            texts.add(f"Prometheus: {why}" + (f" ({', '.join(sorted(names))})" if some else ""))
+        return "; ".join(sorted(texts))[:500]
+
+
+def _unanswered(rows: _Rows) -> frozenset[Signal]:
+    found: set[Signal] = set()
+    for name in rows.failed:
+        if isinstance(name, PodSignal | TierSignal | ClusterSignal):
+            found.add(name)
+        found.update(signal for signal in _FOLLOW.get(name, ()) if rows.follows(signal))
+    return frozenset(found)
 
 
 def _pods(rows: _Rows) -> dict[str, dict[PodSignal, float]]:
@@ -154,7 +180,7 @@ def _slow(rows: _Rows, bound: int) -> Iterable[tuple[str, TierSignal, float]]:
             yield tier, TierSignal.SLOW, max(every - fast, 0.0)
 
 
-def _history(key: Key, answers: Mapping[Name, Minutes]) -> dict[str, History]:
+def _history(key: Key, answers: Mapping[Name, Mapping[Cluster, Series]]) -> dict[str, History]:
     tiers: dict[str, dict[Name, tuple[float, ...]]] = defaultdict(dict)
     for name, figures in answers.items():
         for (tier,), series in figures.get(key, ()):

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
+import re
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -15,6 +18,7 @@ import pytest
 from heterollm_controllers.steering.signals import ClusterSignal, PodSignal, Readings, TierSignal
 from heterollm_controllers.steering.steer import Memory, SteeringInput
 from heterollm_operator import queries
+from heterollm_operator.clock import SystemClock
 from heterollm_operator.metrics import Metrics
 from heterollm_operator.poller import Poller, Polling
 from heterollm_operator.prometheus import Prometheus, Rows, Unanswered
@@ -61,7 +65,8 @@ class FakeSource:
 
     def ask(self, query: str, seconds: float, take: Callable[[Rows], T]) -> T:
         assert 0 < seconds <= 4
-        name = NAMES.get(query, query)
+        # Asked apart, a query names the namespaces it is about.
+        name = NAMES.get(re.sub(r',?namespace=~"[^"]*"', "", query), query)
         self.asked.append(name)
         self.before()
         if name in self.errors:
@@ -189,20 +194,50 @@ async def test_each_cluster_has_its_own_bound_of_slowness(bench: Bench) -> None:
 
 async def test_figures_that_are_no_numbers_are_absent(bench: Bench) -> None:
     bench.source.rows[PodSignal.KV_USE] = [
-        engine(A, name, value) for name, value in {"a": "NaN", "b": "+Inf", "c": "1e999", "d": "0.5"}.items()
+        engine(A, name, value)
+        for name, value in {"a": "NaN", "b": "+Inf", "c": "1e999", "d": "0.5", "e": "-0.1", "f": "1e300"}.items()
     ]
+    # A native histogram, which some sums make.
+    bench.source.rows[PodSignal.KV_USE] += [{"metric": engine(A, "g", 0)["metric"], "histogram": [0, {"count": "1"}]}]
     assert (await bench.tick()).pods == {"d": {PodSignal.KV_USE: 0.5}}
 
 
-async def test_nobody_speaks_for_another_namespace(bench: Bench) -> None:
-    forged = tier(A, "small", 900)
-    forged["metric"]["namespace"] = "mallorys"
-    bench.source.rows = {
-        TierSignal.REQUEST_P99: [forged],
-        PodSignal.QUEUE: [engine(Key("mallorys", A.name), "c-small-0-0", 900)],
-    }
-    found = await bench.tick()
-    assert (found.tiers, found.pods) == ({}, {})
+FORGED = {
+    "its own namespace": {"namespace": "mallorys", "heterollm_namespace": "ns"},
+    "one that it says is another": {"namespace": "ns", "heterollm_namespace": "mallorys"},
+    "none that Prometheus knows": {"heterollm_namespace": "ns"},
+    "an exported one": {"namespace": "mallorys", "exported_namespace": "ns"},
+}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES.values() if name != PodSignal.GPU_USE])
+async def test_nobody_speaks_for_another_namespace(bench: Bench, name: Name) -> None:
+    place = {"pod": "c-small-0-0", "heterollm_tier": "small", "wanted_tier": "small", "code": "200"}
+
+    async def told(**owner: str) -> Readings:
+        """What a tick learns when a pod of this owner is all there is."""
+        edges = ("30000", "+Inf") if name == RawFigure.FIRST_BYTE else ("",)
+        own = {**place, "diverted": "false", "heterollm_cluster": A.name, **owner}
+        found = [row(900, None, **{**own, "le": edge}) for edge in edges]
+        bench.source.rows[name] = [{**item, "values": [item["value"]]} for item in found]
+        bench.clock.now += 60
+        return replace(await bench.tick(), at=START)
+
+    nothing = replace(await bench.tick(), at=START)
+    for said, labels in FORGED.items():
+        assert await told(**labels) == nothing, said
+    assert await told(namespace="ns", heterollm_namespace="ns") != nothing
+
+
+async def test_own_queries_do_not_speak_for_others_either(bench: Bench) -> None:
+    bench.known = {A: given(observability={"queries": {"queue": "q"}})}
+    bench.source.rows["q"] = [
+        row(1, pod="a", heterollm_namespace="other"),
+        row(2, pod="b", heterollm_cluster="other"),
+        row(3, pod="c", heterollm_cluster="c", heterollm_namespace="ns"),
+        row(4, pod="d"),
+    ]
+    assert (await bench.tick()).pods == {"c": {PodSignal.QUEUE: 3}, "d": {PodSignal.QUEUE: 4}}
 
 
 async def test_figures_of_clusters_that_are_not_there_are_dropped(bench: Bench) -> None:
@@ -266,18 +301,27 @@ async def test_one_query_that_fails_leaves_the_others(bench: Bench) -> None:
     bench.source.errors[TierSignal.REQUEST_P50] = Unanswered("timeout", "no answer in time")
     found = await bench.tick()
     assert found.pods == {"a": {PodSignal.QUEUE: 1}}
-    assert found.failure == "Prometheus: no answer in time"
+    assert found.failure == "Prometheus: no answer in time (requestP50)"
+    assert found.unanswered == {TierSignal.REQUEST_P50}
     assert bench.failures("timeout") == 1
 
 
 async def test_what_was_known_holds_through_a_tick_that_fails_but_not_through_an_outage(bench: Bench) -> None:
     bench.source.rows[PodSignal.QUEUE] = [engine(A, "a", 1)]
+    bench.source.rows[PodSignal.RUNNING] = [engine(A, "a", 2)]
     good = await bench.tick()
     bench.source.errors[PodSignal.QUEUE] = Unanswered("timeout", "no answer in time")
-    await bench.clock.advance(30)
-    assert await bench.tick() == good
-    await bench.clock.advance(1)
-    assert (await bench.tick()).failure == "Prometheus: no answer in time"
+    for second in (5, 30):
+        bench.clock.now = second
+        bench.source.rows[PodSignal.RUNNING] = [engine(A, "a", second)]
+        held = await bench.tick()
+        assert held.pods == {"a": {PodSignal.QUEUE: 1, PodSignal.RUNNING: second}}, "only what failed is of before"
+        assert (held.failure, held.unanswered) == (good.failure, good.unanswered)
+    bench.clock.now = 31
+    gone = await bench.tick()
+    assert gone.pods == {"a": {PodSignal.RUNNING: 30}}
+    assert gone.failure == "Prometheus: no answer in time (queue)"
+    assert gone.unanswered == {PodSignal.QUEUE}
 
 
 async def test_gpu_use_is_optional(bench: Bench) -> None:
@@ -453,3 +497,41 @@ async def test_how_long_ago_prometheus_answered(bench: Bench) -> None:
     task.cancel()
     assert looks[0] == 0
     assert 5 <= (looks[1] or 0) < (looks[2] or 0)
+
+
+async def test_slow_own_queries_keep_nothing_else_from_being_asked() -> None:
+    """Neither the history nor another namespace's own queries, though four of them fill all the threads."""
+    bench = Bench(deadline=2.5)
+    slow = {f"slow{number}": "x" for number in range(30)}
+    bench.known = {Key("greedy", name): given(observability={"queries": {"queue": name}}) for name in slow}
+    bench.known[Key("modest", "c")] = given(observability={"queries": {"queue": "quick"}})
+    asked: list[tuple[str, float]] = []
+
+    class Slow(FakeSource):
+        def ask(self, query: str, seconds: float, take: Callable[[Rows], T]) -> T:
+            if query.startswith("slow"):
+                asked.append((query, seconds))
+                time.sleep(min(seconds, 1.0))
+                raise Unanswered("timeout", "no answer in time")
+            return super().ask(query, seconds, take)
+
+    bench.source = Slow()
+    bench.source.rows["quick"] = [row(7, pod="p")]
+    bench.source.rows[HistoryFigure.RATE] = [{"metric": tier(Key("modest", "c"), "small", 0)["metric"], "values": []}]
+    bench.poller = Poller(
+        bench.source,
+        Polling(deadline=2.5),
+        lambda: bench.known,
+        lambda *_: False,
+        bench.added.append,
+        bench.metrics,
+        SystemClock(),
+    )
+    await bench.poller.tick()
+    found = bench.poller.readings(Key("modest", "c"))
+    assert found is not None
+    assert found.failure == ""
+    assert found.pods == {"p": {PodSignal.QUEUE: 7}}
+    assert "small" in found.history
+    assert asked, "slow ones are asked, too"
+    assert max(seconds for _, seconds in asked) <= 1, "a second each"

@@ -117,9 +117,27 @@ async def test_what_is_no_answer_has_a_reason(
     assert "12345" not in found[1]
 
 
-async def test_remarks_on_a_query_are_no_warnings(fake: FakePrometheus) -> None:
-    fake.answer = says(vector(row(1), warnings=['PromQL info: metric might not be a counter: "x"']))
+@pytest.mark.parametrize(
+    "remark",
+    [
+        'PromQL info: metric might not be a counter: "x"',
+        # What a pod exposes must not make the figures of all others incomplete.
+        'PromQL warning: bucket label "le" is missing or has a malformed value of "abc" for metric name "x"',
+        "PromQL warning: encountered a mix of histograms and floats for aggregation",
+    ],
+)
+async def test_remarks_on_samples_are_no_warnings(fake: FakePrometheus, remark: str) -> None:
+    fake.answer = says(vector(row(1), warnings=[remark]))
     assert len(await ask(fake)) == 1
+
+
+async def test_a_histogram_says_how_old_the_answer_is_too(fake: FakePrometheus) -> None:
+    at = time.time()
+    fake.answer = says(vector({"metric": {}, "histogram": [at, {"count": "1"}]}, row(1)))
+    assert len(await ask(fake)) == 2
+    fake.answer = says(vector({"metric": {}, "histogram": [at - 61, {"count": "1"}]}, row(1)))
+    with pytest.raises(Unanswered, match="more than 60 s old"):
+        await ask(fake)
 
 
 async def test_nobody_there(fake: FakePrometheus) -> None:

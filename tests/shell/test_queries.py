@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -138,19 +139,33 @@ def test_time_to_first_token_is_per_engine_over_all_requests(tmp_path: Path) -> 
 
 
 @real
-def test_gpu_use_by_either_name_of_the_labels(tmp_path: Path) -> None:
+def test_gpu_use_is_believed_where_prometheus_says_whose_it_is(tmp_path: Path) -> None:
     gpu = "DCGM_FI_DEV_GPU_UTIL"
     series = {
         engine("num_running_reqs"): "1x40",
         engine("num_running_reqs", "c-small-1-0"): "1x40",
-        f'{gpu}{{gpu="0",namespace="gpus",pod="dcgm",exported_namespace="ns",exported_pod="c-small-0-0"}}': "40x40",
-        f'{gpu}{{gpu="1",namespace="gpus",pod="dcgm",exported_namespace="ns",exported_pod="c-small-0-1"}}': "60x40",
+        f'{gpu}{{gpu="0",namespace="ns",pod="c-small-0-0"}}': "40x40",
+        f'{gpu}{{gpu="1",namespace="ns",pod="c-small-0-1"}}': "60x40",
         f'{gpu}{{gpu="0",namespace="ns",pod="c-small-1-0"}}': "75x40",
         f'{gpu}{{gpu="0",namespace="ns",pod="somebody-s-0"}}': "99x40",
+        # Any pod can say so of any other.
+        f'{gpu}{{gpu="0",namespace="mallorys",pod="m",exported_namespace="ns",exported_pod="c-small-0-0"}}': "1x40",
         # A pod that says it were of two clusters spoils nothing.
         _series("sglang:num_running_reqs", "c-small-0-0", {"heterollm_cluster": "another"}): "0x40",
     }
     check(tmp_path, QUERIES[PodSignal.GPU_USE].text, series, pods(c_small_0_0=0.5, c_small_1_0=0.75))
+
+
+def test_rows_of_different_namespaces_never_meet() -> None:
+    """Whatever else is dropped on the way: the guards of those who read the rows are not the only ones."""
+    for name, query in QUERIES.items():
+        groups = re.findall(r"\b(?:by|on) \(([^)]*)\)", query.text)
+        assert groups, name
+        for labels in groups:
+            assert labels.split(", ")[0] == "namespace", f"{name}: {labels}"
+        # What is written into a label was aggregated: series that become one make a query fail.
+        written = query.text.count("label_replace(")
+        assert len(re.findall(r"label_replace\((?:max|avg) by \(", query.text)) == written, name
 
 
 UP = {router("envoy_up", pod): "1x40" for pod in ("r1", "r2")}
@@ -317,6 +332,13 @@ def test_other_namespaces_than_those_served_are_not_read(tmp_path: Path) -> None
     query = now(Selection(60, 15, ("a", "b"), (30_000,)))[PodSignal.QUEUE].text
     check(tmp_path, query, series, {})
     check(tmp_path, now(Selection(60, 15, ("a", "ns"), (30_000,)))[PodSignal.QUEUE].text, series, pods(c_small_0_0=1))
+
+
+@real
+def test_a_namespace_is_what_prometheus_says_it_is(tmp_path: Path) -> None:
+    said = _series("sglang:num_queue_reqs", "c-small-0-0", {"heterollm_namespace": "ns", "namespace": "mallorys"})
+    text = now(Selection(60, 15, ("ns",), (30_000,)))[PodSignal.QUEUE].text
+    check(tmp_path, text, {said: "9x40"}, {})
 
 
 def test_a_clusters_own_query_is_filled_in() -> None:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from operator import mul
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from heterollm_controllers.steering.signals import ClusterSignal, PodSignal, Readings, TierSignal
@@ -22,9 +18,8 @@ from heterollm_operator.poller import Poller, Polling
 from heterollm_operator.prometheus import Prometheus
 from heterollm_operator.store import Key
 from tests.shell.objects import spec
-from tests.shell.prometheus_tools import needs, tool
+from tests.shell.prometheus_tools import needs, prometheus
 
-PROMETHEUS, PROMTOOL = tool("prometheus"), tool("promtool")
 pytestmark = needs("prometheus", "promtool")
 
 A, B = Key("ns", "c"), Key("other", "c")
@@ -70,44 +65,9 @@ def labels(key: Key, pod: str, more: str = "") -> str:
 
 
 @pytest.fixture
-async def url(tmp_path: Path) -> AsyncIterator[str]:
-    assert PROMETHEUS is not None
-    assert PROMTOOL is not None
-    written, data = tmp_path / "metrics.txt", tmp_path / "data"
-    written.write_text("\n".join(metrics(int(time.time()))) + "\n")
-    made = [PROMTOOL, "tsdb", "create-blocks-from", "openmetrics", str(written), str(data)]
-    await asyncio.to_thread(subprocess.run, made, check=True, capture_output=True)
-    config = tmp_path / "prometheus.yml"
-    config.write_text("{}\n")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        where = f"127.0.0.1:{free.getsockname()[1]}"
-    process = await asyncio.create_subprocess_exec(
-        PROMETHEUS,
-        f"--config.file={config}",
-        f"--storage.tsdb.path={data}",
-        f"--web.listen-address={where}",
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        await ready(f"http://{where}/-/ready")
-        yield f"http://{where}"
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-async def ready(url: str) -> None:
-    async with asyncio.timeout(30), aiohttp.ClientSession() as session:
-        while True:
-            try:
-                async with session.get(url) as response:
-                    if response.status == 200:
-                        return
-            except aiohttp.ClientConnectionError:
-                pass
-            await asyncio.sleep(0.05)
+def url(tmp_path: Path) -> Iterator[str]:
+    with prometheus(tmp_path, "\n".join(metrics(int(time.time()))) + "\n") as address:
+        yield address
 
 
 async def test_real_answers_become_readings(url: str) -> None:
