@@ -7,13 +7,13 @@ with the reason of every value. It estimates; it never overrides what the user f
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 
 from heterollm_controllers.flags.catalogue import DEFAULT_RELEASE
 from heterollm_controllers.reasons import Reason
 from heterollm_controllers.sizing.accelerators import Gpu, accelerator
-from heterollm_controllers.sizing.architecture import Architecture, Quantization
+from heterollm_controllers.sizing.architecture import Architecture
+from heterollm_controllers.sizing.dtypes import BLACKWELL_ONLY, loaded
 from heterollm_controllers.sizing.explain import reasons
 from heterollm_controllers.sizing.inputs import (
     NO_CONFIG_MAPS,
@@ -70,8 +70,7 @@ def _size(tier: Tier, config_maps: ConfigMaps, release: str) -> Sizing:
     refused = launch_refusal(model, None if longer else wishes.context, wishes.chunked_prefill, page)
     if refused:
         raise Impossible(Reason.INVALID_FLAGS, refused)
-    if wishes.quantization and model.quantization is None:
-        model = replace(model, quantization=Quantization(wishes.quantization, bits=8))
+    model = loaded(model, wishes.dtype, wishes.quantization)
     found = _sized(model, gpu, wishes, tier.engine.measured, str(tier.engine.shared_memory), warnings)
     if isinstance(found, Impossible):
         raise Impossible(found.reason, found.message)
@@ -102,6 +101,8 @@ def _warnings(model: Architecture, gpu: Gpu, plan: Plan) -> list[str]:
         said.append(f"{gpu.name} is not in the catalogue: speed and price are an A100-80GB's")
     if model.quantization and model.quantization.method == "fp8" and not gpu.fp8_tflops:
         said.append(f"{gpu.name} has no FP8 units: FP8 weights save memory but compute in BF16")
+    if plan.kv_dtype in BLACKWELL_ONLY and not gpu.blackwell:
+        said.append(f"--kv-cache-dtype {plan.kv_dtype} needs a GPU of NVIDIA's Blackwell generation")
     if plan.memory.fraction > plan.automatic_fraction + 0.0005:
         said.append(
             f"memory fraction {plan.memory.fraction:g} keeps less for activations and graphs than SGLang would"

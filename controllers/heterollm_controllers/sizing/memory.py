@@ -22,7 +22,6 @@ __all__ = [
     "default_chunked_prefill",
     "default_decode_batch",
     "free_before_load",
-    "kv_bytes",
     "max_running",
     "memory",
     "reserve",
@@ -117,17 +116,17 @@ def _prefill_graphs(model: Architecture, deepep: bool, largest: int) -> float:
     if model.latent:
         return 1536 + bridge
     if not deepep:
-        return 8 * len(_prefill_sizes(largest))
+        # Not listed: the largest may be any number.
+        return 8 * (len(_prefill_sizes(min(largest, 4096))) + max(0, (largest - 4096) // 512))
     # For DeepEP the sizes are fixed before the GPU is looked at, and rounded up to multiples of 8.
     aligned = {-(-size // 8) * 8 for size in _prefill_sizes(_DEEPEP_PREFILL)}
     return 8 * len(aligned) + bridge
 
 
 def _prefill_sizes(largest: int) -> list[int]:
-    """Token counts for which SGLang captures prefill graphs."""
+    """Token counts up to 4096 for which SGLang captures prefill graphs; above, it is every 512th."""
     steps = ((4, 32, 4), (48, 256, 16), (288, 512, 32), (576, 1024, 64), (1280, 4096, 256))
     sizes = [size for first, last, step in steps for size in range(first, last + 1, step)]
-    sizes += range(4608, largest + 1, 512)
     return [size for size in sizes if size <= largest]
 
 
@@ -150,14 +149,6 @@ def free_before_load(gpu_mib: int, split: Split, nodes: int) -> int:
     """
     taken = 1.0 + (0.5 if split.gpus > 1 else 0) + (0.5 if nodes > 1 else 0)
     return max(0, gpu_mib * MIB - int(taken * GIB))
-
-
-def kv_bytes(kv_dtype: str, model: Architecture) -> float:
-    """Bytes of one number in the KV cache."""
-    if kv_dtype == "auto":
-        follows = model.quantization is not None and model.quantization.fp8_kv_cache
-        return 1 if follows else min(model.bytes_per_weight, 2)
-    return {"bf16": 2, "bfloat16": 2, "fp8_e4m3": 1, "fp8_e5m2": 1, "fp4_e2m1": 0.5}[kv_dtype]
 
 
 def cell_bytes(model: Architecture, split: Split, number_bytes: float) -> int:

@@ -6,7 +6,21 @@ from dataclasses import dataclass
 
 from heterollm_controllers.reasons import Reason
 
-__all__ = ["USUAL", "Estimate", "Impossible", "Memory", "Plan", "Split", "Weights", "Workload"]
+__all__ = [
+    "MOST_NODES",
+    "USUAL",
+    "Estimate",
+    "Impossible",
+    "Memory",
+    "Plan",
+    "Split",
+    "Weights",
+    "Workload",
+    "fraction_text",
+]
+
+MOST_NODES = 64
+"""Nodes of one engine: as many as engine.nodes allows and as status remembers pods of."""
 
 
 class Impossible(Exception):
@@ -186,3 +200,8 @@ class Plan:
     automatic_fraction: float
     kv_tokens: int
     estimate: Estimate
+
+
+def fraction_text(fraction: float) -> str:
+    """A memory fraction as status has it: four places."""
+    return f"{fraction:.4f}".rstrip("0").rstrip(".")

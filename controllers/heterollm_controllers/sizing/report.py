@@ -8,7 +8,7 @@ from heterollm_controllers.sizing.accelerators import Gpu
 from heterollm_controllers.sizing.architecture import Architecture
 from heterollm_controllers.sizing.estimate import ASSUMPTIONS
 from heterollm_controllers.sizing.memory import GIB, MIB
-from heterollm_controllers.sizing.plan import Plan, Workload
+from heterollm_controllers.sizing.plan import Plan, Workload, fraction_text
 from heterollm_controllers.status_v1alpha1 import Alternative, GpuMemory, Performance, Sizing
 from heterollm_controllers.v1alpha1 import MeasuredPerformance
 
@@ -45,7 +45,7 @@ def report(
         expert_parallel=split.expert,
         pipeline_parallel=split.pipeline,
         moe_a2a_backend=split.a2a if model.experts else None,
-        mem_fraction_static=f"{plan.memory.fraction:.4g}",
+        mem_fraction_static=fraction_text(plan.memory.fraction),
         chunked_prefill_tokens=plan.chunked_prefill,
         decode_batch=plan.decode_batch,
         max_running_requests=plan.max_running,

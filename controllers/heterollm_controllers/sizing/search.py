@@ -9,6 +9,7 @@ from functools import lru_cache
 from heterollm_controllers.reasons import Reason
 from heterollm_controllers.sizing.accelerators import Gpu
 from heterollm_controllers.sizing.architecture import Architecture
+from heterollm_controllers.sizing.dtypes import kv_bytes
 from heterollm_controllers.sizing.estimate import estimate
 from heterollm_controllers.sizing.memory import (
     GIB,
@@ -18,7 +19,6 @@ from heterollm_controllers.sizing.memory import (
     default_chunked_prefill,
     default_decode_batch,
     free_before_load,
-    kv_bytes,
     max_running,
     memory,
     reserve,

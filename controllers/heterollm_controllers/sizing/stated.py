@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from heterollm_controllers.reasons import Reason
-from heterollm_controllers.sizing.plan import Impossible
+from heterollm_controllers.sizing.plan import MOST_NODES, Impossible, fraction_text
 from heterollm_controllers.sizing.wishes import Wishes
 from heterollm_controllers.status_v1alpha1 import Sizing
 
 __all__ = ["check_nodes", "stated"]
-
-MOST_NODES = 64
-"""Nodes of one engine: as many as engine.nodes allows and as status remembers pods of."""
 
 
 def stated(wishes: Wishes, why: str, warnings: Sequence[str]) -> Sizing:
@@ -40,7 +37,7 @@ def stated(wishes: Wishes, why: str, warnings: Sequence[str]) -> Sizing:
         "expertParallel": wishes.expert,
         "memFractionStatic": wishes.memory_fraction,
     }
-    fraction = None if wishes.memory_fraction is None else f"{wishes.memory_fraction:g}"
+    fraction = None if wishes.memory_fraction is None else fraction_text(wishes.memory_fraction)
     reasons = {name: "user" if value is not None else f"not sized: {why}" for name, value in fixed.items()}
     if limit is not None:
         reasons["kvCacheTokens"] = "user: --max-total-tokens, in whole pages, of every attention DP rank"

@@ -12,6 +12,7 @@ from math import ceil
 
 from heterollm_controllers.sizing.accelerators import Gpu
 from heterollm_controllers.sizing.architecture import Architecture, Experts, LatentAttention, Quantization
+from heterollm_controllers.sizing.dtypes import group_scale_bytes
 from heterollm_controllers.sizing.plan import Split, Weights
 
 __all__ = ["kv_heads_per_gpu", "weights"]
@@ -71,7 +72,7 @@ def _scales(quantization: Quantization, outputs: float, inputs: float) -> float:
     if quantization.method == "mxfp4":
         return outputs * (inputs // quantization.group)  # one 8-bit exponent per whole group
     if quantization.group:
-        return outputs * inputs / quantization.group * (2 + quantization.bits / 8)  # FP16 scale and a zero point
+        return outputs * inputs / quantization.group * group_scale_bytes(quantization)
     return outputs * 4
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from heterollm_controllers.flags.arguments import Arguments
 from heterollm_controllers.reasons import Reason
-from heterollm_controllers.sizing.plan import USUAL, Impossible, Workload
+from heterollm_controllers.sizing.dtypes import check_kv_dtype
+from heterollm_controllers.sizing.plan import MOST_NODES, USUAL, Impossible, Workload
 from heterollm_controllers.v1alpha1 import Engine
 
 __all__ = ["Objective", "Wishes", "wishes_of"]
@@ -26,6 +28,7 @@ class Wishes:
         memory_fraction: share of the free GPU memory for weights and KV cache.
         chunked_prefill: tokens; -1 turns chunking off.
         kv_dtype: SGLang's name; auto is the model's own.
+        dtype, quantization: of the weights, by SGLang's names.
         max_total_tokens: user's limit of KV tokens per attention DP rank.
         free_gib: memory of one GPU that is free before loading, where it was measured; else derived.
     """
@@ -52,11 +55,17 @@ class Wishes:
     page_size: int | None = None
     images: bool | None = None
     kv_dtype: str = "auto"
+    dtype: str | None = None
     quantization: str | None = None
     context: int | None = None
     workload: Workload = USUAL
     free_gib: float | None = None
 
+
+_MOST = 2**31 - 1
+"""Of any whole number: what is larger is none of tokens, requests or GPUs, and does not fit into a status."""
+_LEAST_FRACTION = 0.001
+"""Of a GPU's memory: with less, not even its buffers fit."""
 
 _WHOLE = {
     "--tp-size": "tensor",
@@ -101,7 +110,9 @@ def wishes_of(engine: Engine, per_node: int, flags: Arguments) -> tuple[Wishes, 
         "context": engine.context_length,
         "memory_fraction": float(engine.mem_fraction_static) if engine.mem_fraction_static else None,
     }
-    given: dict[str, tuple[str, float | None]] = {wish: (flag, flags.integer(flag)) for flag, wish in _WHOLE.items()}
+    wholes = {flag: flags.integer(flag) for flag in _WHOLE}
+    _check_wholes(wholes | {"--attn-dp-size": flags.attention_data_parallel, "--dp-size": flags.integer("--dp-size")})
+    given: dict[str, tuple[str, float | None]] = {wish: (flag, wholes[flag]) for flag, wish in _WHOLE.items()}
     given["attention_dp"] = ("--attn-dp-size", flags.attention_data_parallel)
     given["memory_fraction"] = ("--mem-fraction-static", flags.number("--mem-fraction-static"))
     replaced = [
@@ -117,31 +128,45 @@ def wishes_of(engine: Engine, per_node: int, flags: Arguments) -> tuple[Wishes, 
         kv_dtype=flags.text("--kv-cache-dtype") or "auto",
         images=_switch(flags.values.get("--enable-multimodal")),
         dp_head=flags.values.get("--enable-dp-lm-head") is True,
+        dtype=flags.text("--dtype"),
         quantization=flags.text("--quantization"),
         workload=Workload(shape.input_tokens, shape.output_tokens) if shape else USUAL,
         **fields | {wish: value for wish, (_, value) in given.items() if value is not None},
         **{wish: not any(_off(flags, flag) for flag in off) for wish, off in _GRAPHS_OFF.items()},
     )
+    check_kv_dtype(wishes.kv_dtype)
     _check_sizes(wishes, flags)
     return wishes, tuple(replaced)
+
+
+def _check_wholes(given: Mapping[str, int | None]) -> None:
+    """That whole numbers are some that their flags can mean, before anything is reckoned with them."""
+    for flag, value in given.items():
+        if value is None:
+            continue
+        if value > _MOST:
+            raise Impossible(Reason.INVALID_FLAGS, f"{flag} is more than {_MOST}")
+        if value < 1 and not (flag == "--chunked-prefill-size" and value == -1):
+            said = f"{flag} {value}" if value > -_MOST else flag
+            raise Impossible(Reason.INVALID_FLAGS, f"{said} is less than 1")
 
 
 def _check_sizes(wishes: Wishes, flags: Arguments) -> None:
     """That stated parallel sizes make up the stated GPUs."""
     stages, fraction = wishes.pipeline or 1, wishes.memory_fraction
-    if fraction is not None and not 0 < fraction < 1:
+    if fraction is not None and not _LEAST_FRACTION <= fraction < 1:
         raise Impossible(Reason.INVALID_FLAGS, f"--mem-fraction-static {fraction:g} is not between 0 and 1")
-    for flag, wish in _WHOLE.items():
-        value = getattr(wishes, wish)
-        if value is not None and value < 1 and not (wish == "chunked_prefill" and value == -1):
-            raise Impossible(Reason.INVALID_FLAGS, f"{flag} {value} is less than 1")
-    if wishes.attention_dp is not None and wishes.attention_dp < 1:
-        raise Impossible(Reason.INVALID_FLAGS, f"--attn-dp-size {wishes.attention_dp} is less than 1")
     if (flags.integer("--dp-size") or 1) > 1 and flags.values.get("--enable-dp-attention") is not True:
         raise Impossible(
             Reason.INVALID_FLAGS,
             "--dp-size makes copies of the model inside one server: set replicas instead, and routing, scaling and"
             " roll-outs see each copy",
+        )
+    if (wishes.tensor or 1) * stages > MOST_NODES * wishes.per_node:
+        raise Impossible(
+            Reason.ENGINE_LARGER_THAN_NODES,
+            f"--tp-size {wishes.tensor or 1} on {stages} pipeline stage(s) are more than the"
+            f" {MOST_NODES * wishes.per_node} GPUs that an engine may have: {MOST_NODES} nodes of {wishes.per_node}",
         )
     if wishes.gpus is None:
         return
