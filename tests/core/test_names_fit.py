@@ -10,7 +10,7 @@ from heterollm_controllers.crd import custom_resource_definition
 from heterollm_controllers.outcome import Config
 from heterollm_controllers.render import cluster_objects, engine_body, engine_from, revision_object, tier_objects
 from heterollm_controllers.sizing import size
-from heterollm_controllers.sizing.stated import MOST_NODES
+from heterollm_controllers.sizing.plan import MOST_NODES
 from tests.core.builders import api_tier, cluster, spec
 
 _LABEL = re.compile(r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$")
