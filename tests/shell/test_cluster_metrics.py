@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from heterollm_controllers.steering.facts import EngineFacts, TierFacts
-from heterollm_controllers.steering.signals import ClusterSignal, PodSignal, Readings
+from heterollm_controllers.steering.signals import ClusterSignal, PodSignal, Readings, TierSignal
 from heterollm_controllers.steering.steer import Memory, SteeringInput
 from heterollm_operator.cluster_metrics import ClusterMetrics
 from heterollm_operator.store import Key
@@ -78,8 +79,11 @@ def test_what_is_missing(shown: Shown) -> None:
     shown.readings[C] = Readings(START, pods={"a-0": WHOLE, "b-0": {PodSignal.QUEUE: 1.0}})
     expected = {("", "routers"): 1, ("small", "running"): 1, ("small", "kvUse"): 1, ("small", "age"): 1}
     assert shown.missing() == expected
-    shown.readings[C] = Readings(START, pods={"a-0": WHOLE, "b-0": WHOLE}, cluster={ClusterSignal.ROUTERS: 2})
+    seen = Readings(START, pods={"a-0": WHOLE, "b-0": WHOLE}, cluster={ClusterSignal.ROUTERS: 2})
+    shown.readings[C] = seen
     assert shown.missing() == {}
+    shown.readings[C] = replace(seen, unanswered=frozenset({TierSignal.TRIED, PodSignal.QUEUE}))
+    assert shown.missing() == {("", "tried"): 1}, "engines are counted by what they lack"
 
 
 def test_without_prometheus_one_line_says_all(shown: Shown) -> None:
