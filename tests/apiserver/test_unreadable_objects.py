@@ -65,6 +65,13 @@ async def kube_condition(kube: Kube, name: str, type_: str) -> Mapping[str, Any]
     return dict(json.loads(done.stdout or "{}"))
 
 
+async def at_rest(kube: Kube, name: str) -> bool:
+    """Whether nothing is written to it any more."""
+    before = len(kube.writes())
+    await asyncio.sleep(2)
+    return not any(write.name == name for write in kube.writes()[before:])
+
+
 async def sees_it(process: OperatorProcess, resource: str) -> None:
     async def counted() -> bool:
         return await process.metric(f'{UNREADABLE}reason="too_deep",resource="{resource}"') > 0
@@ -93,6 +100,7 @@ async def test_a_cluster_too_deep_is_its_owners_affair(
     assert "nests more than" in (await kube_condition(kube, "poison", "Accepted"))["message"]
     assert kube.namespace in process.log
     assert await process.ready()
+    await eventually(lambda: at_rest(kube, "poison"), SOON)
     await put(kube, "replace", sample("poison"), 0)
     await eventually(lambda: kube.programmed("poison"), SOON)
     assert (await kube.condition("poison", "Accepted"))["status"] == "True"
