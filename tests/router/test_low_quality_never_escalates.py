@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import socket
-import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -25,8 +22,7 @@ from tests.router.engine import Answer, Engine, error
 from tests.router.envoy import Envoy, chat, policy, tier
 from tests.router.replies import says
 from tests.shell.objects import spec
-from tests.shell.prometheus_tools import needs, tool
-from tests.shell.test_real_prometheus import ready
+from tests.shell.prometheus_tools import needs, prometheus
 from tests.steering.world import World
 
 pytestmark = needs("prometheus", "promtool")
@@ -44,8 +40,7 @@ async def test_only_a_tier_that_gives_no_answers_is_escalated(
     answer: Answer, state: str, failed: float, tmp_path: Path
 ) -> None:
     before, after = await _pages(answer)
-    (tmp_path / "metrics.txt").write_text("\n".join(_written(before, after)) + "\n")
-    async with _prometheus(tmp_path) as url:
+    with prometheus(tmp_path, "\n".join(_written(before, after)) + "\n") as url:
         small = dict((await _readings(url)).tiers["small"])
     assert small[TierSignal.TRIED] == pytest.approx(1, rel=0.1)
     assert small[TierSignal.FAILED] == pytest.approx(failed * small[TierSignal.TRIED])
@@ -90,32 +85,6 @@ def _written(before: str, after: str) -> Iterator[str]:
 def _samples(page: str) -> list[tuple[str, str, str]]:
     found = (_SAMPLE.fullmatch(line) for line in page.splitlines())
     return [(match[1], match[2], match[3]) for match in found if match is not None and "milliseconds" not in match[1]]
-
-
-@asynccontextmanager
-async def _prometheus(folder: Path) -> AsyncIterator[str]:
-    """A Prometheus that holds what is written in this folder."""
-    server, promtool = tool("prometheus"), tool("promtool")
-    assert server is not None
-    assert promtool is not None
-    made = [promtool, "tsdb", "create-blocks-from", "openmetrics", str(folder / "metrics.txt"), str(folder / "data")]
-    await asyncio.to_thread(subprocess.run, made, check=True, capture_output=True)
-    (folder / "prometheus.yml").write_text("{}\n")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        where = f"127.0.0.1:{free.getsockname()[1]}"
-    process = await asyncio.create_subprocess_exec(
-        *(server, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"),
-        f"--web.listen-address={where}",
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        await ready(f"http://{where}/-/ready")
-        yield f"http://{where}"
-    finally:
-        process.terminate()
-        await process.wait()
 
 
 async def _readings(url: str) -> Readings:
