@@ -9,6 +9,7 @@ from heterollm_controllers.routing.envelope import Json, config_source, typed
 from heterollm_controllers.routing.module import module_filter
 from heterollm_controllers.routing.places import (
     ATTEMPT_FILTER,
+    BROKEN_HEADER,
     METADATA,
     POLICY,
     attempts_cluster,
@@ -25,13 +26,11 @@ ATTEMPTS = 4
 
 _UNBOUNDED = Share(1 << 20, 1 << 20)
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_BROKEN: Json = {"http_response_headers_match": {"headers": [{"name": BROKEN_HEADER, "present_match": True}]}}
 
 
-def tier_engines(tier: TierRoute, share: Share, *, last: bool) -> Json:
-    """The engines of one tier, of which each of the routers may use its share.
-
-    `last`: no tier follows, so some engines are kept even if all look bad.
-    """
+def tier_engines(tier: TierRoute, share: Share) -> Json:
+    """The engines of one tier, of which each of the routers may use its share."""
     return {
         "name": tier_cluster(tier.name),
         "type": "EDS",
@@ -54,7 +53,7 @@ def tier_engines(tier: TierRoute, share: Share, *, last: bool) -> Json:
             "tcp_keepalive": {"keepalive_time": 10, "keepalive_interval": 5, "keepalive_probes": 3}
         },
         "health_checks": [_ready_check()],
-        "outlier_detection": _outlier_detection(last),
+        "outlier_detection": _outlier_detection(),
         "circuit_breakers": circuit_breakers(share),
         "typed_extension_protocol_options": {
             _HTTP_OPTIONS: typed(
@@ -86,16 +85,17 @@ def diverted(tiers: Sequence[TierRoute]) -> Json:
 
 def _in_turn(name: str, order: Sequence[TierRoute], diverted: str) -> Json:
     """Attempt n goes to the n-th tier; one without a usable engine is passed over within the same attempt."""
+    tiers = [tier.name for tier in order]
     return {
         "name": name,
-        # For the metrics: requests of one route go to different clusters of this kind.
-        "metadata": {"filter_metadata": {METADATA: {"diverted": diverted}}},
+        # For the metrics, as requests of one route go to different clusters of this kind, and for the attempt filter.
+        "metadata": {"filter_metadata": {METADATA: {"diverted": diverted, "order": " ".join(tiers)}}},
         "lb_policy": "CLUSTER_PROVIDED",
         "cluster_type": {
             "name": "envoy.clusters.composite",
             "typed_config": typed(
                 "envoy.extensions.clusters.composite.v3.ClusterConfig",
-                clusters=[{"name": tier_cluster(tier.name)} for tier in order],
+                clusters=[{"name": tier_cluster(tier)} for tier in tiers],
             ),
         },
         # The tiers bound all that is in flight; here only retries are counted. When an engine dies, all it had is tried
@@ -106,6 +106,7 @@ def _in_turn(name: str, order: Sequence[TierRoute], diverted: str) -> Json:
                 _HTTP_OPTIONS,
                 explicit_http_config={"http_protocol_options": {}},
                 http_filters=_upstream_filters(),
+                outlier_detection={"error_matcher": _BROKEN},
             )
         },
     }
@@ -127,13 +128,18 @@ def _ready_check() -> Json:
     }
 
 
-def _outlier_detection(last: bool) -> Json:
+def _outlier_detection() -> Json:
+    """Engines that cannot be connected to, and those that the attempt filter calls broken: see suspects.rs.
+
+    A failure alone says nothing: one client whose requests always fail would have all engines ejected.
+    """
     return {
         "interval": "1s",
         "base_ejection_time": "10s",
         "max_ejection_time": "60s",
-        "max_ejection_percent": 50 if last else 100,
-        "consecutive_5xx": 5,
+        # More than half only by failed checks.
+        "max_ejection_percent": 50,
+        "consecutive_5xx": 1,
         "split_external_local_origin_errors": True,
         "consecutive_local_origin_failure": 3,
         "enforcing_success_rate": 0,

@@ -12,6 +12,8 @@ from heterollm_controllers.routing.places import ERROR_HEADER, METADATA
 __all__ = ["error_mappers"]
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_FINAL: Mapping[str, str] = MappingProxyType({"x-should-retry": "false"})
+"""OpenAI's clients obey it: they would send it twice more."""
 _BUSY = "All engines that may answer are busy. Please retry later."
 _CHOSEN = f"%DYNAMIC_METADATA({METADATA}:error)%"
 _LIMIT = f"%METADATA(VIRTUAL_HOST:{METADATA}:body_limit)%"
@@ -20,6 +22,7 @@ _LIMIT = f"%METADATA(VIRTUAL_HOST:{METADATA}:body_limit)%"
 def error_mappers() -> list[Json]:
     """First match wins. What the router answers with a status below 400 is left alone."""
     return [
+        _mapper(all_of(noted("error"), status("GE", 500)), "server_error", _CHOSEN, headers=_FINAL),
         _mapper(noted("error"), "invalid_request_error", _CHOSEN),
         _later(flagged("UO"), 429, "rate_limit_error", "overloaded", _BUSY),
         _mapper(

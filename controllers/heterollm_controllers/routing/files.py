@@ -23,7 +23,7 @@ def envoy_files(policy: RoutingPolicy, version: int) -> dict[str, str]:
     is in the routes, clusters and endpoints.
     """
     tiers = policy.tiers
-    clusters = [tier_engines(tier, share_of(tier, policy), last=tier is tiers[-1]) for tier in tiers]
+    clusters = [tier_engines(tier, share_of(tier, policy)) for tier in tiers]
     clusters += [attempts(tiers[index:]) for index in range(len(tiers))]
     clusters += [diverted(tiers[index:]) for index in range(len(tiers) - 1)]
     # What the last tier does not answer itself goes to the one before it.

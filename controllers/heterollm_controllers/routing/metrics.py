@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from heterollm_controllers.routing.conditions import all_of, any_of, flagged, sampled, status, with_header
 from heterollm_controllers.routing.envelope import Json, typed
+from heterollm_controllers.routing.module import module_logger
 from heterollm_controllers.routing.places import ERROR_HEADER, METADATA
 
 __all__ = ["attempt_log", "request_log"]
@@ -29,6 +30,8 @@ _ASKED = any_of(
 _STAGES_SAMPLED = 10
 """Per cent of the requests whose stages are timed: each figure costs some microseconds, and these are for looking."""
 
+_LOST = "UC", "UR", "UT", "SI"
+"""Flags of an attempt that had a connection, and got no answer."""
 _FAILURES = {
     "connect": ["UF"],
     "reset": ["UC", "UR", "LR"],
@@ -62,7 +65,9 @@ def attempt_log() -> list[Json]:
         return _counter("failed_attempts_total", heterollm_tier=f"%UPSTREAM_METADATA({METADATA}:tier)%", reason=reason)
 
     unanswered = [_log(flagged(*flags), counters=[failed(reason)]) for reason, flags in _FAILURES.items()]
-    return [*unanswered, _log(status("GE", 500), counters=[failed("error")])]
+    # The module counts them for each request, as one that has lost two engines may be why.
+    lost = module_logger(flagged(*_LOST))
+    return [*unanswered, _log(status("GE", 500), counters=[failed("error")]), lost]
 
 
 def _log(condition: Json, **figures: list[Json]) -> Json:

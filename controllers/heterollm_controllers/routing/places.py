@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "ATTEMPT_FILTER",
+    "BROKEN_HEADER",
     "CERTIFICATE",
     "CHOOSE_FILTER",
     "CHOSEN_HEADER",
@@ -50,6 +51,8 @@ PRIORITY_HEADER = "x-llm-priority"
 ERROR_HEADER = "x-llm-error"
 """Response header: the error's code, on what the router itself refuses."""
 
+BROKEN_HEADER = "x-llm-broken"
+"""Response header: on a failure of an engine that is to be ejected, between the attempt filter and Envoy."""
 QUALITY_HEADER = "x-llm-quality"
 """Response header: what is wrong with an answer."""
 UNFORGEABLE = (

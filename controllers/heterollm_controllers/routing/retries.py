@@ -18,8 +18,10 @@ def retry_policy(policy: RoutingPolicy) -> Json:
     composite cluster they are counted at the tiers, so that it never allows more than its minimum. See budget.rs.
     """
     return {
-        # An answer with this header is a bad one: the attempt filter adds it.
-        "retry_on": "5xx,reset,connect-failure,refused-stream,retriable-headers",
+        # 501, 505 and their like are about the request.
+        # An answer with the header is a bad one: the attempt filter adds it.
+        "retry_on": "gateway-error,retriable-status-codes,reset,connect-failure,refused-stream,retriable-headers",
+        "retriable_status_codes": [500],
         "retriable_headers": [{"name": QUALITY_HEADER, "present_match": True}],
         "num_retries": policy.retries.limit,
         "per_try_idle_timeout": f"{policy.attempt_idle_limit:.3f}s",

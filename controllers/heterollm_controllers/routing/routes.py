@@ -8,6 +8,7 @@ from heterollm_controllers.routing.envelope import Json, typed
 from heterollm_controllers.routing.module import module_route
 from heterollm_controllers.routing.places import (
     ATTEMPT_FILTER,
+    BROKEN_HEADER,
     CHOOSE_FILTER,
     KEYS_FILTER,
     METADATA,
@@ -32,7 +33,7 @@ def route_configuration(policy: RoutingPolicy, version: int) -> Json:
         "max_direct_response_body_size_bytes": _ANSWER_LIMIT,
         "response_headers_to_add": [_overwrite("x-llm-policy-version", str(version))],
         # What the attempt filter says to Envoy.
-        "response_headers_to_remove": ["x-envoy-ratelimited"],
+        "response_headers_to_remove": ["x-envoy-ratelimited", BROKEN_HEADER],
         "virtual_hosts": [
             {
                 "name": policy.cluster,

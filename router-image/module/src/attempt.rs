@@ -4,10 +4,11 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use crate::budget::Budget;
+use crate::blame::{self, Before, Shared};
 use crate::edit::{self, Change};
 use crate::envoy::{Body, Map, Metadata, Stream};
 use crate::headers::{ATTEMPT, CHOSEN, FINAL, LENGTH, METADATA, OURS, PREFIX, QUALITY, TYPE};
+use crate::hold;
 use crate::in_flight::{Entered, InFlight};
 use crate::kept::{now, Kept, KeptAnswer, LowQuality};
 use crate::overload;
@@ -18,21 +19,15 @@ use crate::status::Status;
 /// A longer answer is passed on unchecked (bytes): it would have to be held in memory as a whole.
 const CHECKED: usize = 1 << 20;
 
-/// What all attempts of a tier's requests have in common.
-#[derive(Default)]
-pub struct Budgets {
-    failures: Budget,
-    /// Answers of low quality are no failures, and take nothing from what an outage needs.
-    low_quality: Budget,
-}
-
 /// One attempt.
 pub struct Attempt {
-    budgets: Arc<Budgets>,
+    shared: Arc<Shared>,
     number: Cell<u32>,
     answer: Cell<Answer>,
     /// While the engine is at work on it.
     entered: Cell<Option<Entered>>,
+    /// While it waits before it is sent.
+    held: Cell<bool>,
 }
 
 /// What is to be done with the answer's body.
@@ -46,12 +41,13 @@ enum Answer {
 }
 
 impl Attempt {
-    pub fn new(budgets: Arc<Budgets>) -> Self {
+    pub fn new(shared: Arc<Shared>) -> Self {
         Attempt {
-            budgets,
+            shared,
             number: Cell::new(1),
             answer: Cell::new(Answer::Pass),
             entered: Cell::new(None),
+            held: Cell::new(false),
         }
     }
 
@@ -68,11 +64,29 @@ impl Attempt {
         }
         let answers = LowQuality::all(stream);
         match answers.last() {
-            Some(last) if last.attempt + 1 == number => self.budgets.low_quality.spend(),
-            _ => self.budgets.failures.spend(),
+            Some(last) if last.attempt + 1 == number => self.shared.low_quality.spend(),
+            _ => self.shared.budget.spend(),
+        }
+        let before = self.shared.before(stream);
+        if before == Before::LostAgain {
+            stream.note(METADATA, "error", b"engines_lost");
+            return refuse(
+                stream,
+                502,
+                "Two engines were lost while they worked on this request: it is not tried again.",
+            );
         }
         if too_late(stream, policy) {
-            stream.respond(504, "The engines failed, and no time is left for another attempt.");
+            return refuse(
+                stream,
+                504,
+                "The engines failed, and no time is left for another attempt.",
+            );
+        }
+        if before == Before::Lost {
+            self.held.set(true);
+            blame::unsent(stream);
+            hold::wake_later(stream.wake());
             return Status::Wait;
         }
         match policy.change_for(number, answers.len() as u32) {
@@ -87,6 +101,15 @@ impl Attempt {
         if number == 1 {
             return Status::Go;
         }
+        self.change(stream, policy, number);
+        if self.held.get() {
+            Status::Hold
+        } else {
+            Status::Go
+        }
+    }
+
+    fn change(&self, stream: &Stream, policy: &Attempts, number: u32) {
         let answered = LowQuality::all(stream).len() as u32;
         let (change, body) = (policy.change_for(number, answered), stream.body(Body::ReceivedRequest));
         let body = match change {
@@ -95,12 +118,18 @@ impl Attempt {
                 edit::apply_anew(&body, change.unwrap_or(&Change::default()), &earlier, number)
             }
             Some(change) => edit::apply(&body, change, number),
-            None => return Status::Go,
+            None => return,
         };
         stream.drain(Body::ReceivedRequest);
         stream.append(Body::ReceivedRequest, &body);
         stream.set_header(Map::Request, LENGTH, body.len().to_string().as_bytes());
-        Status::Go
+    }
+
+    /// It has waited long enough.
+    pub fn go_on(&self, stream: &Stream) {
+        self.held.set(false);
+        blame::sent(stream);
+        stream.go_on();
     }
 
     pub fn response_headers(&self, stream: &Stream, policy: &Attempts, end: bool) -> Status {
@@ -111,16 +140,22 @@ impl Attempt {
         let answer = match stream.header(Map::Response, ":status") {
             Some(b"200") if policy.quality && is_checked(stream) => Answer::Check,
             Some(b"200") => {
-                self.budgets.failures.earn(policy.budget);
-                self.budgets.low_quality.earn(policy.budget);
+                self.good(stream, policy);
+                self.shared.low_quality.earn(policy.budget);
                 Answer::Pass
             }
             Some(b"503") if !end => Answer::Rename,
-            Some([b'5', ..]) => {
+            // Others are about the request, and are not tried again.
+            Some(b"500" | b"502" | b"503" | b"504") => {
                 self.failed(stream, policy);
                 Answer::Pass
             }
-            _ => Answer::Pass,
+            _ => {
+                if self.number.get() > 1 {
+                    blame::refused(stream);
+                }
+                Answer::Pass
+            }
         };
         self.answer.set(answer);
         if end {
@@ -150,11 +185,11 @@ impl Attempt {
 
     /// Whatever its quality, it is an answer: the engine and the tier have not failed.
     fn check(&self, stream: &Stream, policy: &Attempts) {
-        self.budgets.failures.earn(policy.budget);
+        self.good(stream, policy);
         let asked = Kept::of(stream).map(|kept| kept.asked).unwrap_or_default();
         let answer = stream.response_body();
         let fault = match quality::fault(&answer, &asked) {
-            None => return self.budgets.low_quality.earn(policy.budget),
+            None => return self.shared.low_quality.earn(policy.budget),
             Some(fault) => fault,
         };
         let fault = fault.as_str();
@@ -162,7 +197,7 @@ impl Attempt {
         let (attempt, tier) = (self.number.get(), tier(stream));
         let answered = LowQuality { attempt, fault, tier }.note(stream);
         let is_worth_it = policy.may_differ(attempt, answered, &asked) && !too_late(stream, policy);
-        if !is_worth_it || !self.budgets.low_quality.allows(now()) {
+        if !is_worth_it || !self.shared.low_quality.allows(now()) {
             stream.set_header(Map::Response, FINAL, b"true");
         } else if answered == 1 {
             let body = &answer;
@@ -188,10 +223,13 @@ impl Attempt {
         }
     }
 
+    fn good(&self, stream: &Stream, policy: &Attempts) {
+        self.shared.budget.earn(policy.budget);
+        self.shared.answered(stream, self.number.get());
+    }
+
     fn failed(&self, stream: &Stream, policy: &Attempts) {
-        if too_late(stream, policy) || !self.budgets.failures.allows(now()) {
-            stream.set_header(Map::Response, FINAL, b"true");
-        }
+        self.shared.failed(stream, self.number.get(), too_late(stream, policy));
     }
 }
 
@@ -215,4 +253,11 @@ fn is_checked(stream: &Stream) -> bool {
 
 fn number(digits: &[u8]) -> Option<usize> {
     std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Instead of sending it to an engine.
+fn refuse(stream: &Stream, status: u32, why: &str) -> Status {
+    blame::refuse(stream);
+    stream.respond(status, why);
+    Status::Wait
 }

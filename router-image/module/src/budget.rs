@@ -53,6 +53,11 @@ impl Budget {
         self.update(|left| left.saturating_sub(PARTS));
     }
 
+    /// Takes back retries of requests that were no sign of an outage.
+    pub fn refund(&self, retries: u64) {
+        self.update(|left| left.saturating_add(retries.saturating_mul(PARTS)));
+    }
+
     /// Returns what is left afterwards.
     fn update(&self, change: impl Fn(u64) -> u64) -> u64 {
         let changed = |left| change(left).min(MOST);
@@ -110,6 +115,16 @@ mod tests {
         assert_eq!(spend_all(&budget, 0), 0);
         budget.earn(f64::INFINITY);
         assert!(budget.full());
+    }
+
+    #[test]
+    fn a_refund_is_a_retry_more() {
+        let budget = Budget::new();
+        spend_all(&budget, 0);
+        budget.refund(7);
+        assert_eq!(spend_all(&budget, 0), 7);
+        budget.refund(u64::MAX);
+        assert_eq!(spend_all(&budget, 0), 100);
     }
 
     #[test]

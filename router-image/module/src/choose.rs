@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::time::Instant;
 
-use crate::envoy::{Attribute, Body, Map, Metadata, Stream};
-use crate::figures::{Course, Figures};
+use crate::envoy::{Body, Map, Stream};
+use crate::figures::{answering, attempts, Course, Figures};
 use crate::hash::{digits, hash};
 use crate::headers::{
     ATTEMPTS, CHOSEN, CLIENT, CONVERSATION, ERROR, HINT, LENGTH, METADATA, MOST_RETRIES, OVERLOADED, PREFIX, PRIORITY,
-    QUALITY, RETRIES, RETRY_AFTER, SCORE, TIER, TYPE,
+    QUALITY, RETRIES, RETRY_AFTER, SCORE, SHOULD_RETRY, TIER, TYPE,
 };
 use crate::kept::{Kept, KeptAnswer};
 use crate::policy::{Choices, Tier};
@@ -117,12 +117,11 @@ impl Choose {
     /// Not only of an engine: every answer passes here.
     pub fn response_headers(&self, stream: &Stream, end: bool) -> Status {
         let mut course = self.course.borrow_mut();
-        if let Some(tier) = stream.metadata(Metadata::Engine, METADATA, "tier") {
+        if let Some(tier) = answering(stream) {
             stream.set_header(Map::Response, TIER, tier);
             course.answered = true;
         }
-        let attempts = stream.number(Attribute::Attempts).unwrap_or(0);
-        stream.set_header(Map::Response, ATTEMPTS, attempts.to_string().as_bytes());
+        stream.set_header(Map::Response, ATTEMPTS, attempts(stream).to_string().as_bytes());
         course.answer = Some(Instant::now());
         let kind = stream.header(Map::Response, TYPE).unwrap_or_default();
         course.streamed = kind.starts_with(b"text/event-stream");
@@ -258,7 +257,7 @@ fn is_error(stream: &Stream) -> bool {
 
 /// An answer of low quality is better than the error that its retries have met.
 fn put_back(stream: &Stream, kept: &KeptAnswer) {
-    for name in [RETRY_AFTER, ERROR, OVERLOADED] {
+    for name in [RETRY_AFTER, ERROR, OVERLOADED, SHOULD_RETRY] {
         stream.remove_header(Map::Response, name);
     }
     let length = kept.body.len().to_string();

@@ -79,6 +79,10 @@ callbacks! {
         (stream: Stream_, data: Buffer, end: bool);
     set_string => "envoy_dynamic_module_callback_http_set_dynamic_metadata_string"
         (stream: Stream_, space: Buffer, key: Buffer, value: Buffer);
+    set_number => "envoy_dynamic_module_callback_http_set_dynamic_metadata_number"
+        (stream: Stream_, space: Buffer, key: Buffer, value: f64);
+    get_number => "envoy_dynamic_module_callback_http_get_metadata_number"
+        (stream: Stream_, source: u32, space: Buffer, key: Buffer, value: *mut f64) -> bool;
     set_state => "envoy_dynamic_module_callback_http_set_filter_state_bytes"
         (stream: Stream_, key: Buffer, value: Buffer) -> bool;
     get_state => "envoy_dynamic_module_callback_http_get_filter_state_bytes"
@@ -97,6 +101,12 @@ callbacks! {
         (stream: Stream_, id: usize, values: *const Buffer, count: usize, by: u64) -> u32;
     record_histogram => "envoy_dynamic_module_callback_http_filter_record_histogram_value"
         (stream: Stream_, id: usize, values: *const Buffer, count: usize, value: u64) -> u32;
+    logged_header => "envoy_dynamic_module_callback_access_logger_get_header_value"
+        (log: *mut c_void, map: u32, key: Buffer, value: *mut Buffer, index: usize, count: *mut usize) -> bool;
+    continue_decoding => "envoy_dynamic_module_callback_http_filter_continue_decoding" (stream: Stream_);
+    scheduler_new => "envoy_dynamic_module_callback_http_filter_scheduler_new" (stream: Stream_) -> *mut c_void;
+    scheduler_commit => "envoy_dynamic_module_callback_http_filter_scheduler_commit" (scheduler: *mut c_void, event: u64);
+    scheduler_delete => "envoy_dynamic_module_callback_http_filter_scheduler_delete" (scheduler: *mut c_void);
     route_config => "envoy_dynamic_module_callback_get_most_specific_route_config" (stream: Stream_) -> *const c_void;
     log => "envoy_dynamic_module_callback_log" (level: u32, message: Buffer);
 }
@@ -310,6 +320,10 @@ impl<'a> Stream<'a> {
         unsafe { set_string(self.stream, space.into(), key.into(), Buffer::of(value)) };
     }
 
+    pub fn note_number(&self, space: &str, key: &str, value: f64) {
+        unsafe { set_number(self.stream, space.into(), key.into(), value) };
+    }
+
     pub fn metadata(&self, source: Metadata, space: &str, key: &str) -> Option<&'a [u8]> {
         self.string(source as u32, space, key)
     }
@@ -339,6 +353,12 @@ impl<'a> Stream<'a> {
         unsafe { record_histogram(self.stream, metric.0, values.as_ptr(), N, value) };
     }
 
+    /// What `note_number` has said, in another attempt too.
+    pub fn noted_number(&self, space: &str, key: &str) -> Option<f64> {
+        let mut value = 0.0;
+        unsafe { get_number(self.stream, 0, space.into(), key.into(), &mut value) }.then_some(value)
+    }
+
     /// What `note` has said, in another attempt too.
     pub fn noted(&self, space: &str, key: &str) -> Option<&'a [u8]> {
         self.string(0, space, key)
@@ -358,11 +378,49 @@ impl<'a> Stream<'a> {
         unsafe { clear_route_cache(self.stream) };
     }
 
+    /// Sends on what has been waited with.
+    pub fn go_on(&self) {
+        unsafe { continue_decoding(self.stream) };
+    }
+
+    /// By which the hook for that is called.
+    pub fn wake(&self) -> Wake {
+        Wake(unsafe { scheduler_new(self.stream) })
+    }
+
     /// What the route says to this filter, as `per_route_config_new` has made it.
     ///
     pub fn route_config<T>(&self) -> Option<*const T> {
         let told = unsafe { route_config(self.stream) };
         (!told.is_null()).then_some(told.cast())
+    }
+}
+
+/// A header of a request that is being logged.
+///
+/// # Safety
+/// `log` is what Envoy has given to the hook that is running, and the header lasts as long as that.
+pub unsafe fn logged<'a>(log: *mut c_void, name: &str) -> Option<&'a [u8]> {
+    let mut value = Buffer::NONE;
+    let found = logged_header(log, Map::Request as u32, name.into(), &mut value, 0, ptr::null_mut());
+    found.then(|| value.bytes())
+}
+
+/// Calls a filter's hook from any thread; nothing happens if the filter is gone.
+pub struct Wake(*mut c_void);
+
+// Envoy's side is made for that.
+unsafe impl Send for Wake {}
+
+impl Wake {
+    pub fn up(self) {
+        unsafe { scheduler_commit(self.0, 0) };
+    }
+}
+
+impl Drop for Wake {
+    fn drop(&mut self) {
+        unsafe { scheduler_delete(self.0) };
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use crate::blame::{FAULTY, REFUSED, UNSENT};
 use crate::envoy::{Attribute, Definitions, Map, Metadata, Metric, Stream};
 use crate::headers::{CLIENT, METADATA};
 use crate::kept::LowQuality;
@@ -20,6 +21,7 @@ pub struct Figures {
     clients: Metric,
     tokens: Metric,
     low_quality: Metric,
+    faulty: Metric,
 }
 
 /// What the choose filter knows of a request at its end.
@@ -75,18 +77,18 @@ impl Figures {
             tokens: envoy.counter("tokens_total", &["heterollm_tier", "kind"]),
             // By the tier that gave them.
             low_quality: envoy.counter("bad_answers_total", &["heterollm_tier", "reason"]),
+            // Those that two engines of the tier have failed while it answered others.
+            faulty: envoy.counter("faulty_requests_total", &["heterollm_tier"]),
         }
     }
 
     /// `course`: of a request to a model; others are not counted.
     pub fn count(&self, stream: &Stream, course: &Course) {
         let code = stream.number(Attribute::ResponseCode).unwrap_or(0);
-        let attempts = stream.number(Attribute::Attempts).unwrap_or(0);
+        let attempts = attempts(stream);
         let tier = match &course.put_back {
             Some(tier) => tier.as_bytes(),
-            None => stream
-                .metadata(Metadata::Engine, METADATA, "tier")
-                .unwrap_or(course.tier.as_bytes()),
+            None => answering(stream).unwrap_or(course.tier.as_bytes()),
         };
         let low_quality = LowQuality::all(stream);
         let wanted_answered = low_quality.iter().any(|answer| answer.tier == course.tier);
@@ -117,6 +119,9 @@ impl Figures {
             stream.add(self.tokens, &[tier, b"prompt"], tokens.prompt);
             stream.add(self.tokens, &[tier, b"completion"], tokens.completion);
         }
+        if let (Some(faulty), b"false") = (stream.noted_number(METADATA, FAULTY), diverted) {
+            stream.add(self.faulty, &[wanted], faulty as u64);
+        }
         if let Some(score) = course.score {
             stream.record(self.score, &[], (score * 1000.0).round() as u64);
         }
@@ -135,4 +140,22 @@ fn word(is_so: bool) -> &'static [u8] {
     } else {
         b"false"
     }
+}
+
+/// The tier of the engine that answers, or that should have.
+pub fn answering<'a>(stream: &Stream<'a>) -> Option<&'a [u8]> {
+    let is_retried = stream.number(Attribute::Attempts).unwrap_or(0) > 1;
+    if is_retried && stream.noted_number(METADATA, REFUSED).is_some() {
+        return None;
+    }
+    stream.metadata(Metadata::Engine, METADATA, "tier")
+}
+
+/// How often the request has been sent to an engine.
+pub fn attempts(stream: &Stream) -> u64 {
+    let attempts = stream.number(Attribute::Attempts).unwrap_or(0);
+    if attempts < 2 {
+        return attempts;
+    }
+    attempts.saturating_sub(stream.noted_number(METADATA, UNSENT).unwrap_or(0.0) as u64)
 }

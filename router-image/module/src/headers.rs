@@ -31,8 +31,13 @@ pub const FINAL: &str = "x-envoy-ratelimited";
 pub const ERROR: &str = "x-llm-error";
 pub const OVERLOADED: &str = "x-envoy-overloaded";
 pub const RETRY_AFTER: &str = "retry-after";
+/// Envoy leaves out an engine that answers so.
+pub const BROKEN: &str = "x-llm-broken";
+/// OpenAI's clients obey it: without, they send what fails twice more.
+pub const SHOULD_RETRY: &str = "x-should-retry";
 
-/// Envoy's own, for requests.
+/// Envoy's own, for requests. The first is new for each of them, whatever the client says.
+pub const REQUEST: &str = "x-request-id";
 pub const MOST_RETRIES: &str = "x-envoy-max-retries";
 pub const ATTEMPT: &str = "x-envoy-attempt-count";
 

@@ -6,17 +6,20 @@ use std::ffi::c_void;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 
-use crate::attempt::{Attempt, Budgets};
+use crate::attempt::Attempt;
+use crate::blame::Shared;
 use crate::choose::Choose;
-use crate::envoy::{log_error, Buffer, Definitions, Stream};
+use crate::envoy::{log_error, logged, Buffer, Definitions, Stream};
 use crate::figures::Figures;
+use crate::headers::REQUEST;
+use crate::lost;
 use crate::policy::{Attempts, Choices};
 use crate::status::Status;
 
 /// A filter as the listener or a cluster has it.
 enum Config {
     Choose(Figures),
-    Attempt(Arc<Budgets>),
+    Attempt(Arc<Shared>),
 }
 
 /// What routes tell a filter.
@@ -55,12 +58,14 @@ impl Filter {
 
 const GO: u32 = 0;
 const STOP: u32 = 1;
+const STOP_AND_KEEP: u32 = 2;
 
 /// As its headers have been waited with, so has a body. Headers know one way to stop; a body that waits is kept.
 fn code(status: Status) -> u32 {
     match status {
         Status::Go => GO,
         Status::Wait => STOP,
+        Status::Hold => STOP_AND_KEEP,
     }
 }
 
@@ -129,7 +134,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_new(
 ) -> *const c_void {
     let work = match &*config.cast::<Config>() {
         Config::Choose(figures) => Work::Choose(Choose::new(*figures)),
-        Config::Attempt(budgets) => Work::Attempt(Attempt::new(budgets.clone())),
+        Config::Attempt(shared) => Work::Attempt(Attempt::new(shared.clone())),
     };
     boxed(Filter {
         work,
@@ -244,13 +249,14 @@ macro_rules! unused {
 }
 
 unused! {
+    envoy_dynamic_module_on_access_logger_config_destroy
+    envoy_dynamic_module_on_access_logger_destroy
     envoy_dynamic_module_on_http_filter_http_callout_done
     envoy_dynamic_module_on_http_filter_http_stream_headers
     envoy_dynamic_module_on_http_filter_http_stream_data
     envoy_dynamic_module_on_http_filter_http_stream_trailers
     envoy_dynamic_module_on_http_filter_http_stream_complete
     envoy_dynamic_module_on_http_filter_http_stream_reset
-    envoy_dynamic_module_on_http_filter_scheduled
     envoy_dynamic_module_on_http_filter_config_scheduled
     envoy_dynamic_module_on_http_filter_config_http_callout_done
     envoy_dynamic_module_on_http_filter_config_http_stream_headers
@@ -260,6 +266,44 @@ unused! {
     envoy_dynamic_module_on_http_filter_config_http_stream_reset
     envoy_dynamic_module_on_http_filter_downstream_above_write_buffer_high_watermark
     envoy_dynamic_module_on_http_filter_downstream_below_write_buffer_low_watermark
+}
+
+#[no_mangle]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_scheduled(
+    stream: *mut c_void,
+    filter: *const c_void,
+    _event: u64,
+) {
+    guarded((), || {
+        if let Work::Attempt(attempt) = &(*filter.cast::<Filter>()).work {
+            attempt.go_on(&Stream::new(stream));
+        }
+    });
+}
+
+/// The one logger; it knows nothing of its own.
+#[no_mangle]
+extern "C" fn envoy_dynamic_module_on_access_logger_config_new(
+    _envoy: *mut c_void,
+    _name: Buffer,
+    _config: Buffer,
+) -> *const c_void {
+    std::ptr::NonNull::<u8>::dangling().as_ptr().cast()
+}
+
+#[no_mangle]
+extern "C" fn envoy_dynamic_module_on_access_logger_new(config: *const c_void, _envoy: *mut c_void) -> *const c_void {
+    config
+}
+
+/// An attempt was lost: its conditions say so.
+#[no_mangle]
+unsafe extern "C" fn envoy_dynamic_module_on_access_logger_log(log: *mut c_void, _logger: *const c_void, _kind: u32) {
+    guarded((), || {
+        if let Some(request) = logged(log, REQUEST) {
+            lost::add(request);
+        }
+    });
 }
 
 /// Envoy answers by itself, or would if the answer had not begun.

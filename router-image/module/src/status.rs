@@ -6,4 +6,6 @@ pub enum Status {
     Go,
     /// Not yet: the rest is wanted first, or an answer has been given.
     Wait,
+    /// Not yet: the filter goes on by itself. Of a body, which is kept however long it is.
+    Hold,
 }

@@ -1,0 +1,198 @@
+//! What a failed attempt and a good answer say of the engine, of the tier and of the request itself.
+
+use crate::budget::Budget;
+use crate::doubts::Doubts;
+use crate::envoy::{Map, Metadata, Stream};
+use crate::failures::{Failure, Failures};
+use crate::headers::{BROKEN, FINAL, METADATA, REQUEST, SHOULD_RETRY};
+use crate::kept::now;
+use crate::lost;
+use crate::suspects;
+
+/// Under which are noted: the failures so far, how many engines were lost, how many attempts were not sent, and whether
+/// that was the end.
+const FAILED: &str = "failed";
+const LOST: &str = "lost";
+pub const UNSENT: &str = "unsent";
+pub const REFUSED: &str = "refused";
+/// How many requests an answer has proven faulty.
+pub const FAULTY: &str = "faulty";
+
+/// What the attempts of all requests for one tier have in common.
+#[derive(Default)]
+pub struct Shared {
+    pub budget: Budget,
+    /// Answers of low quality are no failures, and take nothing from what an outage needs.
+    pub low_quality: Budget,
+    pub doubts: Doubts,
+}
+
+/// What has become of the engine of the attempt before.
+#[derive(PartialEq)]
+pub enum Before {
+    /// It has answered, or was never reached.
+    Known,
+    /// Its connection was lost after the request had been sent.
+    Lost,
+    /// The same, for the second time: this request may well be why.
+    LostAgain,
+}
+
+impl Shared {
+    /// At the beginning of another attempt.
+    pub fn before(&self, stream: &Stream) -> Before {
+        let known = noted(stream, LOST);
+        let request = stream.header(Map::Request, REQUEST).unwrap_or_default();
+        // What has not been sent may have been lost all the same.
+        let lost = lost::count(request).saturating_sub(noted(stream, UNSENT));
+        if lost <= known {
+            return Before::Known;
+        }
+        stream.note_number(METADATA, LOST, lost as f64);
+        if failures(stream).0.len() + lost == 2 {
+            self.doubts.failed(now());
+        }
+        if lost < 2 {
+            Before::Lost
+        } else {
+            Before::LostAgain
+        }
+    }
+
+    /// The engine has answered this attempt, the `number`-th, with a failure. `late`: there is no time for another.
+    pub fn failed(&self, stream: &Stream, number: u32, late: bool) {
+        let (here, now) = (Here::of(stream), now());
+        let (mut failures, lost) = (failures(stream), noted(stream, LOST));
+        let is_shared = excuse(failures.of_others(&here.engine));
+        failures.add(&here.engine, &here.tier, now);
+        stream.note(METADATA, FAILED, failures.encode().as_bytes());
+        let is_of_wanted = here.tiers().next() == Some(&here.tier);
+        if is_of_wanted && failures.0.len() + lost == 2 && (failures.engines() + lost == 2 || here.has_others()) {
+            self.doubts.failed(now);
+        }
+
+        let are_enough = failures.are_enough(lost, here.tiers().nth(number as usize));
+        if are_enough {
+            stream.set_header(Map::Response, SHOULD_RETRY, b"false");
+        }
+        // A tier that answers nothing has no load to be spared: its requests are on their way to the next.
+        let is_free = self.doubts.are_many() && here.has_others();
+        let is_last = are_enough || late || !(is_free || self.budget.allows(now));
+        if is_last {
+            stream.set_header(Map::Response, FINAL, b"true");
+        }
+        let is_broken = suspects::change(|suspects| {
+            if !is_shared && !is_last {
+                suspects.failed(here.engine.as_bytes(), now);
+            }
+            suspects.is_broken(here.engine.as_bytes(), now)
+        });
+        if is_broken {
+            stream.set_header(Map::Response, BROKEN, b"true");
+        }
+    }
+
+    /// The engine has answered as it should.
+    pub fn answered(&self, stream: &Stream, number: u32) {
+        if suspects::any() {
+            suspects::change(|suspects| suspects.acquit(engine(stream).as_bytes()));
+        }
+        if number > 1 {
+            return self.made_up_for(stream);
+        }
+        let faulty = self.doubts.answered(now);
+        if faulty > 0 {
+            self.budget.refund(2 * faulty);
+            stream.note_number(METADATA, FAULTY, faulty as f64);
+        }
+    }
+
+    /// It has answered what others had failed.
+    fn made_up_for(&self, stream: &Stream) {
+        let (failures, here) = (failures(stream), Here::of(stream));
+        for failure in failures.of_others(&here.engine) {
+            let (engine, is_own) = (failure.engine.as_bytes(), failure.tier == here.tier);
+            suspects::change(|suspects| suspects.judge(engine, failure.at, is_own));
+            if is_own {
+                self.doubts.disagreed(now());
+            }
+        }
+    }
+}
+
+/// Where an attempt is.
+struct Here {
+    /// The pod, by which the engine's place among the hashes is told, too.
+    engine: String,
+    tier: String,
+    /// The tiers of all attempts, one after the other.
+    order: String,
+}
+
+impl Here {
+    fn of(stream: &Stream) -> Self {
+        Here {
+            engine: engine(stream),
+            tier: text(stream.metadata(Metadata::Engine, METADATA, "tier")),
+            order: text(stream.metadata(Metadata::Cluster, METADATA, "order")),
+        }
+    }
+
+    fn tiers(&self) -> impl Iterator<Item = &str> {
+        self.order.split(' ')
+    }
+
+    /// Whether other tiers than this one are asked, too.
+    fn has_others(&self) -> bool {
+        self.tiers().any(|tier| tier != self.tier)
+    }
+}
+
+/// What others failed, this engine refuses: they are not to blame.
+pub fn refused(stream: &Stream) {
+    excuse(failures(stream).of_others(&engine(stream)));
+}
+
+/// Whether there were any.
+fn excuse<'a>(failures: impl Iterator<Item = &'a Failure>) -> bool {
+    failures.fold(false, |_, failure| {
+        suspects::change(|suspects| suspects.judge(failure.engine.as_bytes(), failure.at, false));
+        true
+    })
+}
+
+/// Nothing more is sent.
+pub fn refuse(stream: &Stream) {
+    unsent(stream);
+    stream.note_number(METADATA, REFUSED, 1.0);
+}
+
+/// An attempt is not sent, at least not yet.
+pub fn unsent(stream: &Stream) {
+    add(stream, UNSENT);
+}
+
+/// It is, after all.
+pub fn sent(stream: &Stream) {
+    stream.note_number(METADATA, UNSENT, noted(stream, UNSENT).saturating_sub(1) as f64);
+}
+
+fn failures(stream: &Stream) -> Failures {
+    Failures::decode(stream.noted(METADATA, FAILED).unwrap_or_default())
+}
+
+fn engine(stream: &Stream) -> String {
+    text(stream.metadata(Metadata::Engine, "envoy.lb", "hash_key"))
+}
+
+fn text(bytes: Option<&[u8]>) -> String {
+    String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
+}
+
+fn noted(stream: &Stream, key: &str) -> usize {
+    stream.noted_number(METADATA, key).unwrap_or(0.0) as usize
+}
+
+fn add(stream: &Stream, key: &str) {
+    stream.note_number(METADATA, key, (noted(stream, key) + 1) as f64);
+}
