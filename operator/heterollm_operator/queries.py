@@ -28,6 +28,7 @@ class RawFigure(StrEnum):
     """Figures from which several signals follow."""
 
     REQUESTS = "requests"
+    FAULTY = "faulty"
     FIRST_BYTE = "firstByte"
 
 
@@ -94,7 +95,12 @@ _UP = "heterollm_router_envoy_up"
 
 def now(of: Selection) -> dict[Name, Query]:
     """What is asked at every tick."""
-    return {**_pods(of), **_routers(of), RawFigure.REQUESTS: _requests(of), RawFigure.FIRST_BYTE: _first_byte(of)}
+    raw: dict[Name, Query] = {
+        RawFigure.REQUESTS: _requests(of),
+        RawFigure.FAULTY: _faulty(of),
+        RawFigure.FIRST_BYTE: _first_byte(of),
+    }
+    return {**_pods(of), **_routers(of), **raw}
 
 
 def history(of: Selection) -> dict[Name, Query]:
@@ -177,6 +183,12 @@ def _requests(of: Selection) -> Query:
     return Query(
         f"sum by ({_CLUSTER}, {labels}) ({_once(rate, f'{_CLUSTER}, {labels}, decision, attempts')})", _REQUEST
     )
+
+
+def _faulty(of: Selection) -> Query:
+    """Those of the requests that a tier failed for no fault of its own."""
+    rate = _rate_from_zero(of, of.of("heterollm_router_faulty_requests_total"))
+    return Query(f"sum by ({_TIER}) ({_once(rate, _TIER)})", ("heterollm_tier",))
 
 
 def _first_byte(of: Selection) -> Query:

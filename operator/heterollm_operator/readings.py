@@ -15,17 +15,25 @@ from heterollm_operator.store import Key
 __all__ = ["Answers", "readings"]
 
 _TOO_MANY = "429"
+_FAILURES = frozenset({"500", "502", "503", "504"})
+"""Of engines, or for want of any. Others (501, 505) are about the request."""
+
+_WITHOUT_FAULTY = (TierSignal.TRIED, TierSignal.FAILED)
+"""Rates of which faulty requests are taken off: they fail wherever they are sent, so they say nothing of the tier."""
 
 _FOLLOW: Mapping[Name, tuple[Signal, ...]] = {
     RawFigure.REQUESTS: (
         TierSignal.OFFERED,
         TierSignal.TRIED,
         TierSignal.FAILED,
+        TierSignal.DIVERTED,
+        TierSignal.DIVERTED_FAILED,
         TierSignal.ANSWERED,
         TierSignal.REFUSED,
         TierSignal.SPILLED,
         ClusterSignal.UNDECIDED,
     ),
+    RawFigure.FAULTY: _WITHOUT_FAULTY,
     RawFigure.FIRST_BYTE: (TierSignal.SLOW,),
 }
 """What follows from a figure that is no signal."""
@@ -140,11 +148,23 @@ def _tiers(rows: _Rows, slow: int) -> dict[str, dict[TierSignal, float]]:
         for tier, signal, rate in follow:
             if rows.follows(signal):
                 found[tier][signal] = found[tier].get(signal, 0.0) + rate
+    _take_off_faulty(rows, found)
     for signal in TierSignal:
         for (tier,), value in rows.of(signal):
             found[tier][signal] = value
     found.pop("", None)
     return dict(found)
+
+
+def _take_off_faulty(rows: _Rows, found: Mapping[str, dict[TierSignal, float]]) -> None:
+    unknown = RawFigure.FAULTY in rows.failed
+    for signal in filter(rows.follows, _WITHOUT_FAULTY):
+        for (tier,), rate in rows.of(RawFigure.FAULTY):
+            if signal in found.get(tier, ()):
+                # Never below zero: they are known a little later than counted.
+                found[tier][signal] = max(found[tier][signal] - rate, 0.0)
+        for figures in found.values() if unknown else ():
+            figures.pop(signal, None)
 
 
 def _requests(rows: _Rows) -> Iterable[tuple[str, TierSignal, float]]:
@@ -158,9 +178,9 @@ def _requests(rows: _Rows) -> Iterable[tuple[str, TierSignal, float]]:
         if answered and wanted != answering:
             yield wanted, TierSignal.SPILLED, rate
         # What clients got wrong (4xx) or gave up (0) says nothing of the tier, nor does what it was not to answer.
-        if code == "0" or code[:1] == "4":
+        lost = code in _FAILURES
+        if not (answered or lost):
             continue
-        lost = code[:1] == "5"
         # A tier that answered has not failed, though another was asked after it for a better answer.
         own, other = low_quality != "true" and wanted == answering, low_quality != "true" and wanted != answering
         if diverted == "true":

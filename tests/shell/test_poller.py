@@ -178,6 +178,35 @@ async def test_what_became_of_requests(bench: Bench) -> None:
     assert found.cluster == {ClusterSignal.UNDECIDED: 0.75}
 
 
+async def test_requests_that_fail_wherever_they_are_sent_say_nothing_of_the_tier(bench: Bench) -> None:
+    of_one_client = [request(A, "small", "small", "500", 6), request(A, "small", "large", "200", 4)]
+    bench.source.rows[RawFigure.REQUESTS] = [request(A, "small", "small", "200", 2), *of_one_client]
+    found = (await bench.tick()).tiers["small"]
+    assert (found[TierSignal.TRIED], found[TierSignal.FAILED]) == (12, 10)
+    bench.source.rows[RawFigure.FAULTY] = [tier(A, "small", 9.5), tier(A, "gone", 1)]
+    found = (await bench.tick()).tiers["small"]
+    assert (found[TierSignal.TRIED], found[TierSignal.FAILED]) == (2.5, 0.5)
+    # They were counted in an earlier window.
+    bench.source.rows[RawFigure.FAULTY] = [tier(A, "small", 100)]
+    found = (await bench.tick()).tiers["small"]
+    assert (found[TierSignal.TRIED], found[TierSignal.FAILED]) == (0, 0)
+
+
+async def test_without_them_nobody_knows_what_the_tier_failed(bench: Bench) -> None:
+    bench.source.rows[RawFigure.REQUESTS] = [request(A, "small", "small", "500", 12)]
+    bench.source.errors[RawFigure.FAULTY] = Unanswered("timeout", "no answer in time")
+    found = await bench.tick()
+    assert found.tiers["small"] == {TierSignal.OFFERED: 12}
+    assert found.unanswered == {TierSignal.TRIED, TierSignal.FAILED}
+
+
+@pytest.mark.parametrize(("code", "failed"), [("500", 1), ("502", 1), ("503", 1), ("504", 1), ("501", 0), ("505", 0)])
+async def test_which_errors_are_failures_of_a_tier(bench: Bench, code: str, failed: float) -> None:
+    bench.source.rows[RawFigure.REQUESTS] = [request(A, "small", "small", code, 1)]
+    found = (await bench.tick()).tiers["small"]
+    assert (found.get(TierSignal.TRIED, 0), found.get(TierSignal.FAILED, 0)) == (failed, failed)
+
+
 async def test_each_cluster_has_its_own_bound_of_slowness(bench: Bench) -> None:
     bench.known[B] = given(fallback={"slowMilliseconds": 1000})
     bounds = Selection(60, 15, (), (1000, 30_000))
@@ -223,6 +252,9 @@ async def test_nobody_speaks_for_another_namespace(bench: Bench, name: Name) -> 
         bench.clock.now += 60
         return replace(await bench.tick(), at=START)
 
+    if name == RawFigure.FAULTY:
+        # They are taken off others.
+        bench.source.rows[RawFigure.REQUESTS] = [request(A, "small", "small", "500", 1000)]
     nothing = replace(await bench.tick(), at=START)
     for said, labels in FORGED.items():
         assert await told(**labels) == nothing, said
@@ -263,7 +295,7 @@ async def test_the_number_of_queries_does_not_depend_on_clusters(bench: Bench) -
     bench.source.asked.clear()
     await bench.tick()
     assert sorted(bench.source.asked) == alone
-    assert len(alone) == len(NAMES) == 20
+    assert len(alone) == len(NAMES) == 21
 
 
 async def test_history_is_asked_once_a_minute_and_kept(bench: Bench) -> None:

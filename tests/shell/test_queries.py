@@ -230,6 +230,17 @@ def test_first_bytes_after_an_answer_of_low_quality_are_not_counted(tmp_path: Pa
 
 
 @real
+def test_faulty_requests_of_all_routers_are_summed_and_begin_at_zero(tmp_path: Path) -> None:
+    at = {"heterollm_tier": "small"}
+    series = UP | {
+        router("faulty_requests_total", **at): "0+15x40",
+        router("faulty_requests_total", **at, job="again"): "0+15x40",
+        router("faulty_requests_total", "r2", **at): "_x20 120x20",
+    }
+    check(tmp_path, QUERIES[RawFigure.FAULTY].text, series, rows((at, 3)))
+
+
+@real
 def test_first_bytes_by_the_bounds_in_use(tmp_path: Path) -> None:
     at = {"heterollm_tier": "small", "decision": "score"}
     series = {

@@ -30,8 +30,8 @@ _ASKED = any_of(
 _STAGES_SAMPLED = 10
 """Per cent of the requests whose stages are timed: each figure costs some microseconds, and these are for looking."""
 
-_LOST = "UC", "UR", "UT", "SI"
-"""Flags of an attempt that had a connection, and got no answer."""
+_LOST = "UC", "UR"
+"""Flags of an attempt whose connection ended without an answer."""
 _FAILURES = {
     "connect": ["UF"],
     "reset": ["UC", "UR", "LR"],

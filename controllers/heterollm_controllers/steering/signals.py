@@ -44,7 +44,10 @@ class TierSignal(StrEnum):
     TRIED = "tried"
     """Requests per second that the tier was to answer itself (not diverted, not refused, not given up by clients)."""
     FAILED = "failed"
-    """Those of TRIED that another tier had to answer, or nobody did (5xx); an answer of low quality is one."""
+    """Those of TRIED that another tier had to answer, or nobody did (500, 502, 503, 504).
+
+    Not those that the tier itself answered, if only with low quality. Requests that two engines failed while the tier
+    answered others count as neither: see doubts.rs."""
     DIVERTED = "diverted"
     """Requests per second that another tier was to answer in its place (not refused, not given up by clients)."""
     DIVERTED_FAILED = "divertedFailed"
