@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import socket
-import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 from heterollm_controllers.steering.signals import Readings
@@ -19,8 +15,7 @@ from heterollm_operator.poller import Poller, Polling
 from heterollm_operator.prometheus import Prometheus
 from heterollm_operator.store import Key
 from tests.shell.objects import spec
-from tests.shell.prometheus_tools import tool
-from tests.shell.test_real_prometheus import ready
+from tests.shell.prometheus_tools import prometheus
 
 __all__ = ["read"]
 
@@ -33,10 +28,9 @@ _SCRAPED = 'namespace="here",pod="r1",job="pods",instance="r1:1"'
 
 async def read(folder: Path, before: str, after: str) -> Readings:
     """What the operator reads where the page said `before` for ten minutes, and `after` at the last scrape."""
-    (folder / "metrics.txt").write_text("\n".join(_written(before, after)) + "\n", encoding="utf-8")
     clock = SystemClock()
     known = {_KEY: SteeringInput(spec("small", "large"), (), Memory())}
-    async with _prometheus(folder) as url:
+    with prometheus(folder, "\n".join(_written(before, after)) + "\n") as url:
         source = Prometheus(url, clock.utc)
         poller = Poller(source, Polling(), lambda: known, lambda *_: False, lambda _: None, Metrics(), clock)
         await poller.tick()
@@ -65,29 +59,3 @@ def _written(before: str, after: str) -> Iterator[str]:
 def _samples(page: str) -> list[tuple[str, str, str]]:
     found = (_SAMPLE.fullmatch(line) for line in page.splitlines())
     return [(match[1], match[2], match[3]) for match in found if match is not None and "milliseconds" not in match[1]]
-
-
-@asynccontextmanager
-async def _prometheus(folder: Path) -> AsyncIterator[str]:
-    """A Prometheus that holds what is written in this folder."""
-    server, promtool = tool("prometheus"), tool("promtool")
-    assert server is not None
-    assert promtool is not None
-    made = [promtool, "tsdb", "create-blocks-from", "openmetrics", str(folder / "metrics.txt"), str(folder / "data")]
-    await asyncio.to_thread(subprocess.run, made, check=True, capture_output=True)
-    (folder / "prometheus.yml").write_text("{}\n", encoding="utf-8")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        where = f"127.0.0.1:{free.getsockname()[1]}"
-    process = await asyncio.create_subprocess_exec(
-        *(server, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"),
-        f"--web.listen-address={where}",
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        await ready(f"http://{where}/-/ready")
-        yield f"http://{where}"
-    finally:
-        process.terminate()
-        await process.wait()

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import re
-import time
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
-from heterollm_controllers.steering.signals import Readings, TierSignal
-from heterollm_controllers.steering.steer import Memory, SteeringInput
-from heterollm_operator.clock import SystemClock
-from heterollm_operator.metrics import Metrics
-from heterollm_operator.poller import Poller, Polling
-from heterollm_operator.prometheus import Prometheus
-from heterollm_operator.store import Key
+from heterollm_controllers.steering.signals import TierSignal
 from tests.router.agent import Agent
+from tests.router.chain import read
 from tests.router.engine import Answer, Engine, error
 from tests.router.envoy import Envoy, chat, policy, tier
 from tests.router.replies import says
-from tests.shell.objects import spec
-from tests.shell.prometheus_tools import needs, prometheus
+from tests.shell.prometheus_tools import needs
 from tests.steering.world import World
 
 pytestmark = needs("prometheus", "promtool")
 
-_KEY = Key("here", "demo")
-"""As the agent of the tests says."""
-_EVERY = 15
 _REQUESTS = 60
-_SAMPLE = re.compile(r"(heterollm_router_\w+)\{(.*)\} (\S+)")
-_SCRAPED = 'namespace="here",pod="r1",job="pods",instance="r1:1"'
 
 
 @pytest.mark.parametrize(("answer", "state", "failed"), [(says(""), "Normal", 0.0), (error, "Escalated", 1.0)])
@@ -40,8 +26,7 @@ async def test_only_a_tier_that_gives_no_answers_is_escalated(
     answer: Answer, state: str, failed: float, tmp_path: Path
 ) -> None:
     before, after = await _pages(answer)
-    with prometheus(tmp_path, "\n".join(_written(before, after)) + "\n") as url:
-        small = dict((await _readings(url)).tiers["small"])
+    small = dict((await read(tmp_path, before, after)).tiers["small"])
     assert small[TierSignal.TRIED] == pytest.approx(1, rel=0.1)
     assert small[TierSignal.FAILED] == pytest.approx(failed * small[TierSignal.TRIED])
     world = World()
@@ -63,38 +48,3 @@ async def _pages(answer: Answer) -> tuple[str, str]:
             got = await client.post("/v1/chat/completions", json=chat(model="small"))
             assert (got.status, got.headers["x-llm-tier"]) == (200, "large")
         return before, (await agent.get("/metrics"))[1]
-
-
-def _written(before: str, after: str) -> Iterator[str]:
-    """Ten minutes of scrapes in OpenMetrics, in the last of which the requests had come."""
-    last = int(time.time()) - 2
-    times = range(last - 600, last, _EVERY)
-    first = {name + labels for name, labels, _ in _samples(before)}
-    heads = set()
-    for name, labels, value in sorted(_samples(after)):
-        if name not in heads:
-            heads.add(name)
-            yield f"# TYPE {name} unknown"
-        series = f"{name}{{{labels},{_SCRAPED}}}"
-        if name + labels in first:
-            yield from (f"{series} {value} {at}" for at in times)
-        yield f"{series} {value} {last}"
-    yield "# EOF"
-
-
-def _samples(page: str) -> list[tuple[str, str, str]]:
-    found = (_SAMPLE.fullmatch(line) for line in page.splitlines())
-    return [(match[1], match[2], match[3]) for match in found if match is not None and "milliseconds" not in match[1]]
-
-
-async def _readings(url: str) -> Readings:
-    clock = SystemClock()
-    known = {_KEY: SteeringInput(spec("small", "large"), (), Memory())}
-    poller = Poller(
-        Prometheus(url, clock.utc), Polling(), lambda: known, lambda *_: False, lambda _: None, Metrics(), clock
-    )
-    await poller.tick()
-    found = poller.readings(_KEY)
-    assert found is not None
-    assert found.failure == ""
-    return found
