@@ -19,6 +19,7 @@ from tests.router.envoy import Envoy, chat, policy, tier
 
 UNFORGEABLE = (
     "x-llm-attempts",
+    "x-llm-broken",
     "x-llm-chosen",
     "x-llm-client",
     "x-llm-error",

@@ -53,9 +53,11 @@ ERROR_HEADER = "x-llm-error"
 
 BROKEN_HEADER = "x-llm-broken"
 """Response header: on a failure of an engine that is to be ejected, between the attempt filter and Envoy."""
+
 QUALITY_HEADER = "x-llm-quality"
 """Response header: what is wrong with an answer."""
 UNFORGEABLE = (
+    BROKEN_HEADER,
     CHOSEN_HEADER,
     CLIENT_HEADER,
     ERROR_HEADER,
