@@ -19,7 +19,7 @@ from heterollm_controllers.steering.health import Health, Judgement
 from heterollm_controllers.steering.stand_in import StandIn, needs_less, needs_more
 from heterollm_controllers.steering_v1alpha1 import Fallback
 
-__all__ = ["Turn", "next_turn", "opened"]
+__all__ = ["Transition", "next_transition", "opened"]
 
 PROBED_PERCENT = 10
 """Most of a tier's requests that are risked on finding out whether it works."""
@@ -32,7 +32,7 @@ _Phase = Literal["Holding", "Probing", "Ramping", "Watching"]
 
 
 @dataclass(frozen=True)
-class Turn:
+class Transition:
     """What holds for a tier after a tick: None when nothing is remembered of it; and what was decided, if anything."""
 
     record: EscalationStatus | None
@@ -42,7 +42,7 @@ class Turn:
 
 def opened(
     tier: str, before: EscalationStatus | None, judged: Judgement, stand_in: StandIn, settings: Fallback, now: datetime
-) -> Turn:
+) -> Transition:
     """The tier rests from now on; longer if it has failed before. It keeps what its stand-in has no room for."""
     if before is None or (before.phase == "Holding" and before.percent == 0):
         hold, reopened = settings.hold_seconds, before.reopened if before is not None else ()
@@ -61,10 +61,10 @@ def opened(
         reopened=reopened,
     )
     does = f"it keeps {stand_in.kept} % for {rest} s" if stand_in.kept else f"it rests for {rest} s"
-    return Turn(record, Reason.TIER_ESCALATED, f"{judged.why}; {stand_in.why}; {does}")
+    return Transition(record, Reason.TIER_ESCALATED, f"{judged.why}; {stand_in.why}; {does}")
 
 
-def next_turn(
+def next_transition(
     before: EscalationStatus,
     judged: Judgement,
     offered: float,
@@ -72,7 +72,7 @@ def next_turn(
     stand_in: StandIn,
     settings: Fallback,
     now: datetime,
-) -> Turn:
+) -> Transition:
     """One tick of a tier that failed.
 
     Args:
@@ -81,7 +81,7 @@ def next_turn(
         serves: whether it has an engine that serves.
         stand_in: the tier that answers what it does not get.
     """
-    return _Breaker(before, judged, offered, serves, stand_in, settings, now).turn()
+    return _Breaker(before, judged, offered, serves, stand_in, settings, now).transition()
 
 
 @dataclass(frozen=True)
@@ -94,15 +94,15 @@ class _Breaker:
     settings: Fallback
     now: datetime
 
-    def turn(self) -> Turn:
+    def transition(self) -> Transition:
         if not self.judged.known:
-            return Turn(self.before)
+            return Transition(self.before)
         if self.before.phase == "Holding":
             return self._holding()
         if self.judged.fails and self.may_rest:
             return self._opened()
         if self.before.phase == "Watching":
-            return Turn(self.before) if self.judged.fails or not self.is_over else Turn(None)
+            return Transition(self.before) if self.judged.fails or not self.is_over else Transition(None)
         return self._with_no_room() or self._returning()
 
     @property
@@ -137,10 +137,10 @@ class _Breaker:
         """Share that it gets when it is tried: what its stand-in has no room for; half if that does not answer all."""
         return max(self.stand_in.kept, DOUBTED_PERCENT if self.stand_in.doubted else 0)
 
-    def _opened(self) -> Turn:
+    def _opened(self) -> Transition:
         return opened(self.before.tier, self.before, self.judged, self.stand_in, self.settings, self.now)
 
-    def _holding(self) -> Turn:
+    def _holding(self) -> Transition:
         """Until its time is over; less if it is seen to work, or has to be tried as its stand-in does not do."""
         is_settled = self.age >= _rest_of_figures(self.judged)
         # Far from failing, so that one at the edge of it does not come and go.
@@ -151,39 +151,39 @@ class _Breaker:
         if not self.is_over and not tried_early:
             return self._with_no_room() or self._with_room()
         if not self.serves:
-            return Turn(self.before)
+            return Transition(self.before)
         return (
             self._opened() if self.before.percent > 0 and self.judged.fails and self.stand_in.usable else self._probed()
         )
 
-    def _probed(self) -> Turn:
+    def _probed(self) -> Transition:
         """So small a share that about as many requests as are wanted come within 30 seconds, if its stand-in does."""
         wanted = 100 * self.settings.probe_requests / (30 * self.offered) if self.offered else PROBED_PERCENT
         percent = max(min(max(math.ceil(wanted), 1), PROBED_PERCENT), self.before.percent, self.least)
         why = f"it has rested for {self.age:.0f} s"
         why = f"{why}; {self.stand_in.why}" if self.stand_in.doubted else why
-        return Turn(self._moved("Probing", percent, None), Reason.TIER_PROBED, f"{why}; it gets {percent} %")
+        return Transition(self._moved("Probing", percent, None), Reason.TIER_PROBED, f"{why}; it gets {percent} %")
 
-    def _returning(self) -> Turn:
+    def _returning(self) -> Transition:
         """The next share, once the tier was seen to work at this one."""
         works = self.has_answered if self.before.phase == "Probing" else self.is_fine
         if self.judged.fails or not self.is_over or not (works or self.age >= IDLE_SECONDS):
-            return Turn(self.before)
+            return Transition(self.before)
         return self._at_share(self._larger())
 
     def _larger(self) -> int:
         larger = [percent for percent in self.settings.ramp_percent if percent > self.before.percent]
         return max(min(larger, default=100), self.least)
 
-    def _at_share(self, percent: int) -> Turn:
+    def _at_share(self, percent: int) -> Transition:
         if percent >= 100:
             watched = self.settings.reopenings_seconds
             why = f"{self.judged.why}; failures are remembered for {watched} s"
-            return Turn(self._moved("Watching", 100, watched), Reason.TIER_RECOVERED, why)
+            return Transition(self._moved("Watching", 100, watched), Reason.TIER_RECOVERED, why)
         why = f"{self.judged.why}; it gets {percent} %"
-        return Turn(self._moved("Ramping", percent, self._step_seconds()), Reason.TIER_RETURNS, why)
+        return Transition(self._moved("Ramping", percent, self._step_seconds()), Reason.TIER_RETURNS, why)
 
-    def _with_no_room(self) -> Turn | None:
+    def _with_no_room(self) -> Transition | None:
         """With what its stand-in has no room for any more, if that is clearly more than it gets."""
         percent = self.stand_in.kept if self.before.phase == "Holding" else self.least
         if not needs_more(self.before.percent, percent):
@@ -191,15 +191,15 @@ class _Breaker:
         record = self.before.model_copy(update={"percent": percent, "since": stamp(self.now)})
         if self.before.phase == "Ramping":
             record = self._moved("Ramping", percent, self._step_seconds())
-        return Turn(record, Reason.TIER_RETURNS, f"{self.stand_in.why}; it gets {percent} %")
+        return Transition(record, Reason.TIER_RETURNS, f"{self.stand_in.why}; it gets {percent} %")
 
-    def _with_room(self) -> Turn:
+    def _with_room(self) -> Transition:
         """With less, if its stand-in has grown since or is well again."""
         percent, stand_in = self.before.percent, self.stand_in
         if not needs_less(percent, stand_in, parse(self.before.since)):
-            return Turn(self.before)
+            return Transition(self.before)
         record = self.before.model_copy(update={"percent": stand_in.kept, "since": stamp(self.now)})
-        return Turn(record, Reason.TIER_ESCALATED, f"{stand_in.why}; it keeps {stand_in.kept} %")
+        return Transition(record, Reason.TIER_ESCALATED, f"{stand_in.why}; it keeps {stand_in.kept} %")
 
     def _step_seconds(self) -> int:
         """Long enough for the figures to be of this share alone."""

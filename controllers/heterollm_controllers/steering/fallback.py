@@ -16,7 +16,7 @@ from typing import Any
 from heterollm_controllers.clock import parse, stamp
 from heterollm_controllers.reasons import Reason
 from heterollm_controllers.status_v1alpha1 import EscalationStatus, FallbackStatus
-from heterollm_controllers.steering.escalation import IDLE_SECONDS, Turn, next_turn, opened
+from heterollm_controllers.steering.escalation import IDLE_SECONDS, Transition, next_transition, opened
 from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.figures import TierFigures
 from heterollm_controllers.steering.health import COUNTED_SECONDS, Health, Judgement
@@ -119,11 +119,11 @@ class _Fallback:
     def escalated(self) -> tuple[FallbackStatus | None, tuple[Change, ...]]:
         """Level 2: each tier by itself, but two tiers never answer for each other."""
         for facts, figures in self.tiers:
-            turn = self._turn(facts, figures)
-            if turn.action is not None:
-                self.changes.append((turn.action, facts.name, turn.why))
-            if turn.record is not None:
-                self.records[facts.name] = turn.record
+            transition = self._transition(facts, figures)
+            if transition.action is not None:
+                self.changes.append((transition.action, facts.name, transition.why))
+            if transition.record is not None:
+                self.records[facts.name] = transition.record
             else:
                 self.records.pop(facts.name, None)
         records = tuple(self.records[name] for name in self.names if name in self.records)
@@ -140,15 +140,17 @@ class _Fallback:
         reason = self.changes[-1][0] if self.changes else Reason.ALL_WELL
         return self._said(reason, message or "no failure is remembered", state, escalations=records, degraded=degraded)
 
-    def _turn(self, facts: TierFacts, figures: TierFigures) -> Turn:
+    def _transition(self, facts: TierFacts, figures: TierFigures) -> Transition:
         record, judged = self.records.get(facts.name), self.stand_ins.judged(facts.name)
         if record is None and not judged.fails:
-            return Turn(None)
+            return Transition(None)
         stand_in = self.stand_ins.of(facts.name)
         if record is not None:
             offered = figures.rate(TierSignal.OFFERED) or 0.0
-            return next_turn(record, judged, offered, bool(facts.serving), stand_in, self.settings, self.now)
-        return opened(facts.name, None, judged, stand_in, self.settings, self.now) if stand_in.usable else Turn(None)
+            return next_transition(record, judged, offered, bool(facts.serving), stand_in, self.settings, self.now)
+        return (
+            opened(facts.name, None, judged, stand_in, self.settings, self.now) if stand_in.usable else Transition(None)
+        )
 
     # --- level 3 --------------------------------------------------------------------------------------------------
 
@@ -226,10 +228,10 @@ class _Fallback:
         """The tier that should carry everything fails: the others are better than nothing."""
         name = self.names[-1]
         substitute = self.stand_ins.of(name)
-        turn = opened(name, None, last, substitute, self.settings, self.now)
-        self.changes.append((Reason.TIER_ESCALATED, name, turn.why))
-        left = {**_NOTHING_LEFT, "escalations": (turn.record,), "degraded": substitute.name}
-        return self._said(Reason.TIER_ESCALATED, f"{name}: {turn.why}", "Escalated", **left, percent=100)
+        transition = opened(name, None, last, substitute, self.settings, self.now)
+        self.changes.append((Reason.TIER_ESCALATED, name, transition.why))
+        left = {**_NOTHING_LEFT, "escalations": (transition.record,), "degraded": substitute.name}
+        return self._said(Reason.TIER_ESCALATED, f"{name}: {transition.why}", "Escalated", **left, percent=100)
 
     def _not_yet(self, before: FallbackStatus, trouble: str) -> tuple[FallbackStatus | None, tuple[Change, ...]]:
         if before.clean_since is None:
