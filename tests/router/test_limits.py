@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from tests.router.agent import Agent
-from tests.router.engine import Engine, crash, slow, stream
+from tests.router.engine import Engine, error, slow, stream
 from tests.router.envoy import BINARY, Envoy, chat, policy, tier
 from tests.router.patience import eventually
 from tests.router.test_metrics import figures
@@ -64,7 +64,7 @@ async def test_a_body_may_be_as_large_as_the_policy_says(limit: int) -> None:
 async def test_the_largest_body_can_be_sent_again() -> None:
     async with AsyncExitStack() as stack:
         broken, large = (
-            await stack.enter_async_context(Engine("s0", crash)),
+            await stack.enter_async_context(Engine("s0", error)),
             await stack.enter_async_context(Engine("l0")),
         )
         tiers = policy(tier("small", broken), tier("large", large), body_limit=12 * MIB)
