@@ -10,7 +10,7 @@ import pytest
 from heterollm_controllers.status_v1alpha1 import EscalationStatus
 from heterollm_controllers.steering.fallback import shares
 from heterollm_controllers.steering.signals import ClusterSignal
-from tests.steering.world import World
+from tests.steering.world import TICK, World
 
 NAMES = ["small", "large"]
 
@@ -91,6 +91,22 @@ def test_a_tier_that_keeps_a_share_and_goes_on_failing_fails_again_when_its_rest
     world.seconds(15)
     assert world.said.count("TierEscalated small") == 2
     assert (record(world).hold_seconds, len(record(world).reopened)) == (600, 1)
+
+
+def test_a_trial_that_begins_is_not_over_in_the_same_moment() -> None:
+    """Though the share that the tier kept tells much: an operator that restarts must not decide once more."""
+    world = failed(22.0, failedPercent=90)
+    world.small.tried = world.small.offered * kept(world) / 100
+    world.small.failed = 0.7 * world.small.tried  # not failing, and not well enough to be seen to work
+    while record(world).phase == "Holding":
+        world.tick()
+    assert record(world).phase == "Probing"
+    world.now -= timedelta(seconds=TICK)
+    before = world.fallback
+    assert world.tick().decisions == ()
+    assert world.fallback == before
+    world.tick()
+    assert record(world).phase == "Watching"
 
 
 def test_a_stand_in_that_has_grown_takes_more() -> None:

@@ -166,7 +166,8 @@ class _Breaker:
 
     def _returning(self) -> Transition:
         """The next share, once the tier was seen to work at this one."""
-        works = self.has_answered if self.before.phase == "Probing" else self.is_fine
+        # What is known at the moment at which a trial begins is from before it.
+        works = self.has_answered and self.age > 0 if self.before.phase == "Probing" else self.is_fine
         if self.judged.fails or not self.is_over or not (works or self.age >= IDLE_SECONDS):
             return Transition(self.before)
         return self._at_share(self._larger())
