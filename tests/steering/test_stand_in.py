@@ -190,3 +190,20 @@ def test_level_3_does_not_begin_while_the_last_tier_has_no_room() -> None:
     world.large.offered = world.large.tried = 16.0
     world.seconds(60)
     assert world.state == "Normal"
+
+
+def test_level_3_does_not_end_in_the_moment_in_which_its_share_changes() -> None:
+    """Though all has been well for nearly long enough: an operator that restarts must not decide once more."""
+    world = World(fallback={"cleanSeconds": 300})
+    world.cluster[ClusterSignal.POLICY_REFUSED] = 17.0
+    world.small.offered = world.small.tried = 22.0
+    world.tick()
+    del world.cluster[ClusterSignal.POLICY_REFUSED]
+    world.seconds(300)
+    world.large.offered = world.large.tried = 20.0  # no room at all
+    world.tick()
+    assert (world.state, kept(world)) == ("PureLarge", 100)
+    world.now -= timedelta(seconds=TICK)
+    assert world.tick().decisions == ()
+    world.seconds(330)
+    assert world.state == "Normal"

@@ -222,7 +222,9 @@ class _Fallback:
         why = f"{last.why}; the other tiers get {last.kept} %"
         self.changes.append((Reason.PURE_LARGE_CLOSES if more else Reason.PURE_LARGE, "", why))
         step = stamp(self.now) if closes else None
-        return self._said(Reason.PURE_LARGE, why, "PureLarge", percent=last.kept, step_since=step)
+        # Whether all is well with this share is seen from now on.
+        clean = stamp(self.now) if before.clean_since is not None else None
+        return self._said(Reason.PURE_LARGE, why, "PureLarge", percent=last.kept, step_since=step, clean_since=clean)
 
     def _degraded(self, last: Judgement) -> tuple[FallbackStatus, tuple[Change, ...]]:
         """The tier that should carry everything fails: the others are better than nothing."""
