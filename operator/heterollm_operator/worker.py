@@ -180,10 +180,10 @@ class Worker:
             self._failures.pop(key, None)
             self._sight.forget(key)
             return "gone", None
-        told = self._failures.get(key)
+        earlier = self._failures.get(key)
         unseen = tuple(scope.kind.plural for scope in unknown)
         observed = Observed(
-            cluster, self._store.children(key), failure=told, readings=self._sight.readings(key), unseen=unseen
+            cluster, self._store.children(key), failure=earlier, readings=self._sight.readings(key), unseen=unseen
         )
         outcome = await self._decide(observed)
         for error in outcome.defects:
@@ -196,9 +196,9 @@ class Worker:
             _log.warning("%s", self._failures[key], extra={"cluster": str(key)})
         else:
             self._failures.pop(key, None)
-        result = _result(outcome, failures, told)
+        result = _result(outcome, failures, earlier)
         # At once, for the status to say that something fails, or no longer does.
-        return result, 0.0 if bool(failures) != bool(told) else self._rest(outcome)
+        return result, 0.0 if bool(failures) != bool(earlier) else self._rest(outcome)
 
     def _rest(self, outcome: Outcome) -> float:
         """Seconds until the next look if nothing happens."""
@@ -244,14 +244,14 @@ class Worker:
         return [f"{name} {why}" for name, why in [*failures.items(), *undeleted.items()]]
 
 
-def _result(outcome: Outcome, failures: list[str], told: str | None) -> str:
+def _result(outcome: Outcome, failures: list[str], earlier: str | None) -> str:
     if outcome.defects:
         return "defect"
     if failures:
         return "failed"
     if outcome.retry:
         return "refused"
-    return "recovered" if told is not None else "done"
+    return "recovered" if earlier is not None else "done"
 
 
 def _basis(manifest: Mapping[str, Any]) -> str | None:
