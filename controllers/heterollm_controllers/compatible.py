@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
+from heterollm_controllers.api.v1alpha1.tier import Tier
+from heterollm_controllers.api.vocabulary import ConditionType, Reason
 from heterollm_controllers.conditions import Verdict
-from heterollm_controllers.reasons import ConditionType, Reason
 from heterollm_controllers.sizing import ConfigMaps
 from heterollm_controllers.sizing.architecture import Architecture
 from heterollm_controllers.sizing.family import family_mismatch as _mismatch
 from heterollm_controllers.sizing.hf_config import UnreadableConfig
 from heterollm_controllers.sizing.model_of import architecture_of
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec, Tier
 
 __all__ = ["UNCHECKED", "compatible", "family_mismatch"]
 

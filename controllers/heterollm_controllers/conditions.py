@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from heterollm_controllers.clock import stamp
-from heterollm_controllers.outcome import Event
-from heterollm_controllers.reasons import ConditionType, Reason
-from heterollm_controllers.status_v1alpha1 import Condition
+from heterollm_controllers.api.objects import Event
+from heterollm_controllers.api.timestamps import stamp
+from heterollm_controllers.api.v1alpha1.status import Condition
+from heterollm_controllers.api.vocabulary import ConditionType, Reason
 
 __all__ = ["Verdict", "conditions", "previous", "transitions"]
 

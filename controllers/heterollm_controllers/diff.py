@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from heterollm_controllers.api.names import GROUP
 from heterollm_controllers.merge import MERGE_KEY
-from heterollm_controllers.names import GROUP
 
 __all__ = ["DIGEST", "contained", "differs", "digest", "stamped"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from heterollm_controllers import names
-from heterollm_controllers.clock import parse
+from heterollm_controllers.api import names
+from heterollm_controllers.api.timestamps import parse
 
 __all__ = ["Engine", "Pod", "engines_of"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from heterollm_controllers.v1alpha1 import Network
+from heterollm_controllers.api.v1alpha1.accelerator import Network
 
 __all__ = ["Fabric", "fabric_of"]
 

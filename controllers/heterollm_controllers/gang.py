@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from heterollm_controllers.clock import parse, stamp
+from heterollm_controllers.api.timestamps import parse, stamp
+from heterollm_controllers.api.v1alpha1.status import EngineStatus
 from heterollm_controllers.engines import Engine, Pod
-from heterollm_controllers.status_v1alpha1 import EngineStatus
 
 __all__ = ["Gang", "look_at_gang"]
 

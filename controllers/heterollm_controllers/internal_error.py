@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from heterollm_controllers.api.vocabulary import ConditionType, Reason
 from heterollm_controllers.conditions import Verdict, conditions, previous, transitions
 from heterollm_controllers.outcome import Outcome
-from heterollm_controllers.reasons import ConditionType, Reason
 
 __all__ = ["described", "internal_error"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
+from heterollm_controllers.api.installation import Config
+from heterollm_controllers.api.names import engines_name
+from heterollm_controllers.api.v1alpha1.sizing import Sizing
+from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.flags.dp_attention import attention_dp_flags
-from heterollm_controllers.names import engines_name
-from heterollm_controllers.outcome import Config
 from heterollm_controllers.sizing import arguments_of, release_of
-from heterollm_controllers.status_v1alpha1 import Sizing
-from heterollm_controllers.v1alpha1 import Tier
 
 __all__ = ["DIST_PORT", "HTTP_PORT", "launch_args", "model_folder"]
 

@@ -11,31 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from heterollm_controllers.reasons import Reason
+from heterollm_controllers.api.objects import Delete, Event, Manifest
+from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import SteeringInput
 
-__all__ = ["NOT_OURS", "Config", "Delete", "Event", "Observed", "Outcome", "Refusal"]
+__all__ = ["NOT_OURS", "Observed", "Outcome", "Refusal"]
 
-Manifest = dict[str, Any]
 
 NOT_OURS = "exists and is not ours"
 """Part of the failure text when an object of a child's name belongs to somebody else: it is never taken over."""
-
-
-@dataclass(frozen=True)
-class Config:
-    """What the operator's installation decides, equal for all clusters.
-
-    `sglang_version` is the release in the engine image, by which a tier's args are checked.
-    """
-
-    engine_image: str = "heterollm/engine:0.1.0"
-    router_image: str = "heterollm/router:0.1.0"
-    cluster_domain: str = "cluster.local"
-    sglang_version: str = "0.5.23"
-    prometheus: bool = False
-    """Whether the operator asks a Prometheus, by whose figures clusters are steered."""
 
 
 @dataclass(frozen=True)
@@ -72,27 +57,6 @@ class Observed:
     failure: str | None = None
     readings: Readings | None = None
     unseen: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Delete:
-    """One object to delete. The uid is a precondition: an object made anew under the same name is never hit."""
-
-    api_version: str
-    kind: str
-    name: str
-    uid: str
-    grace_seconds: int | None = None
-    foreground: bool = False
-
-
-@dataclass(frozen=True)
-class Event:
-    """A transition to report on the cluster; `kind` is Normal or Warning."""
-
-    kind: str
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True)

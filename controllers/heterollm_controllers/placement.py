@@ -19,11 +19,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from heterollm_controllers.clock import parse, stamp
+from heterollm_controllers.api.objects import Manifest
+from heterollm_controllers.api.timestamps import parse, stamp
+from heterollm_controllers.api.v1alpha1.status import PlacementStatus
 from heterollm_controllers.engines import Engine, Pod
 from heterollm_controllers.gang import KILL_GRACE_SECONDS
-from heterollm_controllers.outcome import Manifest
-from heterollm_controllers.status_v1alpha1 import PlacementStatus
 
 __all__ = ["Candidate", "Placement", "as_placed", "look_at_placements"]
 

@@ -11,18 +11,30 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from heterollm_controllers import names
-from heterollm_controllers.clock import parse, stamp
+from heterollm_controllers.api import names
+from heterollm_controllers.api.errors import Impossible
+from heterollm_controllers.api.installation import Config
+from heterollm_controllers.api.objects import Delete, Event, Manifest
+from heterollm_controllers.api.timestamps import parse, stamp
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
+from heterollm_controllers.api.v1alpha1.status import (
+    Decision,
+    EngineStatus,
+    HeteroLLMClusterStatus,
+    PlacementStatus,
+    RoutingStatus,
+)
+from heterollm_controllers.api.v1alpha1.tier import Tier
+from heterollm_controllers.api.vocabulary import ConditionType, Reason
 from heterollm_controllers.compatible import UNCHECKED, compatible, family_mismatch
 from heterollm_controllers.conditions import conditions, previous, transitions
 from heterollm_controllers.diff import differs, digest, stamped
 from heterollm_controllers.engines import Engine, engines_of
 from heterollm_controllers.gang import KILL_GRACE_SECONDS, look_at_gang
 from heterollm_controllers.internal_error import described
-from heterollm_controllers.outcome import NOT_OURS, Config, Delete, Event, Manifest, Observed, Outcome
+from heterollm_controllers.outcome import NOT_OURS, Observed, Outcome
 from heterollm_controllers.placement import Candidate, Placement, as_placed, look_at_placements
 from heterollm_controllers.publish import Publication, publish
-from heterollm_controllers.reasons import ConditionType, Reason
 from heterollm_controllers.render import (
     Cluster,
     cluster_objects,
@@ -35,19 +47,11 @@ from heterollm_controllers.revisions import Chosen, choose, keep
 from heterollm_controllers.rollout import next_step
 from heterollm_controllers.routed import routing_policy
 from heterollm_controllers.routing import envoy_files
-from heterollm_controllers.sizing import ConfigMaps, Impossible
+from heterollm_controllers.sizing import ConfigMaps
 from heterollm_controllers.status import TierView, Wait, journal, tier_status, verdicts
-from heterollm_controllers.status_v1alpha1 import (
-    Decision,
-    EngineStatus,
-    HeteroLLMClusterStatus,
-    PlacementStatus,
-    RoutingStatus,
-)
 from heterollm_controllers.steered import Crew, facts_of, lost_since, memory_of, metrics_available, on_standby
 from heterollm_controllers.steering.fallback import state_in_force
 from heterollm_controllers.steering.steer import Steering, SteeringInput, steer
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec, Tier
 
 __all__ = ["reconcile"]
 

@@ -17,14 +17,17 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel
 
-from heterollm_controllers import names
+from heterollm_controllers.api import names
+from heterollm_controllers.api.installation import Config
+from heterollm_controllers.api.objects import Manifest
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
+from heterollm_controllers.api.v1alpha1.engine import Resources
+from heterollm_controllers.api.v1alpha1.sizing import Sizing
+from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.diff import digest
 from heterollm_controllers.fabric import Fabric, fabric_of
 from heterollm_controllers.launch import DIST_PORT, HTTP_PORT, MODEL_MOUNT, launch_args
 from heterollm_controllers.merge import strategic_merge
-from heterollm_controllers.outcome import Config, Manifest
-from heterollm_controllers.status_v1alpha1 import Sizing
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec, Resources, Tier
 
 __all__ = [
     "Cluster",

@@ -13,15 +13,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from heterollm_controllers import names
+from heterollm_controllers.api import names
+from heterollm_controllers.api.errors import Impossible
+from heterollm_controllers.api.installation import Config
+from heterollm_controllers.api.objects import Manifest
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
+from heterollm_controllers.api.v1alpha1.engine import Engine
+from heterollm_controllers.api.v1alpha1.sizing import Sizing
+from heterollm_controllers.api.v1alpha1.tier import Tier
+from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.diff import digest
 from heterollm_controllers.nesting import DEEPEST, nests_deeper
-from heterollm_controllers.outcome import Config, Manifest
-from heterollm_controllers.reasons import Reason
 from heterollm_controllers.render import Cluster, engine_body, revision_again, revision_object
-from heterollm_controllers.sizing import ConfigMaps, Impossible, size
-from heterollm_controllers.status_v1alpha1 import Sizing
-from heterollm_controllers.v1alpha1 import Engine, HeteroLLMClusterSpec, Tier
+from heterollm_controllers.sizing import ConfigMaps, size
 
 __all__ = ["Chosen", "asked_of", "choose", "keep"]
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
+from heterollm_controllers.api.v1alpha1.routing import Retries as RetriesSpec
+from heterollm_controllers.api.v1alpha1.routing import Routing
+from heterollm_controllers.api.v1alpha1.status import FallbackStatus
+from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.launch import HTTP_PORT
 from heterollm_controllers.routing import Change, Endpoint, Retries, RoutingPolicy, TierRoute
 from heterollm_controllers.status import TierView
-from heterollm_controllers.status_v1alpha1 import FallbackStatus
 from heterollm_controllers.steering.fallback import shares
 from heterollm_controllers.steering.scaling import bounds
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec, Routing, Tier
-from heterollm_controllers.v1alpha1 import Retries as RetriesSpec
 
 __all__ = ["routing_policy"]
 

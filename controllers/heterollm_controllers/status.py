@@ -6,15 +6,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from heterollm_controllers.api.errors import Impossible
+from heterollm_controllers.api.v1alpha1.status import (
+    Decision,
+    EngineStatus,
+    PlacementStatus,
+    ScalingStatus,
+    TierStatus,
+)
+from heterollm_controllers.api.vocabulary import ConditionType, Reason
 from heterollm_controllers.conditions import Verdict
 from heterollm_controllers.engines import Engine
 from heterollm_controllers.gang import Gang
 from heterollm_controllers.outcome import NOT_OURS
 from heterollm_controllers.placement import Placement
-from heterollm_controllers.reasons import ConditionType, Reason
 from heterollm_controllers.revisions import Chosen
-from heterollm_controllers.sizing import Impossible
-from heterollm_controllers.status_v1alpha1 import Decision, EngineStatus, PlacementStatus, ScalingStatus, TierStatus
 from heterollm_controllers.steering.scaling import bounds
 
 __all__ = ["JOURNAL_LENGTH", "TierView", "Wait", "journal", "tier_status", "verdicts"]

@@ -9,13 +9,13 @@ from datetime import datetime
 from statistics import median
 from typing import Any
 
-from heterollm_controllers.clock import stamp
+from heterollm_controllers.api.timestamps import stamp
+from heterollm_controllers.api.v1alpha1.status import FallbackStatus, ScalingStatus
+from heterollm_controllers.api.vocabulary import ConditionType, Reason
 from heterollm_controllers.conditions import Verdict
 from heterollm_controllers.engines import Engine
 from heterollm_controllers.gang import Gang
-from heterollm_controllers.reasons import ConditionType, Reason
 from heterollm_controllers.revisions import Chosen
-from heterollm_controllers.status_v1alpha1 import FallbackStatus, ScalingStatus
 from heterollm_controllers.steering.facts import EngineFacts, TierFacts
 from heterollm_controllers.steering.steer import Memory
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import yaml
 
-from heterollm_controllers import names
+from heterollm_controllers.api import names
+from heterollm_controllers.api.installation import Config
 from heterollm_controllers.diff import digest
-from heterollm_controllers.outcome import Config, Observed
+from heterollm_controllers.outcome import Observed
 from heterollm_controllers.reconcile import reconcile
 from heterollm_operator.client import Api, ApiError
 from heterollm_operator.kinds import CLUSTER, Kind, find

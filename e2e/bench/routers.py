@@ -15,11 +15,11 @@ from e2e.bench.clusters import BenchApi
 from e2e.bench.router.process import free_port
 from e2e.bench.router_account import agent_environment
 from e2e.cluster.controlplane import ControlPlane
-from heterollm_controllers import names
-from heterollm_controllers.outcome import Config
+from heterollm_controllers.api import names
+from heterollm_controllers.api.installation import Config
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.render import Cluster, cluster_objects, policy_object
 from heterollm_controllers.routing import RoutingPolicy, envoy_files
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
 from heterollm_operator.kinds import Kind, find
 from tests.router.agent import Agent
 from tests.router.envoy import Envoy, relocate

@@ -16,13 +16,14 @@ from collections.abc import Callable
 from statistics import median, quantiles
 
 from heterollm_controllers import sizing
-from heterollm_controllers.sizing import Impossible, size
+from heterollm_controllers.api.errors import Impossible
+from heterollm_controllers.api.v1alpha1.tier import Tier
+from heterollm_controllers.sizing import size
 from heterollm_controllers.sizing.accelerators import accelerator_names
 from heterollm_controllers.sizing.models import model_ids
 from heterollm_controllers.sizing.rules import broken
 from heterollm_controllers.sizing.search import searched
 from heterollm_controllers.sizing.weights import weights
-from heterollm_controllers.v1alpha1 import Tier
 
 CLUSTERS = 1000
 

@@ -25,10 +25,10 @@ from pathlib import Path
 from statistics import median
 
 from e2e.bench.synthetic_prometheus import ENGINES, TIERS, keys, pod
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.steering.facts import EngineFacts, TierFacts
 from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import Memory, SteeringInput, steer
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
 from heterollm_operator.garbage import collect_rarely
 from heterollm_operator.metrics import Metrics
 from heterollm_operator.poller import Poller, Polling

@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
-from heterollm_controllers.steering.signals import ClusterSignal, PodSignal, TierSignal
+from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
 from heterollm_operator.queries import HistoryFigure, Name, RawFigure, Selection, history, now
 from heterollm_operator.store import Key
 

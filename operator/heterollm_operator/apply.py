@@ -7,8 +7,9 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from heterollm_controllers import names
-from heterollm_controllers.outcome import NOT_OURS, Delete, Event, Refusal
+from heterollm_controllers.api import names
+from heterollm_controllers.api.objects import Delete, Event
+from heterollm_controllers.outcome import NOT_OURS, Refusal
 from heterollm_operator.client import Api, ApiError
 from heterollm_operator.clock import Clock
 from heterollm_operator.dry_run import refusal_of

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol, TypeVar
 
-from heterollm_controllers.steering.signals import ClusterSignal, PodSignal, TierSignal
+from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
 from heterollm_controllers.steering.steer import SteeringInput
 from heterollm_operator import queries
 from heterollm_operator.answers import MINUTES, Cluster, Failure, Samples, Series, read, read_minutes, read_own

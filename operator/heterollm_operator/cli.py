@@ -64,7 +64,7 @@ def _operator(options: argparse.Namespace) -> int:
 def _crd(_: argparse.Namespace) -> int:
     import yaml
 
-    from heterollm_controllers.crd import custom_resource_definition
+    from heterollm_controllers.api.crd import custom_resource_definition
 
     yaml.safe_dump(custom_resource_definition(), sys.stdout, sort_keys=False, allow_unicode=True, width=120)
     return 0

@@ -9,8 +9,9 @@ from typing import Any
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from heterollm_controllers.api.signals import ClusterSignal, PodSignal
 from heterollm_controllers.steering.facts import TierFacts
-from heterollm_controllers.steering.signals import ClusterSignal, PodSignal, Readings
+from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import SteeringInput
 from heterollm_operator.store import Key
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from heterollm_controllers.outcome import Config
+from heterollm_controllers.api.installation import Config
 
 __all__ = ["PrometheusSettings", "Settings", "add_options", "from_options"]
 

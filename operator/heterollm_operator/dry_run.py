@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.outcome import Refusal
-from heterollm_controllers.reasons import Reason
 from heterollm_operator.client import ApiError
 
 __all__ = ["refusal_of"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from heterollm_controllers import names
+from heterollm_controllers.api import names
 
 __all__ = ["CHILDREN", "CLUSTER", "EVENT", "LEASE", "WATCHED", "Kind", "Scope", "find", "scopes", "version_path"]
 

@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from heterollm_controllers import names
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
+from heterollm_controllers.api import names
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 
 __all__ = ["Files", "Unusable", "read_files"]
 

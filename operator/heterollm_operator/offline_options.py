@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from heterollm_controllers.outcome import Config
+from heterollm_controllers.api.installation import Config
 
 __all__ = ["add_file_option", "add_release_option"]
 

@@ -18,7 +18,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
-from heterollm_controllers.steering.signals import ClusterSignal, PodSignal, TierSignal
+from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
 from heterollm_operator.store import Key
 
 __all__ = ["HistoryFigure", "Name", "Query", "RawFigure", "Replacement", "Selection", "history", "now", "replaced"]

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from heterollm_controllers.steering.signals import ClusterSignal, History, PodSignal, Readings, Signal, TierSignal
+from heterollm_controllers.api.signals import ClusterSignal, PodSignal, Signal, TierSignal
+from heterollm_controllers.steering.signals import History, Readings
 from heterollm_operator.answers import Cluster, Failure, Place, Samples, Series
 from heterollm_operator.queries import HistoryFigure, Name, RawFigure
 from heterollm_operator.store import Key

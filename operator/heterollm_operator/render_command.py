@@ -10,9 +10,11 @@ from typing import Any
 
 import yaml
 
+from heterollm_controllers.api.installation import Config
+from heterollm_controllers.api.objects import Manifest
+from heterollm_controllers.api.vocabulary import ConditionType
 from heterollm_controllers.diff import digest
-from heterollm_controllers.outcome import Config, Manifest, Observed, Outcome
-from heterollm_controllers.reasons import ConditionType
+from heterollm_controllers.outcome import Observed, Outcome
 from heterollm_controllers.reconcile import reconcile
 from heterollm_operator.offline import Unusable, read_files
 from heterollm_operator.offline_options import add_file_option, add_release_option

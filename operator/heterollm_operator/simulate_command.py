@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from heterollm_controllers.api.errors import Impossible
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.simulation.chart import timeline
 from heterollm_controllers.simulation.deciding import Decider, Operator
 from heterollm_controllers.simulation.engine_model import EngineModel, engine_model
@@ -17,9 +19,8 @@ from heterollm_controllers.simulation.rule import HorizontalRule
 from heterollm_controllers.simulation.run import Scenario, Simulation
 from heterollm_controllers.simulation.source_tables import source_rows
 from heterollm_controllers.simulation.summary import Summary, summarised
-from heterollm_controllers.sizing import Impossible, size
+from heterollm_controllers.sizing import size
 from heterollm_controllers.sizing.table import columns
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
 from heterollm_operator.offline import Files, Unusable, read_files
 from heterollm_operator.offline_options import add_file_option, add_release_option
 from heterollm_operator.simulate_input import TRAFFIC, cold_start, fault, traffic_of

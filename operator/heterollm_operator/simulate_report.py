@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from heterollm_controllers.clock import parse
+from heterollm_controllers.api.timestamps import parse
+from heterollm_controllers.api.v1alpha1.status import Decision
 from heterollm_controllers.simulation.engine_model import EngineModel
 from heterollm_controllers.simulation.run import START
 from heterollm_controllers.simulation.source_tables import Row
 from heterollm_controllers.simulation.summary import Summary
 from heterollm_controllers.sizing.table import columns
-from heterollm_controllers.status_v1alpha1 import Decision
 
 __all__ = ["comparison", "decision_lines", "model_lines", "summary_lines", "table_lines"]
 

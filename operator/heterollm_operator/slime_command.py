@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heterollm_controllers import names
+from heterollm_controllers.api import names
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import Memory, Steering, SteeringInput
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
 from heterollm_operator.clock import Clock
 from heterollm_operator.store import Key
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import kopf
 
-from heterollm_controllers import names
+from heterollm_controllers.api import names
 from heterollm_operator.client import Api
 from heterollm_operator.freshness import Freshness
 from heterollm_operator.kinds import CHILDREN, WATCHED, Kind, Scope, scopes

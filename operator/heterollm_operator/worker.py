@@ -12,10 +12,11 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any, TypeVar, cast
 
-from heterollm_controllers import names
+from heterollm_controllers.api import names
+from heterollm_controllers.api.installation import Config
+from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.internal_error import internal_error
-from heterollm_controllers.outcome import NOT_OURS, Config, Observed, Outcome
-from heterollm_controllers.reasons import Reason
+from heterollm_controllers.outcome import NOT_OURS, Observed, Outcome
 from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import steer
 from heterollm_operator.apply import NotLeading, Stale, Writer, name_of

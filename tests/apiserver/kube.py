@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from heterollm_controllers import names
+from heterollm_controllers.api import names
 from heterollm_operator.client import Api, ApiError
 from heterollm_operator.kinds import CHILDREN, CLUSTER, Kind
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from heterollm_controllers.steering.signals import ClusterSignal, PodSignal
+from heterollm_controllers.api.signals import ClusterSignal, PodSignal
 from heterollm_operator.kinds import CLUSTER, find
 from heterollm_operator.queries import HistoryFigure, Name, Selection, history, now
 from tests.apiserver.conftest import StartOperator

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from heterollm_controllers import names
+from heterollm_controllers.api import names
 from heterollm_operator import watch
 from heterollm_operator.client import Api, ApiError
 from heterollm_operator.freshness import Freshness

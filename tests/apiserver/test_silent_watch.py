@@ -10,7 +10,7 @@ from urllib.parse import urlparse
 
 import yaml
 
-from heterollm_controllers import names
+from heterollm_controllers.api import names
 from heterollm_operator import watch
 from heterollm_operator.client import Api
 from heterollm_operator.freshness import Freshness

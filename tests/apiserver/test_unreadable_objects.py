@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from e2e.cluster.kubectl import kubectl_path
-from heterollm_controllers import names
+from heterollm_controllers.api import names
 from heterollm_operator.kinds import CLUSTER, find
 from tests.apiserver.conftest import StartOperator
 from tests.apiserver.kube import Kube, eventually, sample

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
+from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.render import Cluster
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec, Tier
 
 __all__ = ["NOW", "api_tier", "cluster", "manifest", "spec", "tier"]
 

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from heterollm_controllers import names
+from heterollm_controllers.api import names
 from tests.core.fake_server import Body, Server
 
 __all__ = ["START_TICKS", "Controllers"]

@@ -15,8 +15,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.outcome import Refusal
-from heterollm_controllers.reasons import Reason
 
 __all__ = ["Body", "Conflict", "Invalid", "Server"]
 

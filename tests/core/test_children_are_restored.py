@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from heterollm_controllers import names
+from heterollm_controllers.api import names
 from tests.core.builders import api_tier
 from tests.core.fake_server import Body
 from tests.core.world import World, settled

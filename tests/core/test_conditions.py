@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from heterollm_controllers.clock import stamp
+from heterollm_controllers.api.timestamps import stamp
+from heterollm_controllers.api.vocabulary import ConditionType, Reason
 from heterollm_controllers.conditions import Verdict, conditions, previous, transitions
-from heterollm_controllers.reasons import ConditionType, Reason
 from tests.core.builders import NOW, api_tier
 from tests.core.world import Crash, World, settled
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from heterollm_controllers import names
-from heterollm_controllers.outcome import Config
+from heterollm_controllers.api import names
+from heterollm_controllers.api.installation import Config
 from tests.core.builders import api_tier
 from tests.core.properties import quick
 from tests.core.world import NAME, Crash, View, World, settled

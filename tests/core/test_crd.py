@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,10 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from heterollm_controllers import steering_v1alpha1, v1alpha1
-from heterollm_controllers.crd import custom_resource_definition, structural
-from heterollm_controllers.status_v1alpha1 import HeteroLLMClusterStatus
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
+from heterollm_controllers.api import v1alpha1
+from heterollm_controllers.api.crd import custom_resource_definition, structural
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
+from heterollm_controllers.api.v1alpha1.status import HeteroLLMClusterStatus
 
 _COMMITTED = Path(__file__).parents[2] / "crds" / "heterollmclusters.yaml"
 _CRD = custom_resource_definition()
@@ -182,4 +184,10 @@ def test_what_cannot_be_structural_is_not_generated() -> None:
 def test_every_api_type_is_reachable_from_the_spec() -> None:
     """A type that no spec can hold is dead."""
     used = HeteroLLMClusterSpec.model_json_schema()["$defs"]
-    assert {*v1alpha1.__all__, *steering_v1alpha1.__all__} - {"HeteroLLMClusterSpec"} == {*used}
+    types = {
+        name
+        for module in pkgutil.iter_modules(v1alpha1.__path__, f"{v1alpha1.__name__}.")
+        if not module.name.endswith((".status", ".sizing"))
+        for name in importlib.import_module(module.name).__all__
+    }
+    assert types - {"HeteroLLMClusterSpec"} == {*used}

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heterollm_controllers.clock import parse, stamp
+from heterollm_controllers.api.timestamps import parse, stamp
+from heterollm_controllers.api.v1alpha1.status import PlacementStatus
 from heterollm_controllers.engines import Engine, Pod
 from heterollm_controllers.gang import KILL_GRACE_SECONDS
 from heterollm_controllers.placement import (
@@ -22,7 +23,6 @@ from heterollm_controllers.placement import (
     as_placed,
     look_at_placements,
 )
-from heterollm_controllers.status_v1alpha1 import PlacementStatus
 from tests.core.builders import NOW
 from tests.core.properties import quick
 

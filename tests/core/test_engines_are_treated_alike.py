@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from heterollm_controllers.outcome import Config, Manifest
+from heterollm_controllers.api.installation import Config
+from heterollm_controllers.api.objects import Manifest
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.render import engine_body
 from heterollm_controllers.sizing import size
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
 from tests.core.builders import cluster
 
 SAMPLES = Path(__file__).parents[2] / "manifests" / "samples"

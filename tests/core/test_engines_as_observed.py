@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from heterollm_controllers import names
+from heterollm_controllers.api import names
 from heterollm_controllers.engines import Engine, engines_of
 
 

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from heterollm_controllers.clock import parse, stamp
+from heterollm_controllers.api.timestamps import parse, stamp
+from heterollm_controllers.api.v1alpha1.status import EngineStatus
 from heterollm_controllers.engines import Engine, Pod
 from heterollm_controllers.gang import FIRST_BACKOFF, FORGIVEN_AFTER, LONGEST_BACKOFF, Gang, look_at_gang
-from heterollm_controllers.status_v1alpha1 import EngineStatus
 from tests.core.builders import NOW
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from heterollm_controllers.clock import parse
+from heterollm_controllers.api.timestamps import parse
+from heterollm_controllers.api.v1alpha1.status import HeteroLLMClusterStatus
 from heterollm_controllers.status import JOURNAL_LENGTH
-from heterollm_controllers.status_v1alpha1 import HeteroLLMClusterStatus
 from tests.core.builders import api_tier
 from tests.core.world import Crash, World, settled
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from heterollm_controllers.api.installation import Config
 from heterollm_controllers.launch import launch_args, model_folder
-from heterollm_controllers.outcome import Config
 from heterollm_controllers.sizing import size
 from tests.core.builders import tier
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from heterollm_controllers import names
-from heterollm_controllers.crd import custom_resource_definition
-from heterollm_controllers.outcome import Config
+from heterollm_controllers.api import names
+from heterollm_controllers.api.crd import custom_resource_definition
+from heterollm_controllers.api.installation import Config
 from heterollm_controllers.render import cluster_objects, engine_body, engine_from, revision_object, tier_objects
 from heterollm_controllers.sizing import size
 from heterollm_controllers.sizing.plan import MOST_NODES

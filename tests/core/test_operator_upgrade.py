@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from heterollm_controllers import names, render
-from heterollm_controllers.outcome import Config
+from heterollm_controllers import render
+from heterollm_controllers.api import names
+from heterollm_controllers.api.installation import Config
+from heterollm_controllers.api.v1alpha1.engine import Engine
+from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.revisions import asked_of
-from heterollm_controllers.v1alpha1 import Engine, Tier
 from tests.core.builders import api_tier, spec
 from tests.core.world import World, settled
 

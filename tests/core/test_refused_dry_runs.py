@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from heterollm_controllers.reasons import Reason
+from heterollm_controllers.api.vocabulary import Reason
 from tests.core.builders import api_tier
 from tests.core.fake_server import Body
 from tests.core.world import World, settled

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heterollm_controllers import names
-from heterollm_controllers.outcome import Config, Manifest
+from heterollm_controllers.api import names
+from heterollm_controllers.api.installation import Config
+from heterollm_controllers.api.objects import Manifest
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.render import (
     cluster_objects,
     engine_body,
@@ -19,7 +21,6 @@ from heterollm_controllers.render import (
     tier_objects,
 )
 from heterollm_controllers.sizing import size
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
 from tests.core.builders import api_tier, cluster, spec
 from tests.core.properties import quick
 

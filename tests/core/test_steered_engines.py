@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from heterollm_controllers.clock import stamp
-from heterollm_controllers.outcome import Config
-from heterollm_controllers.steering.signals import ClusterSignal, History, PodSignal, Readings, TierSignal
+from heterollm_controllers.api.installation import Config
+from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
+from heterollm_controllers.api.timestamps import stamp
+from heterollm_controllers.steering.signals import History, Readings
 from tests.core.builders import api_tier
 from tests.core.world import Crash, World, settled
 

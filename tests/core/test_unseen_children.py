@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from heterollm_controllers.clock import parse
-from heterollm_controllers.outcome import Config, Observed, Outcome
+from heterollm_controllers.api.installation import Config
+from heterollm_controllers.api.timestamps import parse
+from heterollm_controllers.outcome import Observed, Outcome
 from heterollm_controllers.reconcile import reconcile
 from tests.core.builders import api_tier
 from tests.core.world import World, settled

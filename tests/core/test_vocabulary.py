@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import heterollm_controllers
-from heterollm_controllers.reasons import ConditionType, Reason
+from heterollm_controllers.api.vocabulary import ConditionType, Reason
 
 _CORE = Path(heterollm_controllers.__file__).parent
 

@@ -14,10 +14,12 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from heterollm_controllers import names
-from heterollm_controllers.clock import stamp
+from heterollm_controllers.api import names
+from heterollm_controllers.api.installation import Config
+from heterollm_controllers.api.objects import Delete, Event
+from heterollm_controllers.api.timestamps import stamp
 from heterollm_controllers.diff import digest
-from heterollm_controllers.outcome import NOT_OURS, Config, Delete, Event, Observed, Outcome
+from heterollm_controllers.outcome import NOT_OURS, Observed, Outcome
 from heterollm_controllers.reconcile import reconcile
 from heterollm_controllers.steering.signals import Readings
 from tests.core.builders import NOW, api_tier

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_operator.cli import main
 
 SCRIPTS = Path(__file__).parent / "scripts"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from heterollm_controllers.steering.signals import ClusterSignal, TierSignal
+from heterollm_controllers.api.signals import ClusterSignal, TierSignal
 from tests.core.builders import api_tier
 from tests.core.test_steered_engines import Figures, crowded
 from tests.core.world import World, settled

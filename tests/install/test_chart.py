@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from helm.render import CHART, Manifest, render
-from heterollm_controllers import names
+from heterollm_controllers.api import names
 from tests.install.matrix import MATRIX
 
 _ROOT = CHART.parent.parent

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from helm.render import CHART
-from heterollm_controllers.steering.signals import ClusterSignal, PodSignal, TierSignal
+from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
 from tests.shell.prometheus_tools import needs, tool
 
 PAGE = (CHART.parent.parent / "docs" / "observability.md").read_text()

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from heterollm_controllers.api.features import FEATURES
 from heterollm_controllers.routing import Change, Endpoint, Retries, RoutingPolicy, TierRoute
-from heterollm_controllers.routing.scorer import FEATURES
 
 __all__ = ["generated", "policies"]
 

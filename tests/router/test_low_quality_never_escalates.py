@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from heterollm_controllers.steering.signals import TierSignal
+from heterollm_controllers.api.signals import TierSignal
 from tests.router.agent import Agent
 from tests.router.chain import read
 from tests.router.engine import Answer, Engine, error

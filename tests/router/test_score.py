@@ -13,7 +13,8 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from heterollm_controllers.routing.scorer import FEATURES, SAMPLE, score
+from heterollm_controllers.api.features import FEATURES
+from heterollm_controllers.routing.scorer import SAMPLE, score
 from tests.router.envoy import Envoy, policy, tier
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heterollm_controllers.api.features import FEATURES
+from heterollm_controllers.api.v1alpha1.routing import Routing
 from heterollm_controllers.routing.policy import RoutingPolicy
-from heterollm_controllers.routing.scorer import FEATURES, score, told
-from heterollm_controllers.v1alpha1 import Routing
+from heterollm_controllers.routing.scorer import score, told
 
 PAGE = Path(__file__).parents[2] / "docs" / "routing.md"
 THRESHOLD = RoutingPolicy("c", ()).complexity_threshold

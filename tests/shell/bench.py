@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from heterollm_controllers.outcome import Config, Delete, Event, Observed, Outcome
+from heterollm_controllers.api.installation import Config
+from heterollm_controllers.api.objects import Delete, Event
+from heterollm_controllers.outcome import Observed, Outcome
 from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import steer
 from heterollm_operator.apply import Writer

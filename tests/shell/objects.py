@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from heterollm_controllers import names
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
+from heterollm_controllers.api import names
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 
 UID = "uid-of-c"
 

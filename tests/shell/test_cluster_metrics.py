@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
 from heterollm_controllers.steering.facts import EngineFacts, TierFacts
-from heterollm_controllers.steering.signals import ClusterSignal, PodSignal, Readings, TierSignal
+from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import Memory, SteeringInput
 from heterollm_operator.cluster_metrics import ClusterMetrics
 from heterollm_operator.store import Key

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from heterollm_controllers.outcome import Config
+from heterollm_controllers.api.installation import Config
 from heterollm_operator import cli
 from heterollm_operator.config import PrometheusSettings, Settings, add_options, from_options
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.outcome import Observed, Outcome, Refusal
-from heterollm_controllers.reasons import Reason
 from heterollm_operator.client import ApiError
 from heterollm_operator.dry_run import refusal_of
 from tests.shell.bench import Bench, digest

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from heterollm_controllers.reasons import Reason
+from heterollm_controllers.api.signals import PodSignal, TierSignal
+from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.steering.facts import EngineFacts, TierFacts
-from heterollm_controllers.steering.signals import PodSignal, Readings, TierSignal
+from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import Memory, SteeringInput, steer
 from heterollm_operator.clock import SystemClock
 from heterollm_operator.metrics import Metrics

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from heterollm_controllers.steering.signals import ClusterSignal, PodSignal, Readings, TierSignal
+from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
+from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import Memory, SteeringInput
 from heterollm_operator import queries
 from heterollm_operator.clock import SystemClock

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from heterollm_controllers.steering.signals import ClusterSignal, PodSignal, TierSignal
+from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
 from heterollm_operator.queries import HistoryFigure, Name, RawFigure, Selection, history, now, replaced
 from heterollm_operator.store import Key
 from tests.shell.prometheus_tools import needs, tool

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from heterollm_controllers.steering.signals import ClusterSignal, PodSignal, Readings, TierSignal
+from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
+from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import Memory, SteeringInput
 from heterollm_operator.clock import SystemClock
 from heterollm_operator.metrics import Metrics

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from heterollm_controllers import names
-from heterollm_controllers.outcome import Delete, Outcome
+from heterollm_controllers.api import names
+from heterollm_controllers.api.objects import Delete
+from heterollm_controllers.outcome import Outcome
 from heterollm_controllers.steering.steer import Memory, SteeringInput
 from heterollm_operator.client import ApiError
 from tests.shell.bench import Bench, C, everything

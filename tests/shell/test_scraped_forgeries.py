@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from heterollm_controllers.steering.signals import PodSignal
+from heterollm_controllers.api.signals import PodSignal
 from heterollm_controllers.steering.steer import Memory, SteeringInput
 from heterollm_operator.clock import SystemClock
 from heterollm_operator.metrics import Metrics

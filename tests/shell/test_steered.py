@@ -8,11 +8,11 @@ from datetime import datetime
 
 import pytest
 
-from heterollm_controllers.status_v1alpha1 import ScalingStatus
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
+from heterollm_controllers.api.v1alpha1.status import ScalingStatus
 from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import Memory, Steering, SteeringInput
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
 from heterollm_operator.steered import Steered
 from heterollm_operator.store import Key
 from tests.shell.objects import spec

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heterollm_controllers import names
+from heterollm_controllers.api import names
 from heterollm_operator.kinds import Scope, find
 from heterollm_operator.store import Key, Store
 from tests.shell.objects import child, cluster

@@ -6,11 +6,11 @@ import random
 from dataclasses import dataclass, replace
 from typing import Any
 
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.simulation.deciding import Operator
 from heterollm_controllers.simulation.faults import Fault, FaultKind
 from heterollm_controllers.simulation.run import Scenario, Simulation
 from heterollm_controllers.simulation.traffic import Load, Recorded
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
 from tests.simulation.scenes import LARGE, SMALL
 
 TIERS = ("small", "large")

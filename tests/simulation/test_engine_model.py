@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.simulation.engine_model import LARGE as R9_LARGE
 from heterollm_controllers.simulation.engine_model import SMALL as R9_SMALL
 from heterollm_controllers.simulation.engine_model import engine_model, within
 from heterollm_controllers.simulation.engines import Group, merged
 from heterollm_controllers.sizing import size
-from heterollm_controllers.v1alpha1 import Tier
 from tests.simulation.scenes import LARGE, SMALL
 
 

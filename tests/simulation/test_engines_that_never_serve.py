@@ -7,12 +7,12 @@ from itertools import pairwise
 
 import pytest
 
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.simulation.deciding import Operator
 from heterollm_controllers.simulation.faults import Fault, FaultKind
 from heterollm_controllers.simulation.run import Moment, Scenario, Simulation
 from heterollm_controllers.simulation.summary import summarised
 from heterollm_controllers.simulation.traffic import Load, Recorded, Spike
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
 from tests.simulation.scenes import LARGE, SMALL, simulated, spec, unaccounted
 
 SPIKE = Spike(Load(25.0, 0.1), factor=5.0, start=1200.0, seconds=1500.0)

@@ -8,18 +8,19 @@ from datetime import datetime, timedelta
 
 from hypothesis import strategies as st
 
-from heterollm_controllers.clock import parse
+from heterollm_controllers.api.signals import TierSignal
+from heterollm_controllers.api.timestamps import parse
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
+from heterollm_controllers.api.v1alpha1.status import EscalationStatus, FallbackStatus, ScalingStatus
 from heterollm_controllers.simulation.deciding import Operator, restored
 from heterollm_controllers.simulation.faults import Fault, FaultKind
 from heterollm_controllers.simulation.run import START, Scenario, Simulation
 from heterollm_controllers.simulation.traffic import Load, Recorded
-from heterollm_controllers.status_v1alpha1 import EscalationStatus, FallbackStatus, ScalingStatus
 from heterollm_controllers.steering.escalation import DOUBTED_PERCENT
 from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.scaling import bounds
-from heterollm_controllers.steering.signals import Readings, TierSignal
+from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import Memory, Steering, steer
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
 from tests.simulation.scenes import LARGE, SMALL
 
 TROUBLE = 1_500

@@ -9,14 +9,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from heterollm_controllers.api.errors import Impossible
+from heterollm_controllers.api.v1alpha1.engine import Engine
 from heterollm_controllers.flags.arguments import check
 from heterollm_controllers.sizing.accelerators import accelerator
 from heterollm_controllers.sizing.hf_config import architecture_from
-from heterollm_controllers.sizing.plan import Impossible, Plan, Split
+from heterollm_controllers.sizing.plan import Plan, Split
 from heterollm_controllers.sizing.rules import A2A_SPANS_ALL, broken, launch_refusal
 from heterollm_controllers.sizing.search import plan_for
 from heterollm_controllers.sizing.wishes import Wishes, wishes_of
-from heterollm_controllers.v1alpha1 import Engine
 from tests.sizing import catalogued
 
 __all__ = ["Launch", "launches"]

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from heterollm_controllers.api.v1alpha1.model import Model
 from heterollm_controllers.sizing.architecture import Architecture
 from heterollm_controllers.sizing.hf_config import UnreadableConfig
 from heterollm_controllers.sizing.model_of import _converted, architecture_of
 from heterollm_controllers.sizing.models import entry, known_model
-from heterollm_controllers.v1alpha1 import Model
 
 CONFIG = {**entry("Qwen/Qwen3-4B").config}
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from heterollm_controllers.api.errors import Impossible
 from heterollm_controllers.sizing.accelerators import Gpu, accelerator_names
 from heterollm_controllers.sizing.architecture import Architecture
 from heterollm_controllers.sizing.models import model_ids
-from heterollm_controllers.sizing.plan import Impossible, Plan
+from heterollm_controllers.sizing.plan import Plan
 from heterollm_controllers.sizing.rules import broken
 from heterollm_controllers.sizing.search import searched
 from heterollm_controllers.sizing.wishes import Wishes

@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from heterollm_controllers.reasons import Reason
-from heterollm_controllers.sizing import Impossible, size
+from heterollm_controllers.api.errors import Impossible
+from heterollm_controllers.api.v1alpha1.sizing import Sizing
+from heterollm_controllers.api.v1alpha1.status import EngineStatus
+from heterollm_controllers.api.vocabulary import Reason
+from heterollm_controllers.sizing import size
 from heterollm_controllers.sizing.accelerators import accelerator_names
-from heterollm_controllers.status_v1alpha1 import EngineStatus, Sizing
 from tests.core.builders import tier
 from tests.core.properties import quick
 

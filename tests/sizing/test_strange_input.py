@@ -16,11 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from heterollm_controllers.api.errors import Impossible
+from heterollm_controllers.api.v1alpha1.sizing import Sizing
+from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.flags.catalogue import Flag, catalogue, releases
-from heterollm_controllers.sizing import Impossible, size
+from heterollm_controllers.sizing import size
 from heterollm_controllers.sizing.models import entry
-from heterollm_controllers.status_v1alpha1 import Sizing
-from heterollm_controllers.v1alpha1 import Tier
 from tests.core.properties import quick
 
 WHOLE = ("0", "1", "-1", "2", "7", "1000000", str(2**63), "9" * 400, "-" + "9" * 400, "1_000", " 5", "٣")

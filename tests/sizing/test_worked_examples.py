@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from heterollm_controllers.reasons import Reason
+from heterollm_controllers.api.errors import Impossible
+from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.sizing.memory import GIB
-from heterollm_controllers.sizing.plan import Impossible, Plan, Split
+from heterollm_controllers.sizing.plan import Plan, Split
 from heterollm_controllers.sizing.search import plan_for, search
 from heterollm_controllers.sizing.wishes import Wishes
 from tests.sizing.catalogued import gpu, model

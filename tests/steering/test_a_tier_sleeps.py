@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from heterollm_controllers.steering.signals import ClusterSignal, History
+from heterollm_controllers.api.signals import ClusterSignal
+from heterollm_controllers.steering.signals import History
 from tests.steering.world import World
 
 MINUTES = 60

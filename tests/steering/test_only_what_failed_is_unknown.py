@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from heterollm_controllers.reasons import Reason
-from heterollm_controllers.status_v1alpha1 import FallbackStatus
+from heterollm_controllers.api.signals import ClusterSignal, PodSignal, Signal, TierSignal
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
+from heterollm_controllers.api.v1alpha1.status import FallbackStatus
+from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.steering.facts import EngineFacts, TierFacts
-from heterollm_controllers.steering.signals import ClusterSignal, History, PodSignal, Readings, Signal, TierSignal
+from heterollm_controllers.steering.signals import History, Readings
 from heterollm_controllers.steering.steer import Memory, Steering, steer
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 READ_BY_FALLBACK = (TierSignal.TRIED, TierSignal.FAILED, ClusterSignal.ROUTERS)

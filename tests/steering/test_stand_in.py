@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from heterollm_controllers.status_v1alpha1 import EscalationStatus
+from heterollm_controllers.api.signals import ClusterSignal
+from heterollm_controllers.api.v1alpha1.status import EscalationStatus
 from heterollm_controllers.steering.fallback import shares
-from heterollm_controllers.steering.signals import ClusterSignal
 from tests.steering.world import TICK, World
 
 NAMES = ["small", "large"]

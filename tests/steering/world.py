@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
+from heterollm_controllers.api.v1alpha1.status import FallbackStatus, ScalingStatus
 from heterollm_controllers.simulation.deciding import restored
-from heterollm_controllers.status_v1alpha1 import FallbackStatus, ScalingStatus
 from heterollm_controllers.steering.facts import EngineFacts, TierFacts
-from heterollm_controllers.steering.signals import ClusterSignal, History, PodSignal, Readings, TierSignal
+from heterollm_controllers.steering.signals import History, Readings
 from heterollm_controllers.steering.steer import Memory, Steering, steer
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LONG_AGO = START - timedelta(days=1)

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.routed import UNSIZED_ENGINE
 from heterollm_controllers.simulation.engine_model import EngineModel, within
 from heterollm_controllers.simulation.faults import Fault, FaultKind
 from heterollm_controllers.simulation.fleet import Fleet
 from heterollm_controllers.simulation.routers import Outcome, RouterModel
 from heterollm_controllers.steering.scaling import bounds
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
 
 __all__ = ["Answers", "Cluster"]
 

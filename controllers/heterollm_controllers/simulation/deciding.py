@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from heterollm_controllers.status_v1alpha1 import Decision, FallbackStatus, ScalingStatus
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
+from heterollm_controllers.api.v1alpha1.status import Decision, FallbackStatus, ScalingStatus
 from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.fallback import shares, state_in_force
 from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import Memory, Steering, steer
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
 
 __all__ = ["Decider", "Operator", "Orders", "SteerFunction", "restored"]
 

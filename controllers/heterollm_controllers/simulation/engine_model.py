@@ -14,9 +14,9 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
+from heterollm_controllers.api.v1alpha1.sizing import Sizing
+from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.sizing import gpu_of
-from heterollm_controllers.status_v1alpha1 import Sizing
-from heterollm_controllers.v1alpha1 import Tier
 
 __all__ = ["LARGE", "SMALL", "EngineModel", "Reference", "engine_model", "within"]
 

@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from heterollm_controllers.clock import stamp
+from heterollm_controllers.api.signals import PodSignal
+from heterollm_controllers.api.timestamps import stamp
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
+from heterollm_controllers.api.v1alpha1.status import Decision
 from heterollm_controllers.simulation.deciding import Orders
-from heterollm_controllers.status_v1alpha1 import Decision
 from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.scaling import bounds
-from heterollm_controllers.steering.signals import PodSignal, Readings
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
+from heterollm_controllers.steering.signals import Readings
 
 __all__ = ["HorizontalRule", "Metric"]
 

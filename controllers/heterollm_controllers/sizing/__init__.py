@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from heterollm_controllers.api.errors import Impossible
+from heterollm_controllers.api.v1alpha1.engine import MeasuredPerformance
+from heterollm_controllers.api.v1alpha1.sizing import Sizing
+from heterollm_controllers.api.v1alpha1.tier import Tier
+from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.flags.catalogue import DEFAULT_RELEASE
-from heterollm_controllers.reasons import Reason
 from heterollm_controllers.sizing.accelerators import Gpu, accelerator
 from heterollm_controllers.sizing.architecture import Architecture
 from heterollm_controllers.sizing.dtypes import BLACKWELL_ONLY, loaded
@@ -24,14 +28,12 @@ from heterollm_controllers.sizing.inputs import (
     release_of,
     shapes_of,
 )
-from heterollm_controllers.sizing.plan import Impossible, Plan
+from heterollm_controllers.sizing.plan import Plan
 from heterollm_controllers.sizing.report import report
 from heterollm_controllers.sizing.rules import LONGER_CONTEXT, launch_refusal
 from heterollm_controllers.sizing.search import nearest, searched
 from heterollm_controllers.sizing.stated import check_nodes, stated
 from heterollm_controllers.sizing.wishes import Wishes, wishes_of
-from heterollm_controllers.status_v1alpha1 import Sizing
-from heterollm_controllers.v1alpha1 import MeasuredPerformance, Tier
 
 __all__ = ["ConfigMaps", "Impossible", "arguments_of", "gpu_of", "release_of", "size"]
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from heterollm_controllers.reasons import Reason
+from heterollm_controllers.api.errors import Impossible
+from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.sizing.architecture import Architecture, Quantization
-from heterollm_controllers.sizing.plan import Impossible
 
 __all__ = ["BLACKWELL_ONLY", "check_kv_dtype", "group_scale_bytes", "kv_bytes", "loaded"]
 

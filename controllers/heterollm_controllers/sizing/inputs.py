@@ -7,17 +7,18 @@ from dataclasses import replace
 from functools import lru_cache
 from types import MappingProxyType
 
+from heterollm_controllers.api.errors import Impossible
+from heterollm_controllers.api.v1alpha1.accelerator import Accelerator
+from heterollm_controllers.api.v1alpha1.tier import Tier
+from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.flags.arguments import Arguments, check
 from heterollm_controllers.flags.catalogue import Catalogue, UnknownRelease, catalogue
-from heterollm_controllers.reasons import Reason
 from heterollm_controllers.sizing.accelerators import Gpu, accelerator, accelerator_names
 from heterollm_controllers.sizing.architecture import Architecture
 from heterollm_controllers.sizing.hf_config import UnreadableConfig
 from heterollm_controllers.sizing.model_of import architecture_of
 from heterollm_controllers.sizing.models import nearest_models
-from heterollm_controllers.sizing.plan import Impossible
 from heterollm_controllers.sizing.wishes import Wishes
-from heterollm_controllers.v1alpha1 import Accelerator, Tier
 
 __all__ = ["NO_CONFIG_MAPS", "ConfigMaps", "arguments_of", "gpu_of", "not_sized", "release_of", "shapes_of"]
 

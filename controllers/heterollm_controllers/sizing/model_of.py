@@ -8,10 +8,10 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+from heterollm_controllers.api.v1alpha1.model import ConfigMapKey, Model
 from heterollm_controllers.sizing.architecture import Architecture
 from heterollm_controllers.sizing.hf_config import UnreadableConfig, architecture_from
 from heterollm_controllers.sizing.models import known_model
-from heterollm_controllers.v1alpha1 import ConfigMapKey, Model
 
 __all__ = ["architecture_of"]
 

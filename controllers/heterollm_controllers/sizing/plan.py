@@ -4,32 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from heterollm_controllers.reasons import Reason
-
-__all__ = [
-    "MOST_NODES",
-    "USUAL",
-    "Estimate",
-    "Impossible",
-    "Memory",
-    "Plan",
-    "Split",
-    "Weights",
-    "Workload",
-    "fraction_text",
-]
+__all__ = ["MOST_NODES", "USUAL", "Estimate", "Memory", "Plan", "Split", "Weights", "Workload", "fraction_text"]
 
 MOST_NODES = 64
 """Nodes of one engine: as many as engine.nodes allows and as status remembers pods of."""
-
-
-class Impossible(Exception):
-    """A valid spec that cannot work; the message holds the arithmetic and what to change."""
-
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from heterollm_controllers.api.v1alpha1.engine import MeasuredPerformance
+from heterollm_controllers.api.v1alpha1.sizing import Alternative, GpuMemory, Performance, Sizing
 from heterollm_controllers.sizing.accelerators import Gpu
 from heterollm_controllers.sizing.architecture import Architecture
 from heterollm_controllers.sizing.estimate import ASSUMPTIONS
 from heterollm_controllers.sizing.memory import GIB, MIB
 from heterollm_controllers.sizing.plan import Plan, Workload, fraction_text
-from heterollm_controllers.status_v1alpha1 import Alternative, GpuMemory, Performance, Sizing
-from heterollm_controllers.v1alpha1 import MeasuredPerformance
 
 __all__ = ["memory_bar", "report"]
 

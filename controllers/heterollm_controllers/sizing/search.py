@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 
-from heterollm_controllers.reasons import Reason
+from heterollm_controllers.api.errors import Impossible
+from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.sizing.accelerators import Gpu
 from heterollm_controllers.sizing.architecture import Architecture
 from heterollm_controllers.sizing.dtypes import kv_bytes
@@ -24,7 +25,7 @@ from heterollm_controllers.sizing.memory import (
     reserve,
 )
 from heterollm_controllers.sizing.parameters import active_parameters
-from heterollm_controllers.sizing.plan import Impossible, Plan, Split
+from heterollm_controllers.sizing.plan import Plan, Split
 from heterollm_controllers.sizing.rules import A2A_SPANS_ALL, broken
 from heterollm_controllers.sizing.weights import weights
 from heterollm_controllers.sizing.wishes import Wishes

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from heterollm_controllers.reasons import Reason
-from heterollm_controllers.sizing.plan import MOST_NODES, Impossible, fraction_text
+from heterollm_controllers.api.errors import Impossible
+from heterollm_controllers.api.v1alpha1.sizing import Sizing
+from heterollm_controllers.api.vocabulary import Reason
+from heterollm_controllers.sizing.plan import MOST_NODES, fraction_text
 from heterollm_controllers.sizing.wishes import Wishes
-from heterollm_controllers.status_v1alpha1 import Sizing
 
 __all__ = ["check_nodes", "stated"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from heterollm_controllers.status_v1alpha1 import Alternative, GpuMemory, Performance, Sizing
-from heterollm_controllers.v1alpha1 import Tier
+from heterollm_controllers.api.v1alpha1.sizing import Alternative, GpuMemory, Performance, Sizing
+from heterollm_controllers.api.v1alpha1.tier import Tier
 
 __all__ = ["columns", "tier_table"]
 

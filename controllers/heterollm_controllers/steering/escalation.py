@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from heterollm_controllers.clock import parse, stamp
-from heterollm_controllers.reasons import Reason
-from heterollm_controllers.status_v1alpha1 import EscalationStatus
+from heterollm_controllers.api.timestamps import parse, stamp
+from heterollm_controllers.api.v1alpha1.fallback import Fallback
+from heterollm_controllers.api.v1alpha1.status import EscalationStatus
+from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.steering.health import Health, Judgement
 from heterollm_controllers.steering.stand_in import StandIn, needs_less, needs_more
-from heterollm_controllers.steering_v1alpha1 import Fallback
 
 __all__ = ["Transition", "next_transition", "opened"]
 

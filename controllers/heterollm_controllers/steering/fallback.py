@@ -13,16 +13,16 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from heterollm_controllers.clock import parse, stamp
-from heterollm_controllers.reasons import Reason
-from heterollm_controllers.status_v1alpha1 import EscalationStatus, FallbackStatus
+from heterollm_controllers.api.signals import ClusterSignal, TierSignal
+from heterollm_controllers.api.timestamps import parse, stamp
+from heterollm_controllers.api.v1alpha1.fallback import Fallback
+from heterollm_controllers.api.v1alpha1.status import EscalationStatus, FallbackStatus
+from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.steering.escalation import IDLE_SECONDS, Transition, next_transition, opened
 from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.figures import TierFigures
 from heterollm_controllers.steering.health import COUNTED_SECONDS, Health, Judgement
-from heterollm_controllers.steering.signals import ClusterSignal, TierSignal
 from heterollm_controllers.steering.stand_in import StandIn, StandIns, needs_less, needs_more, stand_in_of
-from heterollm_controllers.steering_v1alpha1 import Fallback
 
 __all__ = ["Change", "diverted", "fall_back", "shares", "state_in_force"]
 

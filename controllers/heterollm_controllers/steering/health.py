@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from heterollm_controllers.api.signals import PodSignal, TierSignal
+from heterollm_controllers.api.v1alpha1.fallback import Fallback
 from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.figures import TierFigures
-from heterollm_controllers.steering.signals import PodSignal, TierSignal
-from heterollm_controllers.steering_v1alpha1 import Fallback
 
 __all__ = ["Health", "Judgement", "judge"]
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 
+from heterollm_controllers.api.signals import TierSignal
+from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.figures import TierFigures
 from heterollm_controllers.steering.forecast import forecast
-from heterollm_controllers.steering.signals import History, TierSignal
-from heterollm_controllers.v1alpha1 import Tier
+from heterollm_controllers.steering.signals import History
 
 __all__ = ["Need", "ahead", "is_asked_for", "needed", "needed_by_nobody"]
 

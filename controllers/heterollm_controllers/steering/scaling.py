@@ -14,14 +14,14 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from heterollm_controllers.clock import parse, stamp
-from heterollm_controllers.reasons import Reason
-from heterollm_controllers.status_v1alpha1 import ForecastStatus, ScalingStatus
+from heterollm_controllers.api.signals import TierSignal
+from heterollm_controllers.api.timestamps import parse, stamp
+from heterollm_controllers.api.v1alpha1.status import ForecastStatus, ScalingStatus
+from heterollm_controllers.api.v1alpha1.tier import Tier
+from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.figures import TierFigures
 from heterollm_controllers.steering.needs import Need, ahead, is_asked_for, needed, needed_by_nobody
-from heterollm_controllers.steering.signals import TierSignal
-from heterollm_controllers.v1alpha1 import Tier
 
 __all__ = ["Course", "bounds", "scale"]
 

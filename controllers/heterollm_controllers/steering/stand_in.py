@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from heterollm_controllers.status_v1alpha1 import EscalationStatus
+from heterollm_controllers.api.signals import TierSignal
+from heterollm_controllers.api.v1alpha1.fallback import Fallback
+from heterollm_controllers.api.v1alpha1.status import EscalationStatus
 from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.figures import TierFigures
 from heterollm_controllers.steering.health import Health, Judgement, judge
-from heterollm_controllers.steering.signals import TierSignal
-from heterollm_controllers.steering_v1alpha1 import Fallback
 
 __all__ = ["StandIn", "StandIns", "needs_less", "needs_more", "stand_in_of"]
 

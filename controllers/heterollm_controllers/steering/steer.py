@@ -6,15 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from heterollm_controllers.clock import parse, stamp
-from heterollm_controllers.reasons import Reason
-from heterollm_controllers.status_v1alpha1 import Decision, FallbackStatus, ScalingStatus
+from heterollm_controllers.api.signals import ClusterSignal, TierSignal
+from heterollm_controllers.api.timestamps import parse, stamp
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
+from heterollm_controllers.api.v1alpha1.status import Decision, FallbackStatus, ScalingStatus
+from heterollm_controllers.api.v1alpha1.tier import Tier
+from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.fallback import diverted, fall_back
 from heterollm_controllers.steering.figures import TierFigures, figures_of, what_is_missing
 from heterollm_controllers.steering.scaling import PATIENCE, PATIENCE_OF_LAST, Course, bounds, scale
-from heterollm_controllers.steering.signals import ClusterSignal, Readings, TierSignal
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec, Tier
+from heterollm_controllers.steering.signals import Readings
 
 __all__ = ["Memory", "Steering", "SteeringInput", "steer"]
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from heterollm_controllers.names import GROUP, KIND, PLURAL, VERSION
-from heterollm_controllers.status_v1alpha1 import HeteroLLMClusterStatus
-from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
+from heterollm_controllers.api.names import GROUP, KIND, PLURAL, VERSION
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
+from heterollm_controllers.api.v1alpha1.status import HeteroLLMClusterStatus
 
 __all__ = ["custom_resource_definition", "structural"]
 

@@ -14,14 +14,19 @@ from pydantic.alias_generators import to_camel
 __all__ = [
     "KEYS",
     "Cpu",
+    "Figure",
     "Fraction",
     "LabelMap",
     "LabelText",
     "Memory",
+    "Name",
     "ObjectName",
+    "Percent",
     "Positive",
+    "Seconds",
     "Share",
     "Text",
+    "Time",
     "WireType",
     "quantity",
     "rules",
@@ -64,6 +69,12 @@ Share = Annotated[
         ),
     ),
 ]
+Seconds = Annotated[int, Field(ge=1, le=86_400)]
+Percent = Annotated[int, Field(ge=1, le=100)]
+Time = Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"})]
+Name = Annotated[str, Field(max_length=253)]
+Figure = Annotated[str, Field(max_length=24)]
+"""A decimal of a status."""
 Text = Annotated[str, Field(max_length=1024)]
 LabelText = Annotated[str, Field(max_length=63)]
 KEYS = rules(("self.all(key, key.size() <= 317)", "keys must have at most 317 characters: a prefix, '/' and a name"))

@@ -1,0 +1,56 @@
+"""The spec of a HeteroLLMCluster."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from heterollm_controllers.api.schema import (
+    WireType,
+    rules,
+)
+from heterollm_controllers.api.v1alpha1.autoscaling import Scaling
+from heterollm_controllers.api.v1alpha1.fallback import Fallback
+from heterollm_controllers.api.v1alpha1.observability import Observability
+from heterollm_controllers.api.v1alpha1.routing import Routing
+from heterollm_controllers.api.v1alpha1.security import Security
+from heterollm_controllers.api.v1alpha1.tier import Tier
+
+__all__ = ["HeteroLLMClusterSpec"]
+
+
+class HeteroLLMClusterSpec(WireType):
+    """A heterogeneous LLM cluster: tiers of engines, cheapest first, behind one routing Service."""
+
+    tiers: Annotated[
+        tuple[Tier, ...],
+        Field(
+            min_length=1,
+            max_length=8,
+            description="Tiers, cheapest first: the order carries meaning.",
+            json_schema_extra={
+                "x-kubernetes-list-type": "atomic",
+                **rules(
+                    (
+                        "self.all(t, self.filter(u, u.name == t.name).size() == 1)",
+                        "tier names must be unique",
+                    ),
+                ),
+            },
+        ),
+    ]
+    routing: Annotated[Routing, Field(description="How requests find their tier.")] = Routing()
+    scaling: Annotated[Scaling, Field(description="Scaling of the whole cluster.")] = Scaling()
+    fallback: Annotated[Fallback, Field(description="What happens when a tier fails.")] = Fallback()
+    observability: Annotated[Observability, Field(description="Where figures come from.")] = Observability()
+    security: Annotated[Security, Field(description="Keys and network rules.")] = Security()
+    family_check: Annotated[
+        Literal["Warn", "Refuse", "Off"],
+        Field(
+            description=(
+                "What to do when the tiers' models differ in tokenizer, chat template or family, so that a request"
+                " which changes its tier would be read differently."
+            )
+        ),
+    ] = "Warn"
