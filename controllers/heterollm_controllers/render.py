@@ -26,8 +26,8 @@ from heterollm_controllers.api.v1alpha1.sizing import Sizing
 from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.diff import digest
 from heterollm_controllers.fabric import Fabric, fabric_of
-from heterollm_controllers.launch import DIST_PORT, HTTP_PORT, MODEL_MOUNT, launch_args
 from heterollm_controllers.merge import strategic_merge
+from heterollm_controllers.sglang.launch import DIST_PORT, HTTP_PORT, MODEL_MOUNT, launch_args
 
 __all__ = [
     "Cluster",

@@ -9,8 +9,8 @@ from heterollm_controllers.api.v1alpha1.routing import Retries as RetriesSpec
 from heterollm_controllers.api.v1alpha1.routing import Routing
 from heterollm_controllers.api.v1alpha1.status import FallbackStatus
 from heterollm_controllers.api.v1alpha1.tier import Tier
-from heterollm_controllers.launch import HTTP_PORT
 from heterollm_controllers.routing import Change, Endpoint, Retries, RoutingPolicy, TierRoute
+from heterollm_controllers.sglang.launch import HTTP_PORT
 from heterollm_controllers.status import TierView
 from heterollm_controllers.steering.fallback import shares
 from heterollm_controllers.steering.scaling import bounds

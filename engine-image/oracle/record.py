@@ -32,7 +32,7 @@ RECORDED = ROOT / "tests/sizing/data"
 SHARE = 50
 """Cases of one process: few enough to keep every core busy to the end, many enough to be worth its start."""
 
-CATALOGUES = ROOT / "controllers/heterollm_controllers/flags/data"
+CATALOGUES = ROOT / "controllers/heterollm_controllers/sglang/flags/data"
 
 
 def python(release: str) -> str:

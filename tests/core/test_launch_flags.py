@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from heterollm_controllers.api.installation import Config
-from heterollm_controllers.launch import launch_args, model_folder
+from heterollm_controllers.sglang.launch import launch_args, model_folder
 from heterollm_controllers.sizing import size
 from tests.core.builders import tier
 

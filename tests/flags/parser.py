@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, NoReturn
 
-from heterollm_controllers.flags.catalogue import Flag, catalogue
-from heterollm_controllers.flags.typed import human_int
+from heterollm_controllers.sglang.flags.catalogue import Flag, catalogue
+from heterollm_controllers.sglang.flags.typed import human_int
 
 __all__ = ["Refused", "parse"]
 

@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from heterollm_controllers.flags.catalogue import DEFAULT_RELEASE, UnknownRelease, catalogue, order, releases
+from heterollm_controllers.sglang.flags.catalogue import (
+    DEFAULT_RELEASE,
+    UnknownRelease,
+    catalogue,
+    order,
+    releases,
+)
 
 NEEDED_TO_SIZE = (
     "--chunked-prefill-size",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from heterollm_controllers.flags.arguments import check
+from heterollm_controllers.sglang.flags.arguments import check
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from heterollm_controllers.flags.arguments import check
-from heterollm_controllers.flags.catalogue import catalogue, releases
-from heterollm_controllers.flags.owned import OWNED
+from heterollm_controllers.sglang.flags.arguments import check
+from heterollm_controllers.sglang.flags.catalogue import catalogue, releases
+from heterollm_controllers.sglang.flags.owned import OWNED
 
 SPELLINGS = [
     ["--port", "8080"],

@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heterollm_controllers.flags.arguments import Arguments, check
-from heterollm_controllers.flags.catalogue import catalogue, releases
-from heterollm_controllers.flags.owned import OWNED
-from heterollm_controllers.flags.training import SUBJECTS
-from heterollm_controllers.flags.translations import TRANSLATIONS
+from heterollm_controllers.sglang.flags.arguments import Arguments, check
+from heterollm_controllers.sglang.flags.catalogue import catalogue, releases
+from heterollm_controllers.sglang.flags.owned import OWNED
+from heterollm_controllers.sglang.flags.training import SUBJECTS
+from heterollm_controllers.sglang.flags.translations import TRANSLATIONS
 from tests.core.properties import quick
 
 SPELLINGS = sorted({spelling for release in releases() for spelling in catalogue(release).spellings})

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heterollm_controllers.flags.arguments import Value, check
-from heterollm_controllers.flags.catalogue import DEFAULT_RELEASE, Flag, catalogue, releases
-from heterollm_controllers.flags.owned import OWNED
-from heterollm_controllers.flags.training import SUBJECTS
-from heterollm_controllers.flags.translations import TRANSLATIONS
+from heterollm_controllers.sglang.flags.arguments import Value, check
+from heterollm_controllers.sglang.flags.catalogue import DEFAULT_RELEASE, Flag, catalogue, releases
+from heterollm_controllers.sglang.flags.owned import OWNED
+from heterollm_controllers.sglang.flags.training import SUBJECTS
+from heterollm_controllers.sglang.flags.translations import TRANSLATIONS
 from tests.core.properties import quick
 from tests.flags.parser import READERS, Refused, parse
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from heterollm_controllers.flags.arguments import check
-from heterollm_controllers.flags.catalogue import DEFAULT_RELEASE
+from heterollm_controllers.sglang.flags.arguments import check
+from heterollm_controllers.sglang.flags.catalogue import DEFAULT_RELEASE
 
 
 @pytest.mark.parametrize(

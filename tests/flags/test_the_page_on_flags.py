@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from heterollm_controllers.flags.catalogue import DEFAULT_RELEASE, catalogue, releases
-from heterollm_controllers.flags.owned import OWNED
-from heterollm_controllers.flags.translations import TENSOR_PARALLEL, TRANSLATIONS, VALUE, Translation
+from heterollm_controllers.sglang.flags.catalogue import DEFAULT_RELEASE, catalogue, releases
+from heterollm_controllers.sglang.flags.owned import OWNED
+from heterollm_controllers.sglang.flags.translations import (
+    TENSOR_PARALLEL,
+    TRANSLATIONS,
+    VALUE,
+    Translation,
+)
 
 PAGE = (Path(__file__).parents[2] / "docs" / "flags.md").read_text(encoding="utf-8")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from heterollm_controllers.flags.arguments import check
-from heterollm_controllers.flags.catalogue import DEFAULT_RELEASE, catalogue, releases
-from heterollm_controllers.flags.training import INSTEAD, SUBJECTS
+from heterollm_controllers.sglang.flags.arguments import check
+from heterollm_controllers.sglang.flags.catalogue import DEFAULT_RELEASE, catalogue, releases
+from heterollm_controllers.sglang.flags.training import INSTEAD, SUBJECTS
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from heterollm_controllers.flags.arguments import check
-from heterollm_controllers.flags.catalogue import DEFAULT_RELEASE, catalogue, order, releases
-from heterollm_controllers.flags.owned import OWNED
-from heterollm_controllers.flags.translations import TENSOR_PARALLEL, TRANSLATIONS, VALUE, Translation
+from heterollm_controllers.sglang.flags.arguments import check
+from heterollm_controllers.sglang.flags.catalogue import DEFAULT_RELEASE, catalogue, order, releases
+from heterollm_controllers.sglang.flags.owned import OWNED
+from heterollm_controllers.sglang.flags.translations import (
+    TENSOR_PARALLEL,
+    TRANSLATIONS,
+    VALUE,
+    Translation,
+)
 
 ROWS = [
     pytest.param(row, release, id=f"{row.old}-{release}") for row in TRANSLATIONS.values() for release in releases()

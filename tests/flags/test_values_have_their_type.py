@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from heterollm_controllers.flags.arguments import check
-from heterollm_controllers.flags.catalogue import DEFAULT_RELEASE
-from heterollm_controllers.flags.typed import human_int
+from heterollm_controllers.sglang.flags.arguments import check
+from heterollm_controllers.sglang.flags.catalogue import DEFAULT_RELEASE
+from heterollm_controllers.sglang.flags.typed import human_int
 
 
 @pytest.mark.parametrize(

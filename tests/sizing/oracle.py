@@ -11,7 +11,7 @@ from typing import Any
 
 from heterollm_controllers.api.errors import Impossible
 from heterollm_controllers.api.v1alpha1.engine import Engine
-from heterollm_controllers.flags.arguments import check
+from heterollm_controllers.sglang.flags.arguments import check
 from heterollm_controllers.sizing.accelerators import accelerator
 from heterollm_controllers.sizing.hf_config import architecture_from
 from heterollm_controllers.sizing.plan import Plan, Split

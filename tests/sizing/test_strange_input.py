@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from heterollm_controllers.api.errors import Impossible
 from heterollm_controllers.api.v1alpha1.sizing import Sizing
 from heterollm_controllers.api.v1alpha1.tier import Tier
-from heterollm_controllers.flags.catalogue import Flag, catalogue, releases
+from heterollm_controllers.sglang.flags.catalogue import Flag, catalogue, releases
 from heterollm_controllers.sizing import size
 from heterollm_controllers.sizing.models import entry
 from tests.core.properties import quick

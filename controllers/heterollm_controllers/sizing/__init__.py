@@ -14,7 +14,8 @@ from heterollm_controllers.api.v1alpha1.engine import MeasuredPerformance
 from heterollm_controllers.api.v1alpha1.sizing import Sizing
 from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.api.vocabulary import Reason
-from heterollm_controllers.flags.catalogue import DEFAULT_RELEASE
+from heterollm_controllers.sglang.flags.catalogue import DEFAULT_RELEASE
+from heterollm_controllers.sglang.tier_arguments import arguments_of, release_of
 from heterollm_controllers.sizing.accelerators import Gpu, accelerator
 from heterollm_controllers.sizing.architecture import Architecture
 from heterollm_controllers.sizing.dtypes import BLACKWELL_ONLY, loaded
@@ -22,10 +23,8 @@ from heterollm_controllers.sizing.explain import reasons
 from heterollm_controllers.sizing.inputs import (
     NO_CONFIG_MAPS,
     ConfigMaps,
-    arguments_of,
     gpu_of,
     not_sized,
-    release_of,
     shapes_of,
 )
 from heterollm_controllers.sizing.plan import Plan
@@ -35,7 +34,7 @@ from heterollm_controllers.sizing.search import nearest, searched
 from heterollm_controllers.sizing.stated import check_nodes, stated
 from heterollm_controllers.sizing.wishes import Wishes, wishes_of
 
-__all__ = ["ConfigMaps", "Impossible", "arguments_of", "gpu_of", "release_of", "size"]
+__all__ = ["ConfigMaps", "gpu_of", "size"]
 
 
 def size(tier: Tier, config_maps: ConfigMaps = NO_CONFIG_MAPS, release: str = DEFAULT_RELEASE) -> Sizing:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
 from types import MappingProxyType
 
 from heterollm_controllers.api.errors import Impossible
 from heterollm_controllers.api.v1alpha1.accelerator import Accelerator
 from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.api.vocabulary import Reason
-from heterollm_controllers.flags.arguments import Arguments, check
-from heterollm_controllers.flags.catalogue import Catalogue, UnknownRelease, catalogue
+from heterollm_controllers.sglang.flags.arguments import Arguments
 from heterollm_controllers.sizing.accelerators import Gpu, accelerator, accelerator_names
 from heterollm_controllers.sizing.architecture import Architecture
 from heterollm_controllers.sizing.hf_config import UnreadableConfig
@@ -20,42 +18,11 @@ from heterollm_controllers.sizing.model_of import architecture_of
 from heterollm_controllers.sizing.models import nearest_models
 from heterollm_controllers.sizing.wishes import Wishes
 
-__all__ = ["NO_CONFIG_MAPS", "ConfigMaps", "arguments_of", "gpu_of", "not_sized", "release_of", "shapes_of"]
+__all__ = ["NO_CONFIG_MAPS", "ConfigMaps", "gpu_of", "not_sized", "shapes_of"]
 
 ConfigMaps = Mapping[str, Mapping[str, str]]
 """Data of ConfigMaps by their names."""
 NO_CONFIG_MAPS: ConfigMaps = MappingProxyType({})
-
-
-def release_of(tier: Tier, release: str) -> Catalogue:
-    """The flags of the tier's SGLang release; `release` is the installation's.
-
-    Raises:
-        Impossible: there is no catalogue of it.
-    """
-    try:
-        return catalogue(tier.engine.sglang_version or release)
-    except UnknownRelease as error:
-        raise Impossible(Reason.INVALID_FLAGS, f"engine.sglangVersion: {error}") from None
-
-
-def arguments_of(tier: Tier, release: str, tensor_parallel: int | None = None) -> Arguments:
-    """The tier's SGLang flags, checked against its release and written as that release spells them.
-
-    Args:
-        tensor_parallel: the engine's, once it is known: some old flags stand for it.
-
-    Raises:
-        Impossible: a flag that the release does not know, or a value that it does not take.
-    """
-    checked = _checked(tier.engine.args, release_of(tier, release).release, tensor_parallel)
-    if checked.errors:
-        raise Impossible(Reason.INVALID_FLAGS, f"engine.args: {'; '.join(checked.errors)}")
-    return checked
-
-
-_checked = lru_cache(maxsize=4096)(check)
-"""An unchanged tier costs nothing."""
 
 
 def not_sized(arguments: Arguments) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from heterollm_controllers.api.errors import Impossible
 from heterollm_controllers.api.v1alpha1.engine import Engine
 from heterollm_controllers.api.vocabulary import Reason
-from heterollm_controllers.flags.arguments import Arguments
+from heterollm_controllers.sglang.flags.arguments import Arguments
 from heterollm_controllers.sizing.dtypes import check_kv_dtype
 from heterollm_controllers.sizing.plan import MOST_NODES, USUAL, Workload
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from heterollm_controllers.flags.catalogue import Catalogue
-from heterollm_controllers.flags.reading import Given
+from heterollm_controllers.sglang.flags.catalogue import Catalogue
+from heterollm_controllers.sglang.flags.reading import Given
 
 __all__ = ["attention_dp_flags", "translate_dp_attention"]
 

@@ -6,13 +6,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from heterollm_controllers.flags.catalogue import Catalogue, Flag, catalogue, releases
-from heterollm_controllers.flags.dp_attention import translate_dp_attention
-from heterollm_controllers.flags.owned import OWNED
-from heterollm_controllers.flags.reading import Given, read
-from heterollm_controllers.flags.training import explain
-from heterollm_controllers.flags.translations import TENSOR_PARALLEL, TRANSLATIONS, VALUE, Translation
-from heterollm_controllers.flags.typed import expands, human_int, wrong_count, wrong_value
+from heterollm_controllers.sglang.flags.catalogue import Catalogue, Flag, catalogue, releases
+from heterollm_controllers.sglang.flags.dp_attention import translate_dp_attention
+from heterollm_controllers.sglang.flags.owned import OWNED
+from heterollm_controllers.sglang.flags.reading import Given, read
+from heterollm_controllers.sglang.flags.training import explain
+from heterollm_controllers.sglang.flags.translations import (
+    TENSOR_PARALLEL,
+    TRANSLATIONS,
+    VALUE,
+    Translation,
+)
+from heterollm_controllers.sglang.flags.typed import expands, human_int, wrong_count, wrong_value
 
 __all__ = ["SIMULATED", "Arguments", "Value", "check"]
 

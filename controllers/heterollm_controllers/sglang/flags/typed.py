@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from types import MappingProxyType
 
-from heterollm_controllers.flags.catalogue import Flag
+from heterollm_controllers.sglang.flags.catalogue import Flag
 
 __all__ = ["expands", "human_int", "wrong_count", "wrong_value"]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from types import MappingProxyType
 
-from heterollm_controllers.flags.catalogue import Catalogue, Nargs
+from heterollm_controllers.sglang.flags.catalogue import Catalogue, Nargs
 
 __all__ = ["TENSOR_PARALLEL", "TRANSLATIONS", "VALUE", "Translation"]
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from heterollm_controllers.flags.catalogue import Catalogue, Flag, Nargs
-from heterollm_controllers.flags.training import SUBJECTS
-from heterollm_controllers.flags.translations import TRANSLATIONS
+from heterollm_controllers.sglang.flags.catalogue import Catalogue, Flag, Nargs
+from heterollm_controllers.sglang.flags.training import SUBJECTS
+from heterollm_controllers.sglang.flags.translations import TRANSLATIONS
 
 __all__ = ["Given", "read"]
 

@@ -8,8 +8,8 @@ from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.names import engines_name
 from heterollm_controllers.api.v1alpha1.sizing import Sizing
 from heterollm_controllers.api.v1alpha1.tier import Tier
-from heterollm_controllers.flags.dp_attention import attention_dp_flags
-from heterollm_controllers.sizing import arguments_of, release_of
+from heterollm_controllers.sglang.flags.dp_attention import attention_dp_flags
+from heterollm_controllers.sglang.tier_arguments import arguments_of, release_of
 
 __all__ = ["DIST_PORT", "HTTP_PORT", "launch_args", "model_folder"]
 
