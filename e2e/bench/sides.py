@@ -96,7 +96,7 @@ class _Meter:
 async def operator(folder: Path, clusters: int) -> Run:
     """All clusters are applied at once while the operator runs."""
     port = _free_port()
-    command = ["-m", "heterollm_operator.cli", "operator", f"--listen=127.0.0.1:{port}", "--lease-namespace=default"]
+    command = ["-m", "heterollm_cli.main", "operator", f"--listen=127.0.0.1:{port}", "--lease-namespace=default"]
     async with _bench(folder) as (control_plane, api):
         command.append(f"--kubeconfig={control_plane.kubeconfig}")
         with _running(command, folder / "operator.log") as process:

@@ -10,7 +10,7 @@ from typing import Any
 
 from kopf._cogs.clients import api
 
-from heterollm_operator import cli
+from heterollm_cli import main as cli
 
 __all__: list[str] = []
 

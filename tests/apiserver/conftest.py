@@ -103,7 +103,7 @@ async def operators(kube: Kube, folder: Path) -> AsyncIterator[StartOperator]:
     started: list[OperatorProcess] = []
 
     async def start(
-        *options: str, kubeconfig: Path | None = None, restart: bool = False, module: str = "heterollm_operator.cli"
+        *options: str, kubeconfig: Path | None = None, restart: bool = False, module: str = "heterollm_cli.main"
     ) -> OperatorProcess:
         log = folder / f"operator-{len(started)}.log"
         scope = () if "--everywhere" in options else (f"--namespace={kube.namespace}",)

@@ -24,7 +24,7 @@ class OperatorProcess:
         log: Path,
         *options: str,
         restart: bool = False,
-        module: str = "heterollm_operator.cli",
+        module: str = "heterollm_cli.main",
     ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))

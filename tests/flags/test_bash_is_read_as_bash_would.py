@@ -11,8 +11,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from heterollm_controllers.sglang.flags.bash_script import Argument, read_bash
-from heterollm_controllers.sglang.flags.bash_words import UnreadableScript
+from heterollm_cli.slime.bash_script import Argument, read_bash
+from heterollm_cli.slime.bash_words import UnreadableScript
 from tests.core.properties import quick
 
 SAME_AS_BASH = {

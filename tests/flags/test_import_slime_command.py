@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from heterollm_cli.main import main
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
-from heterollm_operator.cli import main
 
 SCRIPTS = Path(__file__).parent / "scripts"
 SMALL = str(SCRIPTS / "qwen3-4b-two-gpus.sh")

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heterollm_cli.slime.launch_script import UnreadableScript, read_script
+from heterollm_cli.slime.tier import ImportedTier, to_tier
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
-from heterollm_controllers.sglang.flags.slime import UnreadableScript, read_script
-from heterollm_controllers.sglang.flags.slime_tier import ImportedTier, to_tier
 from tests.core.properties import quick
 
 SCRIPTS = Path(__file__).parent / "scripts"

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from heterollm_operator import cli
+from heterollm_cli import main as cli
 from tests.golden.scenes import SCENES
 
 __all__ = ["CASES", "EXPECTED"]

@@ -52,7 +52,7 @@ def operator(kube: Kube, namespace: str, tmp_path: Path) -> Iterator[Path]:
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(_as_service_account(kube, namespace))
     environment = {**os.environ, **_environment(namespace), "KUBECONFIG": str(kubeconfig)}
-    command = [sys.executable, "-c", "from heterollm_operator.cli import main; main()", "operator"]
+    command = [sys.executable, "-c", "from heterollm_cli.main import main; main()", "operator"]
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*command, "--lease-namespace", namespace, "--listen", f"127.0.0.1:{_free_port()}"],

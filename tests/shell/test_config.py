@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from heterollm_cli import main as cli
 from heterollm_controllers.api.installation import Config
-from heterollm_operator import cli
 from heterollm_operator.config import PrometheusSettings, Settings, add_options, from_options
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from heterollm_operator.cli import main
+from heterollm_cli.main import main
 
 SAMPLES = Path(__file__).parents[2] / "manifests" / "samples"
 TINY = {

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from heterollm_cli.main import main
 from heterollm_controllers.simulation.run import TICK
-from heterollm_operator.cli import main
 from tests.simulation.paired import scene
 
 SAMPLE = (Path(__file__).parents[2] / "manifests" / "samples" / "qwen3.yaml").read_text()

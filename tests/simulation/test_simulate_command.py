@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from heterollm_operator.cli import main
+from heterollm_cli.main import main
 
 SAMPLES = Path(__file__).parents[2] / "manifests" / "samples"
 QWEN3 = str(SAMPLES / "qwen3.yaml")

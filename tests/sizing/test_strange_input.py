@@ -276,7 +276,7 @@ def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
             }
         )
     )
-    command = [sys.executable, "-m", "heterollm_operator.cli", "size", "-f", str(file)]
+    command = [sys.executable, "-m", "heterollm_cli.main", "size", "-f", str(file)]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert found.returncode == 1, found.stderr
     assert "Traceback" not in found.stderr + found.stdout

@@ -15,7 +15,7 @@ from heterollm_controllers.api.v1alpha1.sizing import Sizing
 from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.sglang.flags.catalogue import DEFAULT_RELEASE
-from heterollm_controllers.sglang.tier_arguments import arguments_of, release_of
+from heterollm_controllers.sglang.tier_arguments import arguments_of
 from heterollm_controllers.sizing.accelerators import Gpu, accelerator
 from heterollm_controllers.sizing.architecture import Architecture
 from heterollm_controllers.sizing.dtypes import BLACKWELL_ONLY, loaded

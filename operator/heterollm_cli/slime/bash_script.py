@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from heterollm_controllers.sglang.flags.bash_words import Array, Part, Statement, Word, statements
+from heterollm_cli.slime.bash_words import Array, Part, Statement, Word, statements
 
 __all__ = ["Argument", "Call", "Script", "read_bash"]
 

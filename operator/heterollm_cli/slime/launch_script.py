@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from heterollm_controllers.sglang.flags.bash_script import Argument, Script, read_bash
-from heterollm_controllers.sglang.flags.bash_words import UnreadableScript
+from heterollm_cli.slime.bash_script import Argument, Script, read_bash
+from heterollm_cli.slime.bash_words import UnreadableScript
 
 __all__ = ["SlimeFlag", "SlimeLaunch", "UnreadableScript", "read_script"]
 

@@ -7,7 +7,8 @@ import asyncio
 import sys
 from importlib.metadata import version
 
-from heterollm_operator import config, render_command, simulate_command, size_command, slime_command
+from heterollm_cli import import_slime, render, simulate, size
+from heterollm_operator import config
 
 __all__ = ["main"]
 
@@ -17,10 +18,10 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     commands = {
         "operator": _operator,
-        "size": size_command.run,
-        "render": render_command.run,
-        "simulate": simulate_command.run,
-        "import-slime": slime_command.run,
+        "size": size.run,
+        "render": render.run,
+        "simulate": simulate.run,
+        "import-slime": import_slime.run,
         "crd": _crd,
         "version": _version,
     }
@@ -37,10 +38,10 @@ def _parser() -> argparse.ArgumentParser:
         "Every option can be set by the environment variable in brackets; the option wins.",
     )
     config.add_options(operator)
-    size_command.add_parser(commands)
-    render_command.add_parser(commands)
-    simulate_command.add_parser(commands)
-    slime_command.add_parser(commands)
+    size.add_parser(commands)
+    render.add_parser(commands)
+    simulate.add_parser(commands)
+    import_slime.add_parser(commands)
     commands.add_parser("crd", help="print the CustomResourceDefinition as YAML")
     commands.add_parser("version", help="print the version")
     return parser

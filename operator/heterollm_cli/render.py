@@ -10,14 +10,14 @@ from typing import Any
 
 import yaml
 
+from heterollm_cli.common_options import add_file_option, add_release_option
+from heterollm_cli.input_files import Unusable, read_files
 from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.objects import Manifest
 from heterollm_controllers.api.vocabulary import ConditionType
 from heterollm_controllers.diff import digest
 from heterollm_controllers.outcome import Observed, Outcome
 from heterollm_controllers.reconcile import reconcile
-from heterollm_operator.offline import Unusable, read_files
-from heterollm_operator.offline_options import add_file_option, add_release_option
 
 __all__ = ["add_parser", "run"]
 

@@ -35,9 +35,9 @@ def add_parser(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print a cluster of one tier; 2 if none can be made of the script."""
+    from heterollm_cli.slime.launch_script import UnreadableScript, read_script
+    from heterollm_cli.slime.tier import to_tier
     from heterollm_controllers.sglang.flags.catalogue import DEFAULT_RELEASE
-    from heterollm_controllers.sglang.flags.slime import UnreadableScript, read_script
-    from heterollm_controllers.sglang.flags.slime_tier import to_tier
     from heterollm_controllers.sizing.models import model_ids
 
     try:

@@ -9,12 +9,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from heterollm_cli.input_files import Unusable
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.simulation.engine_model import EngineModel
 from heterollm_controllers.simulation.faults import OF_A_TIER, Fault, FaultKind
 from heterollm_controllers.simulation.traffic import Bursts, Load, Ramp, Recorded, Spike, Steady, Traffic, Wave
 from heterollm_controllers.steering.scaling import bounds
-from heterollm_operator.offline import Unusable
 
 __all__ = ["TRAFFIC", "cold_start", "fault", "traffic_of"]
 

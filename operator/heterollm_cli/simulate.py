@@ -10,6 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from heterollm_cli.common_options import add_file_option, add_release_option
+from heterollm_cli.input_files import Files, Unusable, read_files
+from heterollm_cli.simulate_options import TRAFFIC, cold_start, fault, traffic_of
+from heterollm_cli.simulate_report import (
+    comparison,
+    decision_lines,
+    model_lines,
+    summary_lines,
+    table_lines,
+)
 from heterollm_controllers.api.errors import Impossible
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.simulation.chart import timeline
@@ -21,10 +31,6 @@ from heterollm_controllers.simulation.source_tables import source_rows
 from heterollm_controllers.simulation.summary import Summary, summarised
 from heterollm_controllers.sizing import size
 from heterollm_controllers.sizing.table import columns
-from heterollm_operator.offline import Files, Unusable, read_files
-from heterollm_operator.offline_options import add_file_option, add_release_option
-from heterollm_operator.simulate_input import TRAFFIC, cold_start, fault, traffic_of
-from heterollm_operator.simulate_report import comparison, decision_lines, model_lines, summary_lines, table_lines
 
 __all__ = ["add_parser", "run"]
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from heterollm_cli.common_options import add_file_option, add_release_option
+from heterollm_cli.input_files import Files, Unusable, read_files
 from heterollm_controllers.api.errors import Impossible
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.sizing import Sizing
@@ -16,8 +18,6 @@ from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.sizing import ConfigMaps, size
 from heterollm_controllers.sizing.accelerators import accelerator_names
 from heterollm_controllers.sizing.table import columns, tier_table
-from heterollm_operator.offline import Files, Unusable, read_files
-from heterollm_operator.offline_options import add_file_option, add_release_option
 
 __all__ = ["add_parser", "run"]
 

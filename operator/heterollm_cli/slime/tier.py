@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from heterollm_cli.slime.bash_words import UnreadableScript
+from heterollm_cli.slime.launch_script import SlimeLaunch
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.sglang.flags.arguments import Arguments, check
-from heterollm_controllers.sglang.flags.bash_words import UnreadableScript
 from heterollm_controllers.sglang.flags.catalogue import catalogue
-from heterollm_controllers.sglang.flags.slime import SlimeLaunch
 from heterollm_controllers.sglang.flags.training import SUBJECTS
 from heterollm_controllers.sglang.flags.translations import TRANSLATIONS
 

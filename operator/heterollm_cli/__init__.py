@@ -1,0 +1,1 @@
+"""The `heterollm` command line: one file a command."""
