@@ -16,8 +16,8 @@ from heterollm_controllers.api.installation import Config
 from heterollm_controllers.diff import digest
 from heterollm_controllers.outcome import Observed
 from heterollm_controllers.reconcile import reconcile
-from heterollm_operator.client import Api, ApiError
-from heterollm_operator.kinds import CLUSTER, Kind, find
+from heterollm_operator.kube.client import Api, ApiError
+from heterollm_operator.kube.kinds import CLUSTER, Kind, find
 
 __all__ = ["BenchApi", "Manifest", "apply_clusters", "children", "objects_per_cluster", "prepare", "verify"]
 

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from heterollm_operator.client import Api
-from heterollm_operator.kinds import find
+from heterollm_operator.kube.client import Api
+from heterollm_operator.kube.kinds import find
 
 LIMIT = 60.0
 

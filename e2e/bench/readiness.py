@@ -14,7 +14,7 @@ from e2e.cluster.controlplane import ControlPlane
 from heterollm_agent.settings import Settings
 from heterollm_agent.watch import policy_of, watch
 from heterollm_controllers.api import names
-from heterollm_operator.kinds import CLUSTER, find
+from heterollm_operator.kube.kinds import CLUSTER, find
 from tests.apiserver.kube import Kube, eventually, sample
 from tests.apiserver.kubelet import POD, FakeKubelet
 from tests.apiserver.process import OperatorProcess

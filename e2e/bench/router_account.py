@@ -9,7 +9,7 @@ import yaml
 from e2e.bench.clusters import BenchApi
 from e2e.cluster.controlplane import ControlPlane
 from heterollm_controllers.api import names
-from heterollm_operator.kinds import find
+from heterollm_operator.kube.kinds import find
 
 __all__ = ["agent_environment"]
 

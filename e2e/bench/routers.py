@@ -20,7 +20,7 @@ from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.render import Cluster, cluster_objects, policy_object
 from heterollm_controllers.routing import RoutingPolicy, envoy_files
-from heterollm_operator.kinds import Kind, find
+from heterollm_operator.kube.kinds import Kind, find
 from tests.router.agent import Agent
 from tests.router.envoy import Envoy, relocate
 

@@ -29,12 +29,12 @@ from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.steering.facts import EngineFacts, TierFacts
 from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import Memory, SteeringInput, steer
-from heterollm_operator.garbage import collect_rarely
-from heterollm_operator.metrics import Metrics
-from heterollm_operator.poller import Poller, Polling
-from heterollm_operator.prometheus import Prometheus
-from heterollm_operator.steered import Steered
-from heterollm_operator.store import Key
+from heterollm_operator.kube.store import Key
+from heterollm_operator.process.steered import Steered
+from heterollm_operator.prometheus.client import Prometheus
+from heterollm_operator.prometheus.poller import Poller, Polling
+from heterollm_operator.runtime.gc_tuning import collect_rarely
+from heterollm_operator.runtime.metrics import Metrics
 
 _POLL = timedelta(seconds=5)
 _PER_MINUTE = 12

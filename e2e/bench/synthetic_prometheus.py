@@ -15,8 +15,15 @@ from typing import Any
 from aiohttp import web
 
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
-from heterollm_operator.queries import HistoryFigure, Name, RawFigure, Selection, history, now
-from heterollm_operator.store import Key
+from heterollm_operator.kube.store import Key
+from heterollm_operator.prometheus.queries import (
+    HistoryFigure,
+    Name,
+    RawFigure,
+    Selection,
+    history,
+    now,
+)
 
 ENGINES = 5
 TIERS = ("small", "large")

@@ -8,7 +8,7 @@ import sys
 from importlib.metadata import version
 
 from heterollm_cli import import_slime, render, simulate, size
-from heterollm_operator import config
+from heterollm_operator.process import config
 
 __all__ = ["main"]
 
@@ -53,9 +53,9 @@ def _parser() -> argparse.ArgumentParser:
 def _operator(options: argparse.Namespace) -> int:
     from heterollm_controllers.diff import digest
     from heterollm_controllers.reconcile import reconcile
-    from heterollm_operator import logs
-    from heterollm_operator.main import operate
-    from heterollm_operator.worker import Core
+    from heterollm_operator.process.main import operate
+    from heterollm_operator.process.worker import Core
+    from heterollm_operator.runtime import logs
 
     settings = config.from_options(options)
     logs.configure(settings.log_level)

@@ -14,7 +14,7 @@ import yaml
 from e2e.cluster.build import COMPONENTS, BuildError, ensure_binary
 from e2e.cluster.controlplane import ControlPlane
 from e2e.cluster.toolchain import ToolchainError
-from heterollm_operator.kinds import Kind
+from heterollm_operator.kube.kinds import Kind
 from tests.apiserver.kube import NAMESPACE, AdminApi, Kube, eventually
 from tests.apiserver.process import OperatorProcess
 

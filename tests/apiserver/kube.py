@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from heterollm_controllers.api import names
-from heterollm_operator.client import Api, ApiError
-from heterollm_operator.kinds import CHILDREN, CLUSTER, Kind
+from heterollm_operator.kube.client import Api, ApiError
+from heterollm_operator.kube.kinds import CHILDREN, CLUSTER, Kind
 
 __all__ = ["NAMESPACE", "AdminApi", "Kube", "Write", "eventually", "sample"]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from heterollm_operator.client import ApiError
-from heterollm_operator.kinds import find
+from heterollm_operator.kube.client import ApiError
+from heterollm_operator.kube.kinds import find
 from tests.apiserver.kube import Kube
 
 __all__ = ["FakeKubelet"]

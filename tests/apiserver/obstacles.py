@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from heterollm_operator.kinds import Kind
+from heterollm_operator.kube.kinds import Kind
 from tests.apiserver.kube import Kube
 
 __all__ = ["OBSTACLES", "in_the_way"]

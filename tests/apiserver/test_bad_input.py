@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from heterollm_operator.client import ApiError
-from heterollm_operator.kinds import CLUSTER
+from heterollm_operator.kube.client import ApiError
+from heterollm_operator.kube.kinds import CLUSTER
 from tests.apiserver.kube import Kube, sample
 
 Manifest = dict[str, Any]

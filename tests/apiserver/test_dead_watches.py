@@ -9,7 +9,7 @@ import time
 import pytest
 
 from heterollm_controllers.api import names
-from heterollm_operator.kinds import CLUSTER, find
+from heterollm_operator.kube.kinds import CLUSTER, find
 from tests.apiserver.conftest import StartOperator
 from tests.apiserver.kube import Kube, eventually, sample
 

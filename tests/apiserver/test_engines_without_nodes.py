@@ -7,8 +7,8 @@ from typing import Any
 from aiohttp import web
 
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal
-from heterollm_operator.kinds import CLUSTER, find
-from heterollm_operator.queries import HistoryFigure, Name, Selection, history, now
+from heterollm_operator.kube.kinds import CLUSTER, find
+from heterollm_operator.prometheus.queries import HistoryFigure, Name, Selection, history, now
 from tests.apiserver.conftest import StartOperator
 from tests.apiserver.kube import Kube, eventually, sample
 from tests.apiserver.kubelet import POD, FakeKubelet

@@ -8,7 +8,7 @@ import subprocess
 import yaml
 
 from e2e.cluster.kubectl import kubectl_path
-from heterollm_operator.kinds import CLUSTER
+from heterollm_operator.kube.kinds import CLUSTER
 from tests.apiserver.conftest import StartOperator
 from tests.apiserver.kube import Kube, eventually, sample
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from heterollm_operator.kinds import CLUSTER, EVENT, find
+from heterollm_operator.kube.kinds import CLUSTER, EVENT, find
 from tests.apiserver.conftest import StartOperator
 from tests.apiserver.kube import Kube, eventually, sample
 from tests.apiserver.kubelet import POD, FakeKubelet

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from heterollm_operator.kinds import CLUSTER, LEASE
+from heterollm_operator.kube.kinds import CLUSTER, LEASE
 from tests.apiserver.conftest import StartOperator
 from tests.apiserver.kube import Kube, eventually, sample
 from tests.apiserver.process import OperatorProcess

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from helm.render import render
-from heterollm_operator.kinds import CLUSTER, Kind, find
+from heterollm_operator.kube.kinds import CLUSTER, Kind, find
 from tests.apiserver.conftest import StartOperator
 from tests.apiserver.kube import Kube, eventually, sample
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from heterollm_operator.client import ApiError
-from heterollm_operator.kinds import CLUSTER, Kind, find
+from heterollm_operator.kube.client import ApiError
+from heterollm_operator.kube.kinds import CLUSTER, Kind, find
 from tests.apiserver.conftest import StartOperator
 from tests.apiserver.kube import Kube, eventually, sample
 

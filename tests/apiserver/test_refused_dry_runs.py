@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from heterollm_operator.client import ApiError
-from heterollm_operator.kinds import CLUSTER, find
+from heterollm_operator.kube.client import ApiError
+from heterollm_operator.kube.kinds import CLUSTER, find
 from tests.apiserver.conftest import StartOperator
 from tests.apiserver.kube import Kube, eventually, sample
 from tests.apiserver.kubelet import POD, FakeKubelet

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from heterollm_controllers.api import names
-from heterollm_operator import watch
-from heterollm_operator.client import Api, ApiError
-from heterollm_operator.freshness import Freshness
-from heterollm_operator.kinds import CLUSTER, WATCHED, Kind, Scope, find, scopes
-from heterollm_operator.metrics import Metrics
+from heterollm_operator.kube import watch
+from heterollm_operator.kube.client import Api, ApiError
+from heterollm_operator.kube.freshness import Freshness
+from heterollm_operator.kube.kinds import CLUSTER, WATCHED, Kind, Scope, find, scopes
+from heterollm_operator.runtime.metrics import Metrics
 from tests.apiserver.conftest import StartOperator
 from tests.apiserver.kube import NAMESPACE, Kube, eventually, sample
 from tests.apiserver.process import OperatorProcess

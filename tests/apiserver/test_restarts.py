@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from heterollm_operator.kinds import CLUSTER, LEASE, find
+from heterollm_operator.kube.kinds import CLUSTER, LEASE, find
 from tests.apiserver.conftest import Audited, StartOperator, administrator, operators
 from tests.apiserver.kube import Kube, eventually, sample
 

@@ -11,11 +11,11 @@ from urllib.parse import urlparse
 import yaml
 
 from heterollm_controllers.api import names
-from heterollm_operator import watch
-from heterollm_operator.client import Api
-from heterollm_operator.freshness import Freshness
-from heterollm_operator.kinds import find, scopes
-from heterollm_operator.metrics import Metrics
+from heterollm_operator.kube import watch
+from heterollm_operator.kube.client import Api
+from heterollm_operator.kube.freshness import Freshness
+from heterollm_operator.kube.kinds import find, scopes
+from heterollm_operator.runtime.metrics import Metrics
 from tests.apiserver.black_hole import BlackHole
 from tests.apiserver.kube import Kube, eventually
 

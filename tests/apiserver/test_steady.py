@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 
-from heterollm_operator.kinds import CLUSTER
+from heterollm_operator.kube.kinds import CLUSTER
 from tests.apiserver.conftest import StartOperator
 from tests.apiserver.kube import Kube, eventually, sample
 

@@ -13,7 +13,7 @@ import pytest
 
 from e2e.cluster.kubectl import kubectl_path
 from heterollm_controllers.api import names
-from heterollm_operator.kinds import CLUSTER, find
+from heterollm_operator.kube.kinds import CLUSTER, find
 from tests.apiserver.conftest import StartOperator
 from tests.apiserver.kube import Kube, eventually, sample
 from tests.apiserver.process import OperatorProcess

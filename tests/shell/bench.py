@@ -12,13 +12,13 @@ from heterollm_controllers.api.objects import Delete, Event
 from heterollm_controllers.outcome import Observed, Outcome
 from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import steer
-from heterollm_operator.apply import Writer
-from heterollm_operator.cluster_metrics import ClusterMetrics
-from heterollm_operator.metrics import Metrics
-from heterollm_operator.queue import WorkQueue
-from heterollm_operator.steered import Steered
-from heterollm_operator.store import Key, Store
-from heterollm_operator.worker import Core, Sight, Worker
+from heterollm_operator.kube.apply import Writer
+from heterollm_operator.kube.store import Key, Store
+from heterollm_operator.process.cluster_metrics import ClusterMetrics
+from heterollm_operator.process.queue import WorkQueue
+from heterollm_operator.process.steered import Steered
+from heterollm_operator.process.worker import Core, Sight, Worker
+from heterollm_operator.runtime.metrics import Metrics
 from tests.shell.fake_api import FakeApi
 from tests.shell.objects import manifest
 from tests.shell.virtual import START, VirtualClock

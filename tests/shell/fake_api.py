@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from heterollm_operator.client import Api, ApiError
+from heterollm_operator.kube.client import Api, ApiError
 
 CLUSTER_PATH = "/apis/serving.heterollm.io/v1alpha1/namespaces/ns/heterollmclusters/c"
 STATUS_PATH = f"{CLUSTER_PATH}/status"

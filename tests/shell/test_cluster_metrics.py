@@ -12,8 +12,8 @@ from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSign
 from heterollm_controllers.steering.facts import EngineFacts, TierFacts
 from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import Memory, SteeringInput
-from heterollm_operator.cluster_metrics import ClusterMetrics
-from heterollm_operator.store import Key
+from heterollm_operator.kube.store import Key
+from heterollm_operator.process.cluster_metrics import ClusterMetrics
 from tests.shell.objects import spec
 from tests.shell.virtual import START
 

@@ -9,7 +9,7 @@ import pytest
 
 from heterollm_cli import main as cli
 from heterollm_controllers.api.installation import Config
-from heterollm_operator.config import PrometheusSettings, Settings, add_options, from_options
+from heterollm_operator.process.config import PrometheusSettings, Settings, add_options, from_options
 
 
 def parse(arguments: str = "", **environ: str) -> Settings:

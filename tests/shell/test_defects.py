@@ -8,7 +8,7 @@ import itertools
 import pytest
 
 from heterollm_controllers.outcome import Observed, Outcome
-from heterollm_operator.client import ApiError
+from heterollm_operator.kube.client import ApiError
 from tests.shell.bench import Bench
 from tests.shell.fake_api import CLUSTER_PATH
 from tests.shell.objects import cluster, manifest

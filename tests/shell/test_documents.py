@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heterollm_operator.documents import DEEPEST, decode, is_cut, read
+from heterollm_operator.kube.documents import DEEPEST, decode, is_cut, read
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

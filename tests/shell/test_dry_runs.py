@@ -6,8 +6,8 @@ import pytest
 
 from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.outcome import Observed, Outcome, Refusal
-from heterollm_operator.client import ApiError
-from heterollm_operator.dry_run import refusal_of
+from heterollm_operator.kube.client import ApiError
+from heterollm_operator.kube.dry_run import refusal_of
 from tests.shell.bench import Bench, digest
 from tests.shell.fake_api import CLUSTER_PATH
 from tests.shell.objects import cluster, manifest

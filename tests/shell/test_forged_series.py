@@ -18,11 +18,11 @@ from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.steering.facts import EngineFacts, TierFacts
 from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import Memory, SteeringInput, steer
-from heterollm_operator.clock import SystemClock
-from heterollm_operator.metrics import Metrics
-from heterollm_operator.poller import Poller, Polling
-from heterollm_operator.prometheus import Prometheus
-from heterollm_operator.store import Key
+from heterollm_operator.kube.store import Key
+from heterollm_operator.prometheus.client import Prometheus
+from heterollm_operator.prometheus.poller import Poller, Polling
+from heterollm_operator.runtime.clock import SystemClock
+from heterollm_operator.runtime.metrics import Metrics
 from tests.shell.objects import spec
 from tests.shell.prometheus_tools import needs, prometheus
 

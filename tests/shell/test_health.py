@@ -9,12 +9,12 @@ from typing import Any, cast
 import aiohttp
 import pytest
 
-from heterollm_operator.freshness import Freshness
-from heterollm_operator.health import Health, serve
-from heterollm_operator.kinds import Scope, find
-from heterollm_operator.metrics import Metrics
-from heterollm_operator.queue import WorkQueue
-from heterollm_operator.store import Key, Store
+from heterollm_operator.kube.freshness import Freshness
+from heterollm_operator.kube.kinds import Scope, find
+from heterollm_operator.kube.store import Key, Store
+from heterollm_operator.process.health import Health, serve
+from heterollm_operator.process.queue import WorkQueue
+from heterollm_operator.runtime.metrics import Metrics
 from tests.shell.objects import cluster
 from tests.shell.virtual import VirtualClock
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import pytest
 
-from heterollm_operator.isolation import EVERYTHING, Group, Isolation
+from heterollm_operator.prometheus.tenant_isolation import EVERYTHING, Group, Isolation
 
 NAMESPACES = [f"team-{number}" for number in range(64)]
 

@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from heterollm_operator.kinds import Scope, find
-from heterollm_operator.kopf_session import Guard, Response
+from heterollm_operator.kube.kinds import Scope, find
+from heterollm_operator.kube.kopf_session import Guard, Response
 
 PODS = Scope(find("v1", "Pod"), None)
 DEEP = '{"a":' * 1100 + "1" + "}" * 1100

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heterollm_operator.client import ApiError
-from heterollm_operator.clock import Clock
-from heterollm_operator.leader import Elector, LeaseLost, Timing
+from heterollm_operator.kube.client import ApiError
+from heterollm_operator.process.leader import Elector, LeaseLost, Timing
+from heterollm_operator.runtime.clock import Clock
 from tests.shell.virtual import SkewedClock, VirtualClock, settle
 
 TIMING = Timing()

@@ -9,11 +9,11 @@ from typing import Any, cast
 
 import pytest
 
-from heterollm_operator.client import Api, ApiError
-from heterollm_operator.freshness import Freshness
-from heterollm_operator.kinds import CLUSTER, WATCHED, Scope, find, scopes, version_path
-from heterollm_operator.listing import Lister
-from heterollm_operator.store import Key, Store
+from heterollm_operator.kube.client import Api, ApiError
+from heterollm_operator.kube.freshness import Freshness
+from heterollm_operator.kube.kinds import CLUSTER, WATCHED, Scope, find, scopes, version_path
+from heterollm_operator.kube.listing import Lister
+from heterollm_operator.kube.store import Key, Store
 from tests.shell.objects import child
 from tests.shell.virtual import VirtualClock, settle
 

@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 
-from heterollm_operator.logs import JsonFormatter
+from heterollm_operator.runtime.logs import JsonFormatter
 
 
 def record(message: str, *arguments: object, error: BaseException | None = None) -> logging.LogRecord:

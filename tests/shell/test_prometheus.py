@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from heterollm_operator.prometheus import Prometheus, Rows, Unanswered
-from heterollm_operator.threads import Threads
+from heterollm_operator.prometheus.client import Prometheus, Rows, Unanswered
+from heterollm_operator.runtime.thread_pool import Threads
 from tests.shell.fake_prometheus import Answer, FakePrometheus, dripping, fake_prometheus, row, says, silent, vector
 
 

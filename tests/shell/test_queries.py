@@ -11,8 +11,16 @@ import pytest
 import yaml
 
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
-from heterollm_operator.queries import HistoryFigure, Name, RawFigure, Selection, history, now, replaced
-from heterollm_operator.store import Key
+from heterollm_operator.kube.store import Key
+from heterollm_operator.prometheus.queries import (
+    HistoryFigure,
+    Name,
+    RawFigure,
+    Selection,
+    history,
+    now,
+    replaced,
+)
 from tests.shell.prometheus_tools import needs, tool
 
 PROMTOOL = tool("promtool")

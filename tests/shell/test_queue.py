@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from heterollm_operator.queue import WorkQueue
+from heterollm_operator.process.queue import WorkQueue
 
 
 class Time:

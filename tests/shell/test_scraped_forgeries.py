@@ -12,11 +12,11 @@ from aiohttp import web
 
 from heterollm_controllers.api.signals import PodSignal
 from heterollm_controllers.steering.steer import Memory, SteeringInput
-from heterollm_operator.clock import SystemClock
-from heterollm_operator.metrics import Metrics
-from heterollm_operator.poller import Poller, Polling
-from heterollm_operator.prometheus import Prometheus
-from heterollm_operator.store import Key
+from heterollm_operator.kube.store import Key
+from heterollm_operator.prometheus.client import Prometheus
+from heterollm_operator.prometheus.poller import Poller, Polling
+from heterollm_operator.runtime.clock import SystemClock
+from heterollm_operator.runtime.metrics import Metrics
 from tests.shell.objects import spec
 from tests.shell.prometheus_tools import needs, prometheus
 

@@ -13,8 +13,8 @@ from heterollm_controllers.api.v1alpha1.status import ScalingStatus
 from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import Memory, Steering, SteeringInput
-from heterollm_operator.steered import Steered
-from heterollm_operator.store import Key
+from heterollm_operator.kube.store import Key
+from heterollm_operator.process.steered import Steered
 from tests.shell.objects import spec
 from tests.shell.virtual import START, VirtualClock
 

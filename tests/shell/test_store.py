@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heterollm_controllers.api import names
-from heterollm_operator.kinds import Scope, find
-from heterollm_operator.store import Key, Store
+from heterollm_operator.kube.kinds import Scope, find
+from heterollm_operator.kube.store import Key, Store
 from tests.shell.objects import child, cluster
 
 C = Key("ns", "c")

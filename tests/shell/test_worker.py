@@ -10,8 +10,8 @@ import pytest
 from heterollm_controllers.outcome import Outcome
 from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import Memory, SteeringInput
-from heterollm_operator.apply import NotLeading
-from heterollm_operator.client import ApiError
+from heterollm_operator.kube.apply import NotLeading
+from heterollm_operator.kube.client import ApiError
 from tests.shell.bench import Bench, C, everything
 from tests.shell.fake_api import CLUSTER_PATH, STATUS_PATH, Request
 from tests.shell.objects import UID, child, cluster, manifest, spec

@@ -13,7 +13,7 @@ _SETTLE = 30
 
 
 class VirtualClock:
-    """A `heterollm_operator.clock.Clock` that stands still until told otherwise."""
+    """A `heterollm_operator.runtime.clock.Clock` that stands still until told otherwise."""
 
     def __init__(self) -> None:
         self.now = 0.0

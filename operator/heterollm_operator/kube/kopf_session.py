@@ -14,8 +14,8 @@ from typing import Any, Protocol, cast
 
 import aiohttp
 
-from heterollm_operator import documents
-from heterollm_operator.kinds import Scope
+from heterollm_operator.kube import documents
+from heterollm_operator.kube.kinds import Scope
 
 __all__ = ["Guard", "Response", "Sink"]
 

@@ -13,14 +13,23 @@ from typing import Protocol, TypeVar
 
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
 from heterollm_controllers.steering.steer import SteeringInput
-from heterollm_operator import queries
-from heterollm_operator.answers import MINUTES, Cluster, Failure, Samples, Series, read, read_minutes, read_own
-from heterollm_operator.clock import Clock
-from heterollm_operator.isolation import Group
-from heterollm_operator.prometheus import Rows, Unanswered
-from heterollm_operator.queries import Name, Query, Replacement, Selection
-from heterollm_operator.store import Key
-from heterollm_operator.threads import Threads
+from heterollm_operator.kube.store import Key
+from heterollm_operator.prometheus import queries
+from heterollm_operator.prometheus.client import Rows, Unanswered
+from heterollm_operator.prometheus.queries import Name, Query, Replacement, Selection
+from heterollm_operator.prometheus.results import (
+    MINUTES,
+    Cluster,
+    Failure,
+    Samples,
+    Series,
+    read,
+    read_minutes,
+    read_own,
+)
+from heterollm_operator.prometheus.tenant_isolation import Group
+from heterollm_operator.runtime.clock import Clock
+from heterollm_operator.runtime.thread_pool import Threads
 
 __all__ = ["Asker", "Gathered", "Source"]
 

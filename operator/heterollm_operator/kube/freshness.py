@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
-from heterollm_operator.kinds import Scope
+from heterollm_operator.kube.kinds import Scope
 
 __all__ = ["Freshness"]
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
-from heterollm_operator.answers import Cluster, Failure
-from heterollm_operator.queries import Name
+from heterollm_operator.prometheus.queries import Name
+from heterollm_operator.prometheus.results import Cluster, Failure
 
 __all__ = ["Held"]
 

@@ -10,12 +10,12 @@ from typing import Any
 from heterollm_controllers.api import names
 from heterollm_controllers.api.objects import Delete, Event
 from heterollm_controllers.outcome import NOT_OURS, Refusal
-from heterollm_operator.client import Api, ApiError
-from heterollm_operator.clock import Clock
-from heterollm_operator.dry_run import refusal_of
-from heterollm_operator.kinds import CLUSTER, EVENT, Kind, find
-from heterollm_operator.metrics import Metrics
-from heterollm_operator.store import Body, Store
+from heterollm_operator.kube.client import Api, ApiError
+from heterollm_operator.kube.dry_run import refusal_of
+from heterollm_operator.kube.kinds import CLUSTER, EVENT, Kind, find
+from heterollm_operator.kube.store import Body, Store
+from heterollm_operator.runtime.clock import Clock
+from heterollm_operator.runtime.metrics import Metrics
 
 __all__ = ["NotLeading", "Stale", "Writer", "name_of"]
 

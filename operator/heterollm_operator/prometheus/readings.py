@@ -9,9 +9,9 @@ from datetime import datetime
 
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, Signal, TierSignal
 from heterollm_controllers.steering.signals import History, Readings
-from heterollm_operator.answers import Cluster, Failure, Place, Samples, Series
-from heterollm_operator.queries import HistoryFigure, Name, RawFigure
-from heterollm_operator.store import Key
+from heterollm_operator.kube.store import Key
+from heterollm_operator.prometheus.queries import HistoryFigure, Name, RawFigure
+from heterollm_operator.prometheus.results import Cluster, Failure, Place, Samples, Series
 
 __all__ = ["Answers", "readings"]
 

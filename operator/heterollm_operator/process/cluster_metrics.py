@@ -13,7 +13,7 @@ from heterollm_controllers.api.signals import ClusterSignal, PodSignal
 from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import SteeringInput
-from heterollm_operator.store import Key
+from heterollm_operator.kube.store import Key
 
 __all__ = ["ClusterMetrics"]
 

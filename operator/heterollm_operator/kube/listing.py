@@ -6,12 +6,12 @@ import asyncio
 import logging
 from typing import Any
 
-from heterollm_operator.client import Api, ApiError
-from heterollm_operator.clock import Clock
-from heterollm_operator.freshness import Freshness
-from heterollm_operator.kinds import CLUSTER, WATCHED, Scope, scopes, version_path
-from heterollm_operator.store import Store
-from heterollm_operator.watch import SELECTOR
+from heterollm_operator.kube.client import Api, ApiError
+from heterollm_operator.kube.freshness import Freshness
+from heterollm_operator.kube.kinds import CLUSTER, WATCHED, Scope, scopes, version_path
+from heterollm_operator.kube.store import Store
+from heterollm_operator.kube.watch import SELECTOR
+from heterollm_operator.runtime.clock import Clock
 
 __all__ = ["Lister"]
 

@@ -16,11 +16,11 @@ from typing import Any
 import kopf
 
 from heterollm_controllers.api import names
-from heterollm_operator.client import Api
-from heterollm_operator.freshness import Freshness
-from heterollm_operator.kinds import CHILDREN, WATCHED, Kind, Scope, scopes
-from heterollm_operator.kopf_session import Guard, Response
-from heterollm_operator.metrics import Metrics
+from heterollm_operator.kube.client import Api
+from heterollm_operator.kube.freshness import Freshness
+from heterollm_operator.kube.kinds import CHILDREN, WATCHED, Kind, Scope, scopes
+from heterollm_operator.kube.kopf_session import Guard, Response
+from heterollm_operator.runtime.metrics import Metrics
 
 __all__ = ["SELECTOR", "WatchDead", "Watcher", "settings"]
 

@@ -15,7 +15,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
-from heterollm_operator.documents import decode, read_large
+from heterollm_operator.kube.documents import decode, read_large
 
 __all__ = ["Api", "ApiError"]
 

@@ -11,27 +11,27 @@ from collections.abc import Coroutine
 from typing import Any
 
 from heterollm_controllers.steering.signals import Readings
-from heterollm_operator import watch
-from heterollm_operator.apply import NotLeading, Writer
-from heterollm_operator.client import Api, ApiError
-from heterollm_operator.clock import Clock, SystemClock
-from heterollm_operator.cluster_metrics import ClusterMetrics
-from heterollm_operator.config import PrometheusSettings, Settings
-from heterollm_operator.freshness import Freshness
-from heterollm_operator.garbage import collect_rarely
-from heterollm_operator.health import Health, serve
-from heterollm_operator.kinds import Scope, scopes
-from heterollm_operator.leader import Elector, LeaseLost, Timing
-from heterollm_operator.lease import ApiLease
-from heterollm_operator.listing import Lister
-from heterollm_operator.metrics import Metrics
-from heterollm_operator.poller import Poller, Polling
-from heterollm_operator.prometheus import Prometheus
-from heterollm_operator.queue import WorkQueue
-from heterollm_operator.steered import Steered
-from heterollm_operator.store import Key, Store
-from heterollm_operator.watch import Watcher
-from heterollm_operator.worker import Core, Sight, Worker
+from heterollm_operator.kube import watch
+from heterollm_operator.kube.apply import NotLeading, Writer
+from heterollm_operator.kube.client import Api, ApiError
+from heterollm_operator.kube.freshness import Freshness
+from heterollm_operator.kube.kinds import Scope, scopes
+from heterollm_operator.kube.lease import ApiLease
+from heterollm_operator.kube.listing import Lister
+from heterollm_operator.kube.store import Key, Store
+from heterollm_operator.kube.watch import Watcher
+from heterollm_operator.process.cluster_metrics import ClusterMetrics
+from heterollm_operator.process.config import PrometheusSettings, Settings
+from heterollm_operator.process.health import Health, serve
+from heterollm_operator.process.leader import Elector, LeaseLost, Timing
+from heterollm_operator.process.queue import WorkQueue
+from heterollm_operator.process.steered import Steered
+from heterollm_operator.process.worker import Core, Sight, Worker
+from heterollm_operator.prometheus.client import Prometheus
+from heterollm_operator.prometheus.poller import Poller, Polling
+from heterollm_operator.runtime.clock import Clock, SystemClock
+from heterollm_operator.runtime.gc_tuning import collect_rarely
+from heterollm_operator.runtime.metrics import Metrics
 
 __all__ = ["operate"]
 

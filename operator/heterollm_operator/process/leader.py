@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from heterollm_operator.client import ApiError
-from heterollm_operator.clock import Clock
+from heterollm_operator.kube.client import ApiError
+from heterollm_operator.runtime.clock import Clock
 
 __all__ = ["Elector", "LeaseLost", "LeaseStore", "Timing"]
 

@@ -6,7 +6,7 @@ import re
 
 from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.outcome import Refusal
-from heterollm_operator.client import ApiError
+from heterollm_operator.kube.client import ApiError
 
 __all__ = ["refusal_of"]
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
-from heterollm_operator.store import Key
+from heterollm_operator.kube.store import Key
 
 __all__ = ["HistoryFigure", "Name", "Query", "RawFigure", "Replacement", "Selection", "history", "now", "replaced"]
 

@@ -19,16 +19,16 @@ from heterollm_controllers.internal_error import internal_error
 from heterollm_controllers.outcome import NOT_OURS, Observed, Outcome
 from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import steer
-from heterollm_operator.apply import NotLeading, Stale, Writer, name_of
-from heterollm_operator.client import ApiError
-from heterollm_operator.clock import Clock
-from heterollm_operator.cluster_metrics import ClusterMetrics
-from heterollm_operator.dry_run import refusal_of
-from heterollm_operator.kinds import CLUSTER, Scope
-from heterollm_operator.metrics import Metrics
-from heterollm_operator.queue import WorkQueue
-from heterollm_operator.steered import Steer, Steered
-from heterollm_operator.store import Body, Key, Store
+from heterollm_operator.kube.apply import NotLeading, Stale, Writer, name_of
+from heterollm_operator.kube.client import ApiError
+from heterollm_operator.kube.dry_run import refusal_of
+from heterollm_operator.kube.kinds import CLUSTER, Scope
+from heterollm_operator.kube.store import Body, Key, Store
+from heterollm_operator.process.cluster_metrics import ClusterMetrics
+from heterollm_operator.process.queue import WorkQueue
+from heterollm_operator.process.steered import Steer, Steered
+from heterollm_operator.runtime.clock import Clock
+from heterollm_operator.runtime.metrics import Metrics
 
 __all__ = ["Core", "Sight", "Worker"]
 

@@ -10,16 +10,16 @@ from datetime import UTC, datetime, timedelta
 
 from heterollm_controllers.steering.signals import FRESH, Readings
 from heterollm_controllers.steering.steer import SteeringInput
-from heterollm_operator.answers import Cluster, Samples, Series
-from heterollm_operator.asking import Asker, Gathered, Source
-from heterollm_operator.clock import Clock
-from heterollm_operator.holding import Held
-from heterollm_operator.isolation import Isolation
-from heterollm_operator.metrics import Metrics
-from heterollm_operator.prometheus import Unanswered
-from heterollm_operator.queries import Name, Selection
-from heterollm_operator.readings import Answers, readings
-from heterollm_operator.store import Key
+from heterollm_operator.kube.store import Key
+from heterollm_operator.prometheus.client import Unanswered
+from heterollm_operator.prometheus.last_results import Held
+from heterollm_operator.prometheus.queries import Name, Selection
+from heterollm_operator.prometheus.query_run import Asker, Gathered, Source
+from heterollm_operator.prometheus.readings import Answers, readings
+from heterollm_operator.prometheus.results import Cluster, Samples, Series
+from heterollm_operator.prometheus.tenant_isolation import Isolation
+from heterollm_operator.runtime.clock import Clock
+from heterollm_operator.runtime.metrics import Metrics
 
 __all__ = ["Poller", "Polling", "Source"]
 

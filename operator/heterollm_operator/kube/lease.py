@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from heterollm_operator.client import Api
-from heterollm_operator.kinds import LEASE
-from heterollm_operator.metrics import Metrics
+from heterollm_operator.kube.client import Api
+from heterollm_operator.kube.kinds import LEASE
+from heterollm_operator.runtime.metrics import Metrics
 
 __all__ = ["ApiLease"]
 

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from heterollm_operator.prometheus import Rows, Unanswered
-from heterollm_operator.queries import Query
-from heterollm_operator.store import Key
+from heterollm_operator.kube.store import Key
+from heterollm_operator.prometheus.client import Rows, Unanswered
+from heterollm_operator.prometheus.queries import Query
 
 __all__ = ["MINUTES", "Cluster", "Failure", "Place", "Samples", "Series", "read", "read_minutes", "read_own"]
 

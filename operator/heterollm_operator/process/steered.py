@@ -10,8 +10,8 @@ from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import Memory, Steering, SteeringInput
-from heterollm_operator.clock import Clock
-from heterollm_operator.store import Key
+from heterollm_operator.kube.store import Key
+from heterollm_operator.runtime.clock import Clock
 
 __all__ = ["Steer", "Steered"]
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from heterollm_operator.freshness import Freshness
-from heterollm_operator.leader import Elector
-from heterollm_operator.metrics import Metrics
-from heterollm_operator.queue import WorkQueue
-from heterollm_operator.store import Key, Store
-from heterollm_operator.worker import Worker
+from heterollm_operator.kube.freshness import Freshness
+from heterollm_operator.kube.store import Key, Store
+from heterollm_operator.process.leader import Elector
+from heterollm_operator.process.queue import WorkQueue
+from heterollm_operator.process.worker import Worker
+from heterollm_operator.runtime.metrics import Metrics
 
 __all__ = ["Health", "serve"]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from heterollm_controllers.api import names
-from heterollm_operator.kinds import CLUSTER, WATCHED, Kind, Scope, find
+from heterollm_operator.kube.kinds import CLUSTER, WATCHED, Kind, Scope, find
 
 __all__ = ["Body", "Key", "Store"]
 

@@ -1,0 +1,1 @@
+"""The Kubernetes API: watching, listing, applying, and what the watches hold."""

@@ -1,0 +1,1 @@
+"""The operator process: leader election, work queue, workers, health."""
