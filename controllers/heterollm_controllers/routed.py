@@ -13,7 +13,6 @@ from heterollm_controllers.routing import Change, Endpoint, Retries, RoutingPoli
 from heterollm_controllers.sglang.launch import HTTP_PORT
 from heterollm_controllers.status import TierView
 from heterollm_controllers.steering.fallback import shares
-from heterollm_controllers.steering.scaling import bounds
 
 __all__ = ["routing_policy"]
 
@@ -70,7 +69,7 @@ def _capacity(tier: Tier, view: TierView | None) -> int:
     """
     speed = view.chosen.sizing.performance if view is not None else None
     each = _WAITING * speed.concurrent_requests if speed is not None else UNSIZED_ENGINE
-    return max(1, each) * max(1, bounds(tier)[1])
+    return max(1, each) * max(1, tier.replicas.bounds[1])
 
 
 def _retries(wanted: RetriesSpec) -> Retries:

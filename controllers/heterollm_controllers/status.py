@@ -21,7 +21,6 @@ from heterollm_controllers.gang import Gang
 from heterollm_controllers.outcome import NOT_OURS
 from heterollm_controllers.placement import Placement
 from heterollm_controllers.revisions import Chosen
-from heterollm_controllers.steering.scaling import bounds
 
 __all__ = ["JOURNAL_LENGTH", "TierView", "Wait", "journal", "tier_status", "verdicts"]
 
@@ -72,7 +71,7 @@ class TierView:
 
         Then the fewest have to: engines that come and go with the traffic are no progress of a generation.
         """
-        low, high = bounds(self.chosen.tier)
+        low, high = self.chosen.tier.replicas.bounds
         if low < high:
             return len(self.updated) >= low and all(engine.revision == self.chosen.name for engine in self.engines)
         complete = len(self.engines) == self.desired + self.chosen.tier.replicas.standby

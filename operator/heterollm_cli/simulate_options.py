@@ -14,7 +14,6 @@ from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.simulation.engine_model import EngineModel
 from heterollm_controllers.simulation.faults import OF_A_TIER, Fault, FaultKind
 from heterollm_controllers.simulation.traffic import Bursts, Load, Ramp, Recorded, Spike, Steady, Traffic, Wave
-from heterollm_controllers.steering.scaling import bounds
 
 __all__ = ["TRAFFIC", "cold_start", "fault", "traffic_of"]
 
@@ -61,7 +60,9 @@ def _usual_rate(spec: HeteroLLMClusterSpec, models: Mapping[str, EngineModel], l
     first, last = spec.tiers[0], spec.tiers[-1]
     shares = {first.name: 1 - large_share, last.name: large_share} if first is not last else {first.name: 1.0}
     limits = [
-        models[tier.name].rate * bounds(tier)[1] / shares[tier.name] for tier in {first, last} if shares[tier.name] > 0
+        models[tier.name].rate * tier.replicas.bounds[1] / shares[tier.name]
+        for tier in {first, last}
+        if shares[tier.name] > 0
     ]
     return _USUAL_USE * min(limits)
 

@@ -18,7 +18,6 @@ from heterollm_controllers.simulation.run import START, Scenario, Simulation
 from heterollm_controllers.simulation.traffic import Load, Recorded
 from heterollm_controllers.steering.escalation import DOUBTED_PERCENT
 from heterollm_controllers.steering.facts import TierFacts
-from heterollm_controllers.steering.scaling import bounds
 from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import Memory, Steering, steer
 from tests.simulation.scenes import LARGE, SMALL
@@ -172,7 +171,7 @@ class Watched:
     ) -> None:
         calm = after.fallback is None or after.fallback.state == "Normal"
         for tier, seen in zip(spec.tiers, facts, strict=True):
-            few, most = bounds(tier)
+            few, most = tier.replicas.bounds
             old, new = (_target(memory.scaling.get(tier.name), few) for memory in (before, after))
             assert few <= new <= most
             if new > old:

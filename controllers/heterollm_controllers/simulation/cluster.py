@@ -12,7 +12,6 @@ from heterollm_controllers.simulation.engine_model import EngineModel, within
 from heterollm_controllers.simulation.faults import Fault, FaultKind
 from heterollm_controllers.simulation.fleet import Fleet
 from heterollm_controllers.simulation.routers import Outcome, RouterModel
-from heterollm_controllers.steering.scaling import bounds
 
 __all__ = ["Answers", "Cluster"]
 
@@ -76,7 +75,9 @@ class Cluster:
         self._objective = objective
         self._slow_after = spec.fallback.slow_milliseconds / 1000
         self._most = [
-            _WAITING * (fleet.model.concurrency if fleet.model.told else UNSIZED_ENGINE) * max(1, bounds(tier)[1])
+            _WAITING
+            * (fleet.model.concurrency if fleet.model.told else UNSIZED_ENGINE)
+            * max(1, tier.replicas.bounds[1])
             for fleet, tier in zip(self.fleets, spec.tiers, strict=True)
         ]
 

@@ -21,7 +21,6 @@ from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import Decision
 from heterollm_controllers.simulation.deciding import Orders
 from heterollm_controllers.steering.facts import TierFacts
-from heterollm_controllers.steering.scaling import bounds
 from heterollm_controllers.steering.signals import Readings
 
 __all__ = ["HorizontalRule", "Metric"]
@@ -49,7 +48,7 @@ class HorizontalRule:
     ) -> None:
         """`use`: wanted share of the concurrency, 0 to 1; `queue`: wanted number of waiting requests per engine."""
         self._metric, self._use, self._queue = metric, use, queue
-        self._bounds = {tier.name: bounds(tier) for tier in spec.tiers}
+        self._bounds = {tier.name: tier.replicas.bounds for tier in spec.tiers}
         self._tiers = {name: _Scaled(few) for name, (few, _) in self._bounds.items()}
         self._synced: datetime | None = None
 

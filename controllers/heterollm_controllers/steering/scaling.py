@@ -23,7 +23,7 @@ from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.figures import TierFigures
 from heterollm_controllers.steering.needs import Need, ahead, is_asked_for, needed, needed_by_nobody
 
-__all__ = ["Course", "bounds", "scale"]
+__all__ = ["Course", "scale"]
 
 FIRST_TOKEN_LIMIT_MS = 200
 """Of the last tier, if its spec names none (R14)."""
@@ -49,14 +49,6 @@ class Course:
     last: bool
     steady: bool = True
     taken_over: float | None = None
-
-
-def bounds(tier: Tier) -> tuple[int, int]:
-    """Fewest and most engines."""
-    replicas = tier.replicas
-    if replicas.fixed is not None:
-        return replicas.fixed, replicas.fixed
-    return replicas.min, max(replicas.min, replicas.max or 0)
 
 
 def scale(
@@ -87,7 +79,7 @@ class _Scaling:
     now: datetime
 
     def outcome(self) -> ScalingStatus | None:
-        low, high = bounds(self.tier)
+        low, high = self.tier.replicas.bounds
         if not low <= self.current <= high:
             return self._bounded(low, high)
         if low == high:

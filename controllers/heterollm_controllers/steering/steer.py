@@ -15,7 +15,7 @@ from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.steering.facts import TierFacts
 from heterollm_controllers.steering.fallback import diverted, fall_back
 from heterollm_controllers.steering.figures import TierFigures, figures_of, what_is_missing
-from heterollm_controllers.steering.scaling import PATIENCE, PATIENCE_OF_LAST, Course, bounds, scale
+from heterollm_controllers.steering.scaling import PATIENCE, PATIENCE_OF_LAST, Course, scale
 from heterollm_controllers.steering.signals import Readings
 
 __all__ = ["Memory", "Steering", "SteeringInput", "steer"]
@@ -32,7 +32,7 @@ class Memory:
     def target(self, tier: Tier) -> int:
         """Engines that a tier should have: what was decided last, or the fewest."""
         decided = self.scaling.get(tier.name)
-        return decided.target if decided is not None else bounds(tier)[0]
+        return decided.target if decided is not None else tier.replicas.bounds[0]
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,13 @@ class Replicas(WireType):
         ),
     ] = 0
 
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Fewest and most engines."""
+        if self.fixed is not None:
+            return self.fixed, self.fixed
+        return self.min, max(self.min, self.max or 0)
+
 
 _TIER_NAME = "^[a-z][a-z0-9]*$"
 
