@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from heterollm_controllers.api.timestamps import parse, stamp
 from heterollm_controllers.api.v1alpha1.status import EngineStatus
-from heterollm_controllers.engines import Engine, Pod
+from heterollm_controllers.observation.engines import Engine, Pod
 
 __all__ = ["Gang", "look_at_gang"]
 

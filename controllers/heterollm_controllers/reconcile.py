@@ -29,9 +29,9 @@ from heterollm_controllers.api.vocabulary import ConditionType, Reason
 from heterollm_controllers.compatible import UNCHECKED, compatible, family_mismatch
 from heterollm_controllers.conditions import conditions, previous, transitions
 from heterollm_controllers.diff import differs, digest, stamped
-from heterollm_controllers.engines import Engine, engines_of
 from heterollm_controllers.gang import KILL_GRACE_SECONDS, look_at_gang
 from heterollm_controllers.internal_error import described
+from heterollm_controllers.observation.engines import Engine, engines_of
 from heterollm_controllers.outcome import NOT_OURS, Observed, Outcome
 from heterollm_controllers.placement import Candidate, Placement, as_placed, look_at_placements
 from heterollm_controllers.publish import Publication, publish

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from heterollm_controllers.engines import Engine
+from heterollm_controllers.observation.engines import Engine
 
 __all__ = ["Step", "next_step"]
 

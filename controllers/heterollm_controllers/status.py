@@ -16,8 +16,8 @@ from heterollm_controllers.api.v1alpha1.status import (
 )
 from heterollm_controllers.api.vocabulary import ConditionType, Reason
 from heterollm_controllers.conditions import Verdict
-from heterollm_controllers.engines import Engine
 from heterollm_controllers.gang import Gang
+from heterollm_controllers.observation.engines import Engine
 from heterollm_controllers.outcome import NOT_OURS
 from heterollm_controllers.placement import Placement
 from heterollm_controllers.revisions import Chosen

@@ -13,10 +13,10 @@ from heterollm_controllers.api.timestamps import stamp
 from heterollm_controllers.api.v1alpha1.status import FallbackStatus, ScalingStatus
 from heterollm_controllers.api.vocabulary import ConditionType, Reason
 from heterollm_controllers.conditions import Verdict
-from heterollm_controllers.engines import Engine
 from heterollm_controllers.gang import Gang
+from heterollm_controllers.observation.engines import Engine
+from heterollm_controllers.observation.tier_state import EngineFacts, TierFacts
 from heterollm_controllers.revisions import Chosen
-from heterollm_controllers.steering.facts import EngineFacts, TierFacts
 from heterollm_controllers.steering.steer import Memory
 
 __all__ = ["Crew", "facts_of", "lost_since", "memory_of", "metrics_available", "on_standby"]

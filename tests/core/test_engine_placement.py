@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from heterollm_controllers.api.timestamps import parse, stamp
 from heterollm_controllers.api.v1alpha1.status import PlacementStatus
-from heterollm_controllers.engines import Engine, Pod
 from heterollm_controllers.gang import KILL_GRACE_SECONDS
+from heterollm_controllers.observation.engines import Engine, Pod
 from heterollm_controllers.placement import (
     JUDGED_AFTER,
     LONGEST_BACKOFF,

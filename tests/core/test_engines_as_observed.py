@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from heterollm_controllers.api import names
-from heterollm_controllers.engines import Engine, engines_of
+from heterollm_controllers.observation.engines import Engine, engines_of
 
 
 def stateful_set(name: str = "c-small-0", nodes: int = 1, **metadata: Any) -> dict[str, Any]:

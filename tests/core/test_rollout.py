@@ -9,7 +9,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from heterollm_controllers.engines import Engine, Pod
+from heterollm_controllers.observation.engines import Engine, Pod
 from heterollm_controllers.rollout import Step, next_step
 from tests.core.properties import quick
 

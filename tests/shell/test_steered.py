@@ -10,7 +10,7 @@ import pytest
 
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import ScalingStatus
-from heterollm_controllers.steering.facts import TierFacts
+from heterollm_controllers.observation.tier_state import TierFacts
 from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import Memory, Steering, SteeringInput
 from heterollm_operator.kube.store import Key

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from heterollm_controllers.api.signals import PodSignal
-from heterollm_controllers.steering.facts import EngineFacts, TierFacts
+from heterollm_controllers.observation.tier_state import EngineFacts, TierFacts
 from heterollm_controllers.steering.figures import figures_of
 from heterollm_controllers.steering.signals import Readings
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from heterollm_controllers.observation.tier_state import EngineFacts, TierFacts
 from heterollm_controllers.simulation.engine_model import EngineModel
 from heterollm_controllers.simulation.engines import Group, merged
-from heterollm_controllers.steering.facts import EngineFacts, TierFacts
 
 __all__ = ["Fleet", "Life"]
 

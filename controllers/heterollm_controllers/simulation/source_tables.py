@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from statistics import median
 
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
+from heterollm_controllers.observation.tier_state import TierFacts
 from heterollm_controllers.simulation.deciding import Orders
 from heterollm_controllers.simulation.engine_model import LARGE, SMALL, EngineModel, Reference
 from heterollm_controllers.simulation.run import Scenario, Simulation
 from heterollm_controllers.simulation.traffic import Load, Steady
-from heterollm_controllers.steering.facts import TierFacts
 
 __all__ = ["Row", "capacity", "source_rows"]
 
