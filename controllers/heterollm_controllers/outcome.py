@@ -13,7 +13,7 @@ from typing import Any
 
 from heterollm_controllers.api.objects import Delete, Event, Manifest
 from heterollm_controllers.api.vocabulary import Reason
-from heterollm_controllers.steering.signals import Readings
+from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.steering.steer import SteeringInput
 
 __all__ = ["NOT_OURS", "Observed", "Outcome", "Refusal"]

@@ -12,7 +12,7 @@ import pytest
 from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
 from heterollm_controllers.api.timestamps import stamp
-from heterollm_controllers.steering.signals import History, Readings
+from heterollm_controllers.metrics.readings import History, Readings
 from tests.core.builders import api_tier
 from tests.core.world import Crash, World, settled
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from heterollm_controllers.steering.signals import Readings
+from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.steering.steer import Memory, SteeringInput
 from heterollm_operator.kube.store import Key
 from heterollm_operator.prometheus.client import Prometheus

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pytest
 
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
-from heterollm_controllers.steering.signals import Readings
+from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.steering.steer import Memory, SteeringInput
 from heterollm_operator.kube.store import Key
 from heterollm_operator.prometheus import queries

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
-from heterollm_controllers.steering.signals import Readings
+from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.steering.steer import Memory, SteeringInput
 from heterollm_operator.kube.store import Key
 from heterollm_operator.prometheus.client import Prometheus

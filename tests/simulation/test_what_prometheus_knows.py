@@ -7,10 +7,10 @@ import math
 import pytest
 
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
+from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.simulation.faults import Fault, FaultKind
 from heterollm_controllers.simulation.run import Scenario, Simulation, Tick
 from heterollm_controllers.simulation.traffic import Load, Steady
-from heterollm_controllers.steering.signals import Readings
 from tests.simulation.scenes import LARGE, SMALL, Still, spec
 
 

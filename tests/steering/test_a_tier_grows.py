@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from heterollm_controllers.steering.figures import figures_of
-from heterollm_controllers.steering.signals import History
+from heterollm_controllers.metrics.readings import History
+from heterollm_controllers.metrics.tier_metrics import figures_of
 from tests.steering.world import START, World
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from heterollm_controllers.steering.signals import History
+from heterollm_controllers.metrics.readings import History
 from tests.steering.world import World
 
 

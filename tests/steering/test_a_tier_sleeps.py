@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from heterollm_controllers.api.signals import ClusterSignal
-from heterollm_controllers.steering.signals import History
+from heterollm_controllers.metrics.readings import History
 from tests.steering.world import World
 
 MINUTES = 60

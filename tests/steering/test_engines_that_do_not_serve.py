@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from heterollm_controllers.steering.signals import History
+from heterollm_controllers.metrics.readings import History
 from tests.steering.world import World
 
 

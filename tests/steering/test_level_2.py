@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from heterollm_controllers.api.timestamps import parse
+from heterollm_controllers.metrics.readings import History
 from heterollm_controllers.steering.fallback import shares
-from heterollm_controllers.steering.signals import History
 from tests.steering.world import START, World
 
 NAMES = ["small", "large"]

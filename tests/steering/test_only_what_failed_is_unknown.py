@@ -12,8 +12,8 @@ from heterollm_controllers.api.signals import ClusterSignal, PodSignal, Signal, 
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import FallbackStatus
 from heterollm_controllers.api.vocabulary import Reason
+from heterollm_controllers.metrics.readings import History, Readings
 from heterollm_controllers.observation.tier_state import EngineFacts, TierFacts
-from heterollm_controllers.steering.signals import History, Readings
 from heterollm_controllers.steering.steer import Memory, Steering, steer
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from heterollm_controllers.api.signals import ClusterSignal
-from heterollm_controllers.steering.signals import History, Readings
+from heterollm_controllers.metrics.readings import History, Readings
 from tests.steering.world import World
 
 Outage = Callable[[Readings], Readings | None]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from heterollm_controllers.api.signals import PodSignal
+from heterollm_controllers.metrics.readings import Readings
+from heterollm_controllers.metrics.tier_metrics import figures_of
 from heterollm_controllers.observation.tier_state import EngineFacts, TierFacts
-from heterollm_controllers.steering.figures import figures_of
-from heterollm_controllers.steering.signals import Readings
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

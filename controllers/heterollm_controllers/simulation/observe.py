@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
+from heterollm_controllers.metrics.readings import History, Readings
 from heterollm_controllers.simulation.cluster import Cluster
 from heterollm_controllers.simulation.engines import Group
 from heterollm_controllers.simulation.faults import FaultKind
-from heterollm_controllers.steering.signals import History, Readings
 
 __all__ = ["Prometheus"]
 

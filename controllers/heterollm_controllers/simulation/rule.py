@@ -19,9 +19,9 @@ from heterollm_controllers.api.signals import PodSignal
 from heterollm_controllers.api.timestamps import stamp
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import Decision
+from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.observation.tier_state import TierFacts
 from heterollm_controllers.simulation.deciding import Orders
-from heterollm_controllers.steering.signals import Readings
 
 __all__ = ["HorizontalRule", "Metric"]
 

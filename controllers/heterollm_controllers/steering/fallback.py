@@ -18,9 +18,9 @@ from heterollm_controllers.api.timestamps import parse, stamp
 from heterollm_controllers.api.v1alpha1.fallback import Fallback
 from heterollm_controllers.api.v1alpha1.status import EscalationStatus, FallbackStatus
 from heterollm_controllers.api.vocabulary import Reason
+from heterollm_controllers.metrics.tier_metrics import TierFigures
 from heterollm_controllers.observation.tier_state import TierFacts
 from heterollm_controllers.steering.escalation import IDLE_SECONDS, Transition, next_transition, opened
-from heterollm_controllers.steering.figures import TierFigures
 from heterollm_controllers.steering.health import COUNTED_SECONDS, Health, Judgement
 from heterollm_controllers.steering.stand_in import StandIn, StandIns, needs_less, needs_more, stand_in_of
 

@@ -8,8 +8,8 @@ from enum import Enum
 
 from heterollm_controllers.api.signals import PodSignal, TierSignal
 from heterollm_controllers.api.v1alpha1.fallback import Fallback
+from heterollm_controllers.metrics.tier_metrics import TierFigures
 from heterollm_controllers.observation.tier_state import TierFacts
-from heterollm_controllers.steering.figures import TierFigures
 
 __all__ = ["Health", "Judgement", "judge"]
 

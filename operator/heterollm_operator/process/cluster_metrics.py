@@ -10,8 +10,8 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal
+from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.observation.tier_state import TierFacts
-from heterollm_controllers.steering.signals import Readings
 from heterollm_controllers.steering.steer import SteeringInput
 from heterollm_operator.kube.store import Key
 

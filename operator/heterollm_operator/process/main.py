@@ -10,7 +10,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any
 
-from heterollm_controllers.steering.signals import Readings
+from heterollm_controllers.metrics.readings import Readings
 from heterollm_operator.kube import watch
 from heterollm_operator.kube.apply import NotLeading, Writer
 from heterollm_operator.kube.client import Api, ApiError

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from heterollm_controllers.steering.signals import FRESH, Readings
+from heterollm_controllers.metrics.readings import FRESH, Readings
 from heterollm_controllers.steering.steer import SteeringInput
 from heterollm_operator.kube.store import Key
 from heterollm_operator.prometheus.client import Unanswered

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, Signal, TierSignal
-from heterollm_controllers.steering.signals import History, Readings
+from heterollm_controllers.metrics.readings import History, Readings
 from heterollm_operator.kube.store import Key
 from heterollm_operator.prometheus.queries import HistoryFigure, Name, RawFigure
 from heterollm_operator.prometheus.results import Cluster, Failure, Place, Samples, Series

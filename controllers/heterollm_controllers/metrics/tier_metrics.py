@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, Signal, TierSignal
+from heterollm_controllers.metrics.readings import FRESH, History, Readings
 from heterollm_controllers.observation.tier_state import TierFacts
-from heterollm_controllers.steering.signals import FRESH, History, Readings
 
 __all__ = ["TierFigures", "figures_of", "what_is_missing"]
 
