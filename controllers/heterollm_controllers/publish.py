@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from heterollm_controllers.diff import digest
+from heterollm_controllers.render.diff import digest
 
 __all__ = ["Publication", "publish"]
 

@@ -28,21 +28,17 @@ from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.api.vocabulary import ConditionType, Reason
 from heterollm_controllers.compatible import UNCHECKED, compatible, family_mismatch
 from heterollm_controllers.conditions import conditions, previous, transitions
-from heterollm_controllers.diff import differs, digest, stamped
 from heterollm_controllers.gang import KILL_GRACE_SECONDS, look_at_gang
 from heterollm_controllers.internal_error import described
 from heterollm_controllers.observation.engines import Engine, engines_of
 from heterollm_controllers.outcome import NOT_OURS, Observed, Outcome
 from heterollm_controllers.placement import Candidate, Placement, as_placed, look_at_placements
 from heterollm_controllers.publish import Publication, publish
-from heterollm_controllers.render import (
-    Cluster,
-    cluster_objects,
-    engine_from,
-    policy_object,
-    revision_again,
-    tier_objects,
-)
+from heterollm_controllers.render.cluster import cluster_objects, policy_object, tier_objects
+from heterollm_controllers.render.diff import differs, digest, stamped
+from heterollm_controllers.render.engine import engine_from
+from heterollm_controllers.render.owner import Cluster
+from heterollm_controllers.render.revision import revision_again
 from heterollm_controllers.revisions import Chosen, choose, keep
 from heterollm_controllers.rollout import next_step
 from heterollm_controllers.routed import routing_policy

@@ -51,8 +51,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _operator(options: argparse.Namespace) -> int:
-    from heterollm_controllers.diff import digest
     from heterollm_controllers.reconcile import reconcile
+    from heterollm_controllers.render.diff import digest
     from heterollm_operator.process.main import operate
     from heterollm_operator.process.worker import Core
     from heterollm_operator.runtime import logs

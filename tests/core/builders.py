@@ -7,7 +7,7 @@ from typing import Any
 
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.tier import Tier
-from heterollm_controllers.render import Cluster
+from heterollm_controllers.render.owner import Cluster
 
 __all__ = ["NOW", "api_tier", "cluster", "manifest", "spec", "tier"]
 

@@ -11,7 +11,7 @@ import yaml
 from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.objects import Manifest
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
-from heterollm_controllers.render import engine_body
+from heterollm_controllers.render.engine import engine_body
 from heterollm_controllers.sizing import size
 from tests.core.builders import cluster
 

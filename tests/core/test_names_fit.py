@@ -8,7 +8,9 @@ from typing import Any
 from heterollm_controllers.api import names
 from heterollm_controllers.api.crd import custom_resource_definition
 from heterollm_controllers.api.installation import Config
-from heterollm_controllers.render import cluster_objects, engine_body, engine_from, revision_object, tier_objects
+from heterollm_controllers.render.cluster import cluster_objects, tier_objects
+from heterollm_controllers.render.engine import engine_body, engine_from
+from heterollm_controllers.render.revision import revision_object
 from heterollm_controllers.sizing import size
 from heterollm_controllers.sizing.plan import MOST_NODES
 from tests.core.builders import api_tier, cluster, spec

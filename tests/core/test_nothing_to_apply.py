@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heterollm_controllers.diff import DIGEST, contained, differs, digest, stamped
+from heterollm_controllers.render.diff import DIGEST, contained, differs, digest, stamped
 from tests.core.properties import quick
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from heterollm_controllers import render
 from heterollm_controllers.api import names
 from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.v1alpha1.engine import Engine
 from heterollm_controllers.api.v1alpha1.tier import Tier
+from heterollm_controllers.render import templates
 from heterollm_controllers.revisions import asked_of
 from tests.core.builders import api_tier, spec
 from tests.core.world import World, settled
@@ -49,26 +49,26 @@ def test_stored_engines_are_not_even_written() -> None:
 def test_changed_template_counts_like_a_changed_image(monkeypatch: pytest.MonkeyPatch) -> None:
     world = settled(*TIERS)
     before = world.uids()
-    template = render._ENVIRONMENT.get_template("engine.yaml.j2")
-    source = (render._TEMPLATES / "engine.yaml.j2").read_text()
+    template = templates._ENVIRONMENT.get_template("engine.yaml.j2")
+    source = (templates._TEMPLATES / "engine.yaml.j2").read_text()
     changed = source.replace("periodSeconds: 10", "periodSeconds: 11")
     assert changed != source
-    monkeypatch.setattr(render._ENVIRONMENT, "get_template", lambda name: _other(name, template.name, changed))
-    render._documents.cache_clear()
+    monkeypatch.setattr(templates._ENVIRONMENT, "get_template", lambda name: _other(name, template.name, changed))
+    templates._documents.cache_clear()
     world.restart_operator()
     try:
         world.settle()
     finally:
-        render._documents.cache_clear()
+        templates._documents.cache_clear()
     assert world.uids() == before
     assert world.holds("UpdateAvailable")
 
 
 def _other(name: str, replaced: str | None, source: str) -> object:
-    environment = render._ENVIRONMENT.overlay()
+    environment = templates._ENVIRONMENT.overlay()
     if name == replaced:
         return environment.from_string(source)
-    return environment.from_string((render._TEMPLATES / name).read_text())
+    return environment.from_string((templates._TEMPLATES / name).read_text())
 
 
 def test_opting_in_rolls_every_tier() -> None:

@@ -12,14 +12,9 @@ from heterollm_controllers.api import names
 from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.objects import Manifest
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
-from heterollm_controllers.render import (
-    cluster_objects,
-    engine_body,
-    engine_from,
-    policy_object,
-    revision_object,
-    tier_objects,
-)
+from heterollm_controllers.render.cluster import cluster_objects, policy_object, tier_objects
+from heterollm_controllers.render.engine import engine_body, engine_from
+from heterollm_controllers.render.revision import revision_object
 from heterollm_controllers.sizing import size
 from tests.core.builders import api_tier, cluster, spec
 from tests.core.properties import quick

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from heterollm_controllers.api.installation import Config
-from heterollm_controllers.render import cluster_objects
+from heterollm_controllers.render.cluster import cluster_objects
 from tests.core.builders import cluster, spec
 
 ENGINE_KEY = {"apiKeySecret": {"name": "engines", "key": "token"}}

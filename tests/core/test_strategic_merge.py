@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heterollm_controllers.merge import MERGE_KEY, strategic_merge
+from heterollm_controllers.render.strategic_merge import MERGE_KEY, strategic_merge
 from tests.core.properties import quick
 
 _ENGINE = {"name": "engine", "image": "i", "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]}

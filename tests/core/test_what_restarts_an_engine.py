@@ -17,7 +17,7 @@ from heterollm_controllers.api import names
 from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.schema import WireType
 from heterollm_controllers.api.v1alpha1.tier import Tier
-from heterollm_controllers.render import engine_body
+from heterollm_controllers.render.engine import engine_body
 from heterollm_controllers.revisions import Chosen, choose
 from heterollm_controllers.sizing import size
 from tests.core.builders import api_tier, cluster, spec

@@ -18,10 +18,10 @@ from heterollm_controllers.api import names
 from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.objects import Delete, Event
 from heterollm_controllers.api.timestamps import stamp
-from heterollm_controllers.diff import digest
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.outcome import NOT_OURS, Observed, Outcome
 from heterollm_controllers.reconcile import reconcile
+from heterollm_controllers.render.diff import digest
 from tests.core.builders import NOW, api_tier
 from tests.core.fake_controllers import Controllers
 from tests.core.fake_server import Body, Conflict, Invalid, Server

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from heterollm_controllers.api.names import GROUP
-from heterollm_controllers.merge import MERGE_KEY
+from heterollm_controllers.render.strategic_merge import MERGE_KEY
 
 __all__ = ["DIGEST", "contained", "differs", "digest", "stamped"]
 
