@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from heterollm_controllers.api.features import FEATURES
-from heterollm_controllers.routing.scorer import SAMPLE, score
+from heterollm_controllers.scoring.score import SAMPLE, score
 from tests.router.envoy import Envoy, policy, tier
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

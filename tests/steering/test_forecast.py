@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heterollm_controllers.steering.forecast import MOST_GROWTH, forecast
+from heterollm_controllers.capacity.forecast import MOST_GROWTH, forecast
 
 NAN = math.nan
 

@@ -16,8 +16,8 @@ from heterollm_controllers.routing.places import (
 )
 from heterollm_controllers.routing.policy import AUTO, RoutingPolicy
 from heterollm_controllers.routing.retries import attempt_context
-from heterollm_controllers.routing.scorer import told
 from heterollm_controllers.routing.tier_routes import tier_choices, tier_routes, undecided_route
+from heterollm_controllers.scoring.score import told
 
 __all__ = ["route_configuration"]
 

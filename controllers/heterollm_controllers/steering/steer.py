@@ -12,11 +12,11 @@ from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import Decision, FallbackStatus, ScalingStatus
 from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.api.vocabulary import Reason
+from heterollm_controllers.capacity.autoscaler import PATIENCE, PATIENCE_OF_LAST, Course, scale
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.metrics.tier_metrics import TierFigures, figures_of, what_is_missing
 from heterollm_controllers.observation.tier_state import TierFacts
 from heterollm_controllers.steering.fallback import diverted, fall_back
-from heterollm_controllers.steering.scaling import PATIENCE, PATIENCE_OF_LAST, Course, scale
 
 __all__ = ["Memory", "Steering", "SteeringInput", "steer"]
 

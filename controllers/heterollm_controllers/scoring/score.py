@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from heterollm_controllers.api.features import FEATURES, Feature
-from heterollm_controllers.routing.seen import MEASURES, read
+from heterollm_controllers.scoring.request_features import MEASURES, read
 
 __all__ = ["SAMPLE", "score", "told"]
 

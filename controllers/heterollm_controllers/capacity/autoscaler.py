@@ -19,9 +19,9 @@ from heterollm_controllers.api.timestamps import parse, stamp
 from heterollm_controllers.api.v1alpha1.status import ForecastStatus, ScalingStatus
 from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.api.vocabulary import Reason
+from heterollm_controllers.capacity.demand import Need, ahead, is_asked_for, needed, needed_by_nobody
 from heterollm_controllers.metrics.tier_metrics import TierFigures
 from heterollm_controllers.observation.tier_state import TierFacts
-from heterollm_controllers.steering.needs import Need, ahead, is_asked_for, needed, needed_by_nobody
 
 __all__ = ["Course", "scale"]
 

@@ -10,10 +10,10 @@ from functools import lru_cache
 
 from heterollm_controllers.api.signals import TierSignal
 from heterollm_controllers.api.v1alpha1.tier import Tier
+from heterollm_controllers.capacity.forecast import forecast
 from heterollm_controllers.metrics.readings import History
 from heterollm_controllers.metrics.tier_metrics import TierFigures
 from heterollm_controllers.observation.tier_state import TierFacts
-from heterollm_controllers.steering.forecast import forecast
 
 __all__ = ["Need", "ahead", "is_asked_for", "needed", "needed_by_nobody"]
 
