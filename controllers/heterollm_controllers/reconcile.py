@@ -46,8 +46,8 @@ from heterollm_controllers.routing import envoy_files
 from heterollm_controllers.sizing import ConfigMaps
 from heterollm_controllers.status import TierView, Wait, journal, tier_status, verdicts
 from heterollm_controllers.steered import Crew, facts_of, lost_since, memory_of, metrics_available, on_standby
-from heterollm_controllers.steering.fallback import state_in_force
 from heterollm_controllers.steering.steer import Steering, SteeringInput, steer
+from heterollm_controllers.traffic.plan import state_in_force
 
 __all__ = ["reconcile"]
 

@@ -12,7 +12,7 @@ from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.routing import Change, Endpoint, Retries, RoutingPolicy, TierRoute
 from heterollm_controllers.sglang.launch import HTTP_PORT
 from heterollm_controllers.status import TierView
-from heterollm_controllers.steering.fallback import shares
+from heterollm_controllers.traffic.plan import shares
 
 __all__ = ["routing_policy"]
 

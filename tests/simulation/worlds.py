@@ -18,8 +18,8 @@ from heterollm_controllers.simulation.deciding import Operator, restored
 from heterollm_controllers.simulation.faults import Fault, FaultKind
 from heterollm_controllers.simulation.run import START, Scenario, Simulation
 from heterollm_controllers.simulation.traffic import Load, Recorded
-from heterollm_controllers.steering.escalation import DOUBTED_PERCENT
 from heterollm_controllers.steering.steer import Memory, Steering, steer
+from heterollm_controllers.traffic.circuit_breaker import DOUBTED_PERCENT
 from tests.simulation.scenes import LARGE, SMALL
 
 TROUBLE = 1_500

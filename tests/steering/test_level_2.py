@@ -9,7 +9,7 @@ import pytest
 
 from heterollm_controllers.api.timestamps import parse
 from heterollm_controllers.metrics.readings import History
-from heterollm_controllers.steering.fallback import shares
+from heterollm_controllers.traffic.plan import shares
 from tests.steering.world import START, World
 
 NAMES = ["small", "large"]

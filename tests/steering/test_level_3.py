@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from heterollm_controllers.api.signals import ClusterSignal
-from heterollm_controllers.steering.fallback import shares
+from heterollm_controllers.traffic.plan import shares
 from tests.steering.world import World
 
 NAMES = ["small", "large"]

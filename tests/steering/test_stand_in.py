@@ -9,7 +9,7 @@ import pytest
 
 from heterollm_controllers.api.signals import ClusterSignal
 from heterollm_controllers.api.v1alpha1.status import EscalationStatus
-from heterollm_controllers.steering.fallback import shares
+from heterollm_controllers.traffic.plan import shares
 from tests.steering.world import TICK, World
 
 NAMES = ["small", "large"]

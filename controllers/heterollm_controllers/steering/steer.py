@@ -16,7 +16,8 @@ from heterollm_controllers.capacity.autoscaler import PATIENCE, PATIENCE_OF_LAST
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.metrics.tier_metrics import TierFigures, figures_of, what_is_missing
 from heterollm_controllers.observation.tier_state import TierFacts
-from heterollm_controllers.steering.fallback import diverted, fall_back
+from heterollm_controllers.traffic.fallback import fall_back
+from heterollm_controllers.traffic.plan import diverted
 
 __all__ = ["Memory", "Steering", "SteeringInput", "steer"]
 

@@ -20,11 +20,22 @@ from heterollm_controllers.api.v1alpha1.status import EscalationStatus, Fallback
 from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.metrics.tier_metrics import TierFigures
 from heterollm_controllers.observation.tier_state import TierFacts
-from heterollm_controllers.steering.escalation import IDLE_SECONDS, Transition, next_transition, opened
-from heterollm_controllers.steering.health import COUNTED_SECONDS, Health, Judgement
-from heterollm_controllers.steering.stand_in import StandIn, StandIns, needs_less, needs_more, stand_in_of
+from heterollm_controllers.traffic.circuit_breaker import (
+    IDLE_SECONDS,
+    Transition,
+    next_transition,
+    opened,
+)
+from heterollm_controllers.traffic.stand_in import (
+    StandIn,
+    StandIns,
+    needs_less,
+    needs_more,
+    stand_in_of,
+)
+from heterollm_controllers.traffic.tier_health import COUNTED_SECONDS, Health, Judgement
 
-__all__ = ["Change", "diverted", "fall_back", "shares", "state_in_force"]
+__all__ = ["Change", "fall_back"]
 
 UNDECIDED_FEWEST = 5
 """Requests in 30 seconds for which no tier could be chosen, from which the scorer is said to fail."""
@@ -37,30 +48,6 @@ _NOTHING_LEFT: Mapping[str, Any] = MappingProxyType(
 
 Change = tuple[Reason, str, str]
 """What was decided, of which tier (empty: of the cluster), and from which figures."""
-
-
-def shares(status: FallbackStatus | None, tiers: Sequence[str]) -> dict[str, int]:
-    """Share in per cent of its requests that each tier gets; the rest goes to the tier that stands in for it."""
-    if status is None or status.dry_run:
-        return dict.fromkeys(tiers, 100)
-    if status.state == "PureLarge":
-        return {**dict.fromkeys(tiers[:-1], status.percent), tiers[-1]: 100}
-    resting = {item.tier: item.percent for item in status.escalations}
-    return {tier: resting.get(tier, 100) for tier in tiers}
-
-
-def diverted(status: FallbackStatus | None, tiers: Sequence[str]) -> list[str]:
-    """Tiers whose requests another is to answer, as far as it has room."""
-    if status is None or status.dry_run:
-        return []
-    if status.state == "PureLarge":
-        return list(tiers[:-1])
-    return [item.tier for item in status.escalations if item.phase != "Watching" and item.tier in tiers]
-
-
-def state_in_force(status: FallbackStatus | None) -> str:
-    """The fallback that the routers know of; a dry run only reports."""
-    return "Normal" if status is None or status.dry_run else status.state
 
 
 def fall_back(

@@ -13,7 +13,7 @@ from heterollm_controllers.api.v1alpha1.fallback import Fallback
 from heterollm_controllers.api.v1alpha1.status import EscalationStatus
 from heterollm_controllers.metrics.tier_metrics import TierFigures
 from heterollm_controllers.observation.tier_state import TierFacts
-from heterollm_controllers.steering.health import Health, Judgement, judge
+from heterollm_controllers.traffic.tier_health import Health, Judgement, judge
 
 __all__ = ["StandIn", "StandIns", "needs_less", "needs_more", "stand_in_of"]
 

@@ -16,8 +16,8 @@ from heterollm_controllers.api.timestamps import parse, stamp
 from heterollm_controllers.api.v1alpha1.fallback import Fallback
 from heterollm_controllers.api.v1alpha1.status import EscalationStatus
 from heterollm_controllers.api.vocabulary import Reason
-from heterollm_controllers.steering.health import Health, Judgement
-from heterollm_controllers.steering.stand_in import StandIn, needs_less, needs_more
+from heterollm_controllers.traffic.stand_in import StandIn, needs_less, needs_more
+from heterollm_controllers.traffic.tier_health import Health, Judgement
 
 __all__ = ["Transition", "next_transition", "opened"]
 

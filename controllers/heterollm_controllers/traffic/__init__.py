@@ -1,0 +1,1 @@
+"""Who answers whose requests: the health of tiers, and the fallback."""
