@@ -33,7 +33,6 @@ from heterollm_controllers.internal_error import described
 from heterollm_controllers.observation.engines import Engine, engines_of
 from heterollm_controllers.outcome import NOT_OURS, Observed, Outcome
 from heterollm_controllers.placement import Candidate, Placement, as_placed, look_at_placements
-from heterollm_controllers.publish import Publication, publish
 from heterollm_controllers.render.cluster import cluster_objects, policy_object, tier_objects
 from heterollm_controllers.render.diff import differs, digest, stamped
 from heterollm_controllers.render.engine import engine_from
@@ -41,8 +40,9 @@ from heterollm_controllers.render.owner import Cluster
 from heterollm_controllers.render.revision import revision_again
 from heterollm_controllers.revisions import Chosen, choose, keep
 from heterollm_controllers.rollout import next_step
-from heterollm_controllers.routed import routing_policy
-from heterollm_controllers.routing import envoy_files
+from heterollm_controllers.routing.envoy.files import envoy_files
+from heterollm_controllers.routing.translate import routing_policy
+from heterollm_controllers.routing.versioning import Publication, publish
 from heterollm_controllers.sizing import ConfigMaps
 from heterollm_controllers.status import TierView, Wait, journal, tier_status, verdicts
 from heterollm_controllers.steered import Crew, facts_of, lost_since, memory_of, metrics_available, on_standby

@@ -25,7 +25,8 @@ from statistics import median, quantiles
 from e2e.bench import routers as fleet
 from e2e.bench.readiness import readiness
 from e2e.bench.routers import Publisher, Router
-from heterollm_controllers.routing import Endpoint, RoutingPolicy, TierRoute, envoy_files
+from heterollm_controllers.routing.envoy.files import envoy_files
+from heterollm_controllers.routing.ir import Endpoint, RoutingPolicy, TierRoute
 
 ROUTERS = (1, 5)
 SIZES = {"2 tiers, 4 engines": (2, 2), "4 tiers, 64 engines": (4, 16)}

@@ -20,7 +20,8 @@ from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.render.cluster import cluster_objects, policy_object
 from heterollm_controllers.render.owner import Cluster
-from heterollm_controllers.routing import RoutingPolicy, envoy_files
+from heterollm_controllers.routing.envoy.files import envoy_files
+from heterollm_controllers.routing.ir import RoutingPolicy
 from heterollm_operator.kube.kinds import Kind, find
 from tests.router.agent import Agent
 from tests.router.envoy import Envoy, relocate

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heterollm_controllers.publish import Publication, publish
+from heterollm_controllers.routing.versioning import Publication, publish
 from tests.core.properties import quick
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from heterollm_controllers.revisions import Chosen
-from heterollm_controllers.routed import UNSIZED_ENGINE, routing_policy
-from heterollm_controllers.routing import Change, Retries
+from heterollm_controllers.routing.ir import Change, Retries
+from heterollm_controllers.routing.translate import UNSIZED_ENGINE, routing_policy
 from heterollm_controllers.sizing import size
 from heterollm_controllers.status import TierView
 from tests.core.builders import api_tier, spec, tier

@@ -22,7 +22,8 @@ from heterollm_agent.directory import PolicyDirectory
 from heterollm_agent.envoy import Envoy as Admin
 from heterollm_agent.keys import CLIENTS_FILE, ENGINE_FILE, client_filter, engine_filter
 from heterollm_agent.policy import Policy, parse
-from heterollm_controllers.routing import Endpoint, RoutingPolicy, TierRoute, envoy_files
+from heterollm_controllers.routing.envoy.files import envoy_files
+from heterollm_controllers.routing.ir import Endpoint, RoutingPolicy, TierRoute
 from tests.router.engine import Engine
 from tests.router.patience import eventually
 

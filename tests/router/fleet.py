@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 
-from heterollm_controllers.routing import Endpoint, TierRoute
+from heterollm_controllers.routing.ir import Endpoint, TierRoute
 from tests.router.envoy import fast
 from tests.router.patience import eventually
 

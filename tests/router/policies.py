@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from heterollm_controllers.api.features import FEATURES
-from heterollm_controllers.routing import Change, Endpoint, Retries, RoutingPolicy, TierRoute
+from heterollm_controllers.routing.ir import Change, Endpoint, Retries, RoutingPolicy, TierRoute
 
 __all__ = ["generated", "policies"]
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import aiohttp
 from aiohttp import web
 
-from heterollm_controllers.routing import Change, Retries
+from heterollm_controllers.routing.ir import Change, Retries
 from tests.router.engine import Answer, Engine
 from tests.router.envoy import Envoy, chat, policy, tier
 

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from heterollm_controllers.routing import envoy_files
+from heterollm_controllers.routing.envoy.files import envoy_files
 from tests.router.agent import Agent
 from tests.router.apiserver import ApiServer
 from tests.router.engine import Engine, slow

@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from heterollm_agent.stages import cluster_stages
-from heterollm_controllers.routing import RoutingPolicy, TierRoute, envoy_files
+from heterollm_controllers.routing.envoy.files import envoy_files
+from heterollm_controllers.routing.ir import RoutingPolicy, TierRoute
 
 
 def clusters(*tiers: str, **more: Any) -> str:

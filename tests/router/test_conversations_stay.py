@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from heterollm_controllers.routing import Retries, RoutingPolicy
+from heterollm_controllers.routing.ir import Retries, RoutingPolicy
 from tests.router.engine import Engine
 from tests.router.envoy import Envoy, policy, tier
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from heterollm_controllers.routing import Change, Retries, RoutingPolicy
+from heterollm_controllers.routing.ir import Change, Retries, RoutingPolicy
 from tests.router.envoy import Envoy, policy
 from tests.router.fleet import Fleet, SimulatedEngine, brisk
 from tests.router.load import Load

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from heterollm_controllers.routing import Change, Retries, RoutingPolicy
+from heterollm_controllers.routing.ir import Change, Retries, RoutingPolicy
 from tests.router.agent import Agent
 from tests.router.engine import Answer, Engine, crash, error, ok, queue_full, slow
 from tests.router.envoy import Envoy, chat, policy, tier

@@ -14,7 +14,7 @@ from aiohttp import web
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from heterollm_controllers.routing.metrics import request_log
+from heterollm_controllers.routing.envoy.metrics import request_log
 from tests.router.agent import Agent
 from tests.router.engine import Engine, crash, error, slow
 from tests.router.envoy import Envoy, chat, fast, policy, tier

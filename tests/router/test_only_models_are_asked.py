@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import given
 
-from heterollm_controllers.routing import Endpoint, RoutingPolicy, TierRoute, envoy_files
+from heterollm_controllers.routing.envoy.files import envoy_files
+from heterollm_controllers.routing.ir import Endpoint, RoutingPolicy, TierRoute
 from tests.router.envoy import Envoy, chat
 from tests.router.http2 import Http2
 from tests.router.policies import policies

@@ -15,7 +15,7 @@ from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 from pydantic import BaseModel
 
-from heterollm_controllers.routing import Change, Endpoint, Retries, TierRoute
+from heterollm_controllers.routing.ir import Change, Endpoint, Retries, TierRoute
 from simulated_engine import application, config
 from simulated_engine.engine import Engine as Simulation
 from simulated_engine.engine import State

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from heterollm_agent.policy import parse
-from heterollm_controllers.routing import RoutingPolicy, TierRoute, envoy_files
+from heterollm_controllers.routing.envoy.files import envoy_files
+from heterollm_controllers.routing.ir import RoutingPolicy, TierRoute
 from tests.router import validation
 from tests.router.policies import generated
 from tests.router.validation import complaint, remarks

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from heterollm_agent.settle import Refused
-from heterollm_controllers.routing import RoutingPolicy
+from heterollm_controllers.routing.ir import RoutingPolicy
 from tests.router.engine import Engine, slow
 from tests.router.envoy import Envoy, chat, policy, tier
 

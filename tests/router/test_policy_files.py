@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heterollm_agent.policy import parse
-from heterollm_controllers.routing import Endpoint, RoutingPolicy, envoy_files
+from heterollm_controllers.routing.envoy.files import envoy_files
+from heterollm_controllers.routing.ir import Endpoint, RoutingPolicy
 from tests.router.policies import policies
 
 FEW = settings(max_examples=30, deadline=None)

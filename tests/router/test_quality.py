@@ -11,7 +11,7 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from heterollm_controllers.routing import Change, Retries
+from heterollm_controllers.routing.ir import Change, Retries
 from tests.router.engine import Answer, Engine, error, ok
 from tests.router.envoy import Envoy, chat, policy, tier
 from tests.router.replies import CHANGES, calls, chose, in_turn, routed, says, whole

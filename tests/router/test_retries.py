@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from heterollm_controllers.routing import Retries
+from heterollm_controllers.routing.ir import Retries
 from tests.router.engine import Answer, Engine, crash, error, ok
 from tests.router.envoy import Envoy, chat, policy, tier
 

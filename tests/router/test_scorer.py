@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from heterollm_controllers.api.features import FEATURES
 from heterollm_controllers.api.v1alpha1.routing import Routing
-from heterollm_controllers.routing.policy import RoutingPolicy
+from heterollm_controllers.routing.ir import RoutingPolicy
 from heterollm_controllers.scoring.score import score, told
 
 PAGE = Path(__file__).parents[2] / "docs" / "routing.md"

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from heterollm_agent.policy import Malformed, parse
-from heterollm_controllers.routing import envoy_files
+from heterollm_controllers.routing.envoy.files import envoy_files
 from tests.router.agent import Agent
 from tests.router.certificates import issue, trusting
 from tests.router.engine import Engine, slow

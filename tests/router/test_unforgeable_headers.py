@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from heterollm_controllers.routing import RoutingPolicy, places
-from heterollm_controllers.routing.conditions import with_header
-from heterollm_controllers.routing.envelope import typed
+from heterollm_controllers.routing.envoy import resource_names as places
+from heterollm_controllers.routing.envoy.matchers import with_header
+from heterollm_controllers.routing.envoy.resources import typed
+from heterollm_controllers.routing.ir import RoutingPolicy
 from tests.router.engine import Engine
 from tests.router.envoy import Envoy, chat, policy, tier
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from heterollm_controllers.routing import RoutingPolicy, envoy_files
+from heterollm_controllers.routing.envoy.files import envoy_files
+from heterollm_controllers.routing.ir import RoutingPolicy
 from tests.router.envoy import BINARY, UNGUARDED, module_environment, relocate
 
 __all__ = ["complaint", "remarks"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
-from heterollm_controllers.routed import UNSIZED_ENGINE
+from heterollm_controllers.routing.translate import UNSIZED_ENGINE
 from heterollm_controllers.simulation.engine_model import EngineModel, within
 from heterollm_controllers.simulation.faults import Fault, FaultKind
 from heterollm_controllers.simulation.fleet import Fleet

@@ -14,7 +14,8 @@ from e2e.bench.router.parts import PARTS, ResourceFiles
 from e2e.bench.router.process import free_port
 from heterollm_agent.keys import CLIENTS_FILE, ENGINE_FILE, client_filter, engine_filter
 from heterollm_agent.policy import parse
-from heterollm_controllers.routing import Change, Endpoint, Retries, RoutingPolicy, TierRoute, envoy_files
+from heterollm_controllers.routing.envoy.files import envoy_files
+from heterollm_controllers.routing.ir import Change, Endpoint, Retries, RoutingPolicy, TierRoute
 from tests.router.envoy import BINARY, module_environment, relocate
 
 __all__ = ["DEFAULT", "SIDES", "Command", "Place", "Side"]

@@ -7,10 +7,17 @@ without the `envoy_` that Envoy puts before them, and with the cluster's name an
 
 from __future__ import annotations
 
-from heterollm_controllers.routing.conditions import all_of, any_of, flagged, sampled, status, with_header
-from heterollm_controllers.routing.envelope import Json, typed
-from heterollm_controllers.routing.module import module_logger
-from heterollm_controllers.routing.places import ERROR_HEADER, METADATA
+from heterollm_controllers.routing.envoy.matchers import (
+    all_of,
+    any_of,
+    flagged,
+    sampled,
+    status,
+    with_header,
+)
+from heterollm_controllers.routing.envoy.module import module_logger
+from heterollm_controllers.routing.envoy.resource_names import ERROR_HEADER, METADATA
+from heterollm_controllers.routing.envoy.resources import Json, typed
 
 __all__ = ["attempt_log", "request_log"]
 

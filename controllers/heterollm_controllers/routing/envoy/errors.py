@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from heterollm_controllers.routing.conditions import all_of, flagged, noted, status
-from heterollm_controllers.routing.envelope import Json
-from heterollm_controllers.routing.places import ERROR_HEADER, METADATA
+from heterollm_controllers.routing.envoy.matchers import all_of, flagged, noted, status
+from heterollm_controllers.routing.envoy.resource_names import ERROR_HEADER, METADATA
+from heterollm_controllers.routing.envoy.resources import Json
 
 __all__ = ["error_mappers"]
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from heterollm_controllers.routing.admission import Share, circuit_breakers
-from heterollm_controllers.routing.envelope import Json, config_source, typed
-from heterollm_controllers.routing.module import module_filter
-from heterollm_controllers.routing.places import (
+from heterollm_controllers.routing.envoy.admission import Share, circuit_breakers
+from heterollm_controllers.routing.envoy.module import module_filter
+from heterollm_controllers.routing.envoy.resource_names import (
     ATTEMPT_FILTER,
     BROKEN_HEADER,
     METADATA,
@@ -17,7 +16,8 @@ from heterollm_controllers.routing.places import (
     endpoints_file,
     tier_cluster,
 )
-from heterollm_controllers.routing.policy import TierRoute
+from heterollm_controllers.routing.envoy.resources import Json, config_source, typed
+from heterollm_controllers.routing.ir import TierRoute
 
 __all__ = ["ATTEMPTS", "attempts", "tier_engines"]
 

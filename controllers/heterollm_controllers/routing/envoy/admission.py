@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from heterollm_controllers.routing.envelope import Json
-from heterollm_controllers.routing.places import FULL_CLUSTER
-from heterollm_controllers.routing.policy import RoutingPolicy, TierRoute
+from heterollm_controllers.routing.envoy.resource_names import FULL_CLUSTER
+from heterollm_controllers.routing.envoy.resources import Json
+from heterollm_controllers.routing.ir import RoutingPolicy, TierRoute
 
 __all__ = ["Share", "always_full", "circuit_breakers", "looks", "room", "share_of"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from heterollm_controllers.routing.envelope import Json
-from heterollm_controllers.routing.places import METADATA
+from heterollm_controllers.routing.envoy.resource_names import METADATA
+from heterollm_controllers.routing.envoy.resources import Json
 
 __all__ = ["all_of", "any_of", "flagged", "noted", "sampled", "status", "with_header"]
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 
-from heterollm_controllers.routing.envelope import Json, typed
-from heterollm_controllers.routing.module import module_route
-from heterollm_controllers.routing.places import (
+from heterollm_controllers.routing.envoy.module import module_route
+from heterollm_controllers.routing.envoy.resource_names import (
     ATTEMPT_FILTER,
     BROKEN_HEADER,
     CHOOSE_FILTER,
@@ -14,9 +13,10 @@ from heterollm_controllers.routing.places import (
     METADATA,
     ROUTES,
 )
-from heterollm_controllers.routing.policy import AUTO, RoutingPolicy
-from heterollm_controllers.routing.retries import attempt_context
-from heterollm_controllers.routing.tier_routes import tier_choices, tier_routes, undecided_route
+from heterollm_controllers.routing.envoy.resources import Json, typed
+from heterollm_controllers.routing.envoy.retries import attempt_context
+from heterollm_controllers.routing.envoy.tier_routes import tier_choices, tier_routes, undecided_route
+from heterollm_controllers.routing.ir import AUTO, RoutingPolicy
 from heterollm_controllers.scoring.score import told
 
 __all__ = ["route_configuration"]

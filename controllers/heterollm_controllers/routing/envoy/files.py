@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from heterollm_controllers.routing.admission import always_full, looks, share_of
-from heterollm_controllers.routing.clusters import attempts, diverted, tier_engines
-from heterollm_controllers.routing.endpoints import load_assignment
-from heterollm_controllers.routing.envelope import discovery_response
-from heterollm_controllers.routing.listener import listener
-from heterollm_controllers.routing.places import endpoints_file
-from heterollm_controllers.routing.policy import RoutingPolicy
-from heterollm_controllers.routing.routes import route_configuration
+from heterollm_controllers.routing.envoy.admission import always_full, looks, share_of
+from heterollm_controllers.routing.envoy.clusters import attempts, diverted, tier_engines
+from heterollm_controllers.routing.envoy.endpoints import load_assignment
+from heterollm_controllers.routing.envoy.listener import listener
+from heterollm_controllers.routing.envoy.resource_names import endpoints_file
+from heterollm_controllers.routing.envoy.resources import discovery_response
+from heterollm_controllers.routing.envoy.routes import route_configuration
+from heterollm_controllers.routing.ir import RoutingPolicy
 
 __all__ = ["envoy_files"]
 

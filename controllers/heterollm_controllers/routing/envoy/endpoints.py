@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from heterollm_controllers.routing.envelope import Json
-from heterollm_controllers.routing.places import METADATA, tier_cluster
-from heterollm_controllers.routing.policy import Endpoint, TierRoute
+from heterollm_controllers.routing.envoy.resource_names import METADATA, tier_cluster
+from heterollm_controllers.routing.envoy.resources import Json
+from heterollm_controllers.routing.ir import Endpoint, TierRoute
 
 __all__ = ["load_assignment"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heterollm_controllers.routing.envelope import Json, typed
+from heterollm_controllers.routing.envoy.resources import Json, typed
 
 __all__ = ["module_filter", "module_logger", "module_route"]
 

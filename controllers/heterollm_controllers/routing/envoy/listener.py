@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from heterollm_controllers.routing.envelope import Json, config_source, typed
-from heterollm_controllers.routing.errors import error_mappers
-from heterollm_controllers.routing.metrics import attempt_log, request_log
-from heterollm_controllers.routing.module import module_filter
-from heterollm_controllers.routing.places import (
+from heterollm_controllers.routing.envoy.errors import error_mappers
+from heterollm_controllers.routing.envoy.metrics import attempt_log, request_log
+from heterollm_controllers.routing.envoy.module import module_filter
+from heterollm_controllers.routing.envoy.resource_names import (
     CERTIFICATE,
     CHOOSE_FILTER,
     KEYS,
@@ -16,6 +15,7 @@ from heterollm_controllers.routing.places import (
     ROUTES,
     UNFORGEABLE,
 )
+from heterollm_controllers.routing.envoy.resources import Json, config_source, typed
 
 __all__ = ["listener"]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from heterollm_controllers.routing.admission import looks, room
-from heterollm_controllers.routing.envelope import Json
-from heterollm_controllers.routing.places import (
+from heterollm_controllers.routing.envoy.admission import looks, room
+from heterollm_controllers.routing.envoy.resource_names import (
     CHOSEN_HEADER,
     FULL_CLUSTER,
     HASH_HEADER,
@@ -12,8 +11,9 @@ from heterollm_controllers.routing.places import (
     attempts_cluster,
     diverted_cluster,
 )
-from heterollm_controllers.routing.policy import RoutingPolicy, TierRoute
-from heterollm_controllers.routing.retries import retry_policy
+from heterollm_controllers.routing.envoy.resources import Json
+from heterollm_controllers.routing.envoy.retries import retry_policy
+from heterollm_controllers.routing.ir import RoutingPolicy, TierRoute
 
 __all__ = ["tier_choices", "tier_routes", "undecided_route"]
 

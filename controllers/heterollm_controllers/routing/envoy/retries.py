@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from heterollm_controllers.routing.envelope import Json, typed
-from heterollm_controllers.routing.places import QUALITY_HEADER
-from heterollm_controllers.routing.policy import Change, RoutingPolicy
+from heterollm_controllers.routing.envoy.resource_names import QUALITY_HEADER
+from heterollm_controllers.routing.envoy.resources import Json, typed
+from heterollm_controllers.routing.ir import Change, RoutingPolicy
 
 __all__ = ["attempt_context", "retry_policy"]
 
