@@ -26,8 +26,8 @@ import pytest
 from heterollm_controllers.sizing.accelerators import Gpu, accelerator
 from heterollm_controllers.sizing.models import entry, known_model
 from heterollm_controllers.sizing.plan import Split
+from heterollm_controllers.sizing.requirements import Wishes
 from heterollm_controllers.sizing.search import plan_for
-from heterollm_controllers.sizing.wishes import Wishes
 
 MODELS = ("Qwen/Qwen3-0.6B", "Qwen/Qwen3-4B")
 START_SECONDS = 900.0

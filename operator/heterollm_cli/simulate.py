@@ -23,9 +23,9 @@ from heterollm_cli.simulate_report import (
 from heterollm_controllers.api.errors import Impossible
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.simulation.chart import timeline
-from heterollm_controllers.simulation.deciding import Decider, Operator
 from heterollm_controllers.simulation.engine_model import EngineModel, engine_model
-from heterollm_controllers.simulation.rule import HorizontalRule
+from heterollm_controllers.simulation.hpa import HorizontalRule
+from heterollm_controllers.simulation.policy_under_test import Decider, Operator
 from heterollm_controllers.simulation.run import Scenario, Simulation
 from heterollm_controllers.simulation.source_tables import source_rows
 from heterollm_controllers.simulation.summary import Summary, summarised

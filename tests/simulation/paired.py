@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
-from heterollm_controllers.simulation.deciding import Operator
 from heterollm_controllers.simulation.faults import Fault, FaultKind
+from heterollm_controllers.simulation.policy_under_test import Operator
 from heterollm_controllers.simulation.run import Scenario, Simulation
 from heterollm_controllers.simulation.traffic import Load, Recorded
 from tests.simulation.scenes import LARGE, SMALL

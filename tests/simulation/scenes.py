@@ -7,9 +7,9 @@ from typing import Any
 
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.observation.tier_state import TierFacts
-from heterollm_controllers.simulation.deciding import Decider, Orders
 from heterollm_controllers.simulation.engine_model import EngineModel
 from heterollm_controllers.simulation.faults import Fault
+from heterollm_controllers.simulation.policy_under_test import Decider, Orders
 from heterollm_controllers.simulation.run import Scenario, Simulation
 from heterollm_controllers.simulation.traffic import Load, Steady, Traffic
 

@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import pytest
 
 from heterollm_controllers.simulation.chart import timeline
-from heterollm_controllers.simulation.deciding import Operator
 from heterollm_controllers.simulation.faults import Fault, FaultKind
+from heterollm_controllers.simulation.policy_under_test import Operator
 from heterollm_controllers.simulation.run import Simulation
 from tests.simulation.scenes import Still, simulated, spec
 

@@ -8,8 +8,8 @@ from itertools import pairwise
 import pytest
 
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
-from heterollm_controllers.simulation.deciding import Operator
 from heterollm_controllers.simulation.faults import Fault, FaultKind
+from heterollm_controllers.simulation.policy_under_test import Operator
 from heterollm_controllers.simulation.run import Moment, Scenario, Simulation
 from heterollm_controllers.simulation.summary import summarised
 from heterollm_controllers.simulation.traffic import Load, Recorded, Spike

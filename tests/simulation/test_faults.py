@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from heterollm_controllers.simulation.deciding import Operator
 from heterollm_controllers.simulation.faults import Fault, FaultKind, Faults
+from heterollm_controllers.simulation.policy_under_test import Operator
 from heterollm_controllers.simulation.run import Simulation
 from tests.simulation.scenes import Still, simulated, spec
 

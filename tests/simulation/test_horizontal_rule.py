@@ -9,7 +9,7 @@ import pytest
 from heterollm_controllers.api.signals import PodSignal
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.observation.tier_state import EngineFacts, TierFacts
-from heterollm_controllers.simulation.rule import HorizontalRule
+from heterollm_controllers.simulation.hpa import HorizontalRule
 from heterollm_controllers.simulation.run import START
 from tests.simulation.scenes import simulated, spec
 

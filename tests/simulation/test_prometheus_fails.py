@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from heterollm_controllers.simulation.deciding import Operator
 from heterollm_controllers.simulation.faults import Fault, FaultKind
+from heterollm_controllers.simulation.policy_under_test import Operator
 from heterollm_controllers.simulation.run import TICK, Moment
 from heterollm_controllers.simulation.traffic import Load, Recorded
 from tests.simulation.scenes import simulated, spec

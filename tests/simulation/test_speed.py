@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from heterollm_controllers.simulation.deciding import Operator
+from heterollm_controllers.simulation.policy_under_test import Operator
 from heterollm_controllers.simulation.traffic import Load, Wave
 from tests.simulation.scenes import simulated, spec
 

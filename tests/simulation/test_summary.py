@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from heterollm_controllers.observation.tier_state import TierFacts
-from heterollm_controllers.simulation.deciding import Operator, Orders
 from heterollm_controllers.simulation.faults import Fault, FaultKind
+from heterollm_controllers.simulation.policy_under_test import Operator, Orders
 from heterollm_controllers.simulation.run import Simulation
 from heterollm_controllers.simulation.summary import summarised
 from tests.simulation.scenes import Still, simulated, spec

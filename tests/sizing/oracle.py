@@ -15,9 +15,9 @@ from heterollm_controllers.sglang.flags.arguments import check
 from heterollm_controllers.sizing.accelerators import accelerator
 from heterollm_controllers.sizing.hf_config import architecture_from
 from heterollm_controllers.sizing.plan import Plan, Split
+from heterollm_controllers.sizing.requirements import Wishes, wishes_of
 from heterollm_controllers.sizing.rules import A2A_SPANS_ALL, broken, launch_refusal
 from heterollm_controllers.sizing.search import plan_for
-from heterollm_controllers.sizing.wishes import Wishes, wishes_of
 from tests.sizing import catalogued
 
 __all__ = ["Launch", "launches"]

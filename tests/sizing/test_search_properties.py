@@ -12,9 +12,9 @@ from heterollm_controllers.sizing.accelerators import Gpu, accelerator_names
 from heterollm_controllers.sizing.architecture import Architecture
 from heterollm_controllers.sizing.models import model_ids
 from heterollm_controllers.sizing.plan import Plan
+from heterollm_controllers.sizing.requirements import Wishes
 from heterollm_controllers.sizing.rules import broken
 from heterollm_controllers.sizing.search import searched
-from heterollm_controllers.sizing.wishes import Wishes
 from tests.core.properties import quick
 from tests.sizing import catalogued
 

@@ -10,8 +10,8 @@ from heterollm_controllers.api.errors import Impossible
 from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.sizing.memory import GIB
 from heterollm_controllers.sizing.plan import Plan, Split
+from heterollm_controllers.sizing.requirements import Wishes
 from heterollm_controllers.sizing.search import plan_for, search
-from heterollm_controllers.sizing.wishes import Wishes
 from tests.sizing.catalogued import gpu, model
 
 SMALL = model("Qwen/Qwen3-4B")

@@ -11,10 +11,10 @@ from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import Decision
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.simulation.cluster import Cluster
-from heterollm_controllers.simulation.deciding import Decider, Orders
 from heterollm_controllers.simulation.engine_model import EngineModel
 from heterollm_controllers.simulation.faults import Fault, FaultKind, Faults
-from heterollm_controllers.simulation.observe import Prometheus
+from heterollm_controllers.simulation.policy_under_test import Decider, Orders
+from heterollm_controllers.simulation.scrape import Prometheus
 from heterollm_controllers.simulation.traffic import Traffic, poisson
 
 __all__ = ["START", "Moment", "Scenario", "Simulation", "Tick"]

@@ -20,8 +20,8 @@ from statistics import median
 
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.observation.tier_state import TierFacts
-from heterollm_controllers.simulation.deciding import Orders
 from heterollm_controllers.simulation.engine_model import LARGE, SMALL, EngineModel, Reference
+from heterollm_controllers.simulation.policy_under_test import Orders
 from heterollm_controllers.simulation.run import Scenario, Simulation
 from heterollm_controllers.simulation.traffic import Load, Steady
 

@@ -20,6 +20,7 @@ from heterollm_controllers.sizing.accelerators import Gpu, accelerator
 from heterollm_controllers.sizing.architecture import Architecture
 from heterollm_controllers.sizing.dtypes import BLACKWELL_ONLY, loaded
 from heterollm_controllers.sizing.explain import reasons
+from heterollm_controllers.sizing.fixed_engine import check_nodes, stated
 from heterollm_controllers.sizing.inputs import (
     NO_CONFIG_MAPS,
     ConfigMaps,
@@ -29,10 +30,9 @@ from heterollm_controllers.sizing.inputs import (
 )
 from heterollm_controllers.sizing.plan import Plan
 from heterollm_controllers.sizing.report import report
+from heterollm_controllers.sizing.requirements import Wishes, wishes_of
 from heterollm_controllers.sizing.rules import LONGER_CONTEXT, launch_refusal
 from heterollm_controllers.sizing.search import nearest, searched
-from heterollm_controllers.sizing.stated import check_nodes, stated
-from heterollm_controllers.sizing.wishes import Wishes, wishes_of
 
 __all__ = ["ConfigMaps", "gpu_of", "size"]
 

@@ -9,8 +9,8 @@ from heterollm_controllers.sizing.accelerators import Gpu
 from heterollm_controllers.sizing.architecture import Architecture
 from heterollm_controllers.sizing.memory import GIB
 from heterollm_controllers.sizing.plan import Plan
+from heterollm_controllers.sizing.requirements import Wishes
 from heterollm_controllers.sizing.rules import A2A_SPANS_ALL, broken
-from heterollm_controllers.sizing.wishes import Wishes
 
 __all__ = ["reasons"]
 

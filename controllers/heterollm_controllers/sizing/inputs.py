@@ -16,7 +16,7 @@ from heterollm_controllers.sizing.architecture import Architecture
 from heterollm_controllers.sizing.hf_config import UnreadableConfig
 from heterollm_controllers.sizing.model_of import architecture_of
 from heterollm_controllers.sizing.models import nearest_models
-from heterollm_controllers.sizing.wishes import Wishes
+from heterollm_controllers.sizing.requirements import Wishes
 
 __all__ = ["NO_CONFIG_MAPS", "ConfigMaps", "gpu_of", "not_sized", "shapes_of"]
 

@@ -26,9 +26,9 @@ from heterollm_controllers.sizing.memory import (
 )
 from heterollm_controllers.sizing.parameters import active_parameters
 from heterollm_controllers.sizing.plan import Plan, Split
+from heterollm_controllers.sizing.requirements import Wishes
 from heterollm_controllers.sizing.rules import A2A_SPANS_ALL, broken
 from heterollm_controllers.sizing.weights import weights
-from heterollm_controllers.sizing.wishes import Wishes
 
 __all__ = ["nearest", "plan_for", "search", "searched"]
 

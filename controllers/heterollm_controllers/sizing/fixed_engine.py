@@ -8,7 +8,7 @@ from heterollm_controllers.api.errors import Impossible
 from heterollm_controllers.api.v1alpha1.sizing import Sizing
 from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.sizing.plan import MOST_NODES, fraction_text
-from heterollm_controllers.sizing.wishes import Wishes
+from heterollm_controllers.sizing.requirements import Wishes
 
 __all__ = ["check_nodes", "stated"]
 

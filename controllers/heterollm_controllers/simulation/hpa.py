@@ -21,7 +21,7 @@ from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import Decision
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.observation.tier_state import TierFacts
-from heterollm_controllers.simulation.deciding import Orders
+from heterollm_controllers.simulation.policy_under_test import Orders
 
 __all__ = ["HorizontalRule", "Metric"]
 
