@@ -13,8 +13,8 @@ import yaml
 
 from heterollm_controllers.api import names
 from heterollm_controllers.api.installation import Config
-from heterollm_controllers.outcome import Observed
-from heterollm_controllers.reconcile import reconcile
+from heterollm_controllers.reconcile.contract import Observed
+from heterollm_controllers.reconcile.pipeline import reconcile
 from heterollm_controllers.render.diff import digest
 from heterollm_operator.kube.client import Api, ApiError
 from heterollm_operator.kube.kinds import CLUSTER, Kind, find

@@ -28,7 +28,7 @@ from e2e.bench.synthetic_prometheus import ENGINES, TIERS, keys, pod
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.observation.tier_state import EngineFacts, TierFacts
-from heterollm_controllers.steering.steer import Memory, SteeringInput, steer
+from heterollm_controllers.reconcile.control_loop import Memory, SteeringInput, steer
 from heterollm_operator.kube.store import Key
 from heterollm_operator.process.steered import Steered
 from heterollm_operator.prometheus.client import Prometheus

@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _operator(options: argparse.Namespace) -> int:
-    from heterollm_controllers.reconcile import reconcile
+    from heterollm_controllers.reconcile.pipeline import reconcile
     from heterollm_controllers.render.diff import digest
     from heterollm_operator.process.main import operate
     from heterollm_operator.process.worker import Core

@@ -15,8 +15,8 @@ from heterollm_cli.input_files import Unusable, read_files
 from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.objects import Manifest
 from heterollm_controllers.api.vocabulary import ConditionType
-from heterollm_controllers.outcome import Observed, Outcome
-from heterollm_controllers.reconcile import reconcile
+from heterollm_controllers.reconcile.contract import Observed, Outcome
+from heterollm_controllers.reconcile.pipeline import reconcile
 from heterollm_controllers.render.diff import digest
 
 __all__ = ["add_parser", "run"]

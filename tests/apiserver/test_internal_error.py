@@ -26,8 +26,8 @@ def broken(what, *rest):
 module.{function} = broken
 """
 PLACES = {
-    "choosing a tier's engine": ("heterollm_controllers.revisions", "size", "Accepted"),
-    "anything else": ("heterollm_controllers.reconcile", "steer", "Programmed"),
+    "choosing a tier's engine": ("heterollm_controllers.engines.revisions", "size", "Accepted"),
+    "anything else": ("heterollm_controllers.reconcile.pipeline", "steer", "Programmed"),
 }
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from heterollm_controllers.api.vocabulary import Reason
-from heterollm_controllers.outcome import Refusal
+from heterollm_controllers.reconcile.contract import Refusal
 
 __all__ = ["Body", "Conflict", "Invalid", "Server"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from heterollm_controllers.gang import KILL_GRACE_SECONDS
+from heterollm_controllers.engines.gang_restart import KILL_GRACE_SECONDS
 from tests.core.builders import api_tier
 from tests.core.world import Crash, World, settled
 

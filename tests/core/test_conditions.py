@@ -10,7 +10,7 @@ import pytest
 
 from heterollm_controllers.api.timestamps import stamp
 from heterollm_controllers.api.vocabulary import ConditionType, Reason
-from heterollm_controllers.conditions import Verdict, conditions, previous, transitions
+from heterollm_controllers.status.conditions import ConditionUpdate, conditions, previous, transitions
 from tests.core.builders import NOW, api_tier
 from tests.core.world import Crash, World, settled
 
@@ -185,15 +185,15 @@ def test_transition_time_moves_with_the_status_only() -> None:
     assert world.condition("Ready")["lastTransitionTime"] > since
 
 
-READY: Verdict = (ConditionType.READY, True, Reason.SERVING, "all")
-NOT_READY: Verdict = (ConditionType.READY, False, Reason.ENGINES_STARTING, "none")
+READY = ConditionUpdate(ConditionType.READY, True, Reason.SERVING, "all")
+NOT_READY = ConditionUpdate(ConditionType.READY, False, Reason.ENGINES_STARTING, "none")
 
 
 def test_messages_may_change_without_a_transition() -> None:
     first = conditions([NOT_READY], {}, 1, NOW)
     before = previous({"conditions": [item.model_dump(by_alias=True) for item in first]})
     later = NOW + timedelta(minutes=1)
-    [second] = conditions([(*NOT_READY[:3], "some")], before, 2, later)
+    [second] = conditions([NOT_READY._replace(message="some")], before, 2, later)
     assert (second.message, second.observed_generation) == ("some", 2)
     assert second.last_transition_time == stamp(NOW)
     [third] = conditions([READY], before, 2, later)
@@ -201,18 +201,18 @@ def test_messages_may_change_without_a_transition() -> None:
 
 
 def test_endless_message_is_cut_to_what_the_schema_takes() -> None:
-    [condition] = conditions([(*NOT_READY[:3], "x" * 10_000)], {}, 1, NOW)
+    [condition] = conditions([NOT_READY._replace(message="x" * 10_000)], {}, 1, NOW)
     assert len(condition.message) == 4096
 
 
-def events_between(before: Verdict | None, after: Verdict) -> list[tuple[str, str]]:
+def events_between(before: ConditionUpdate | None, after: ConditionUpdate) -> list[tuple[str, str]]:
     known = conditions([before], {}, 1, NOW) if before is not None else ()
     old = previous({"conditions": [item.model_dump(by_alias=True) for item in known]})
     return [(event.kind, event.reason) for event in transitions(old, conditions([after], old, 1, NOW))]
 
 
-REFUSED: Verdict = (ConditionType.ACCEPTED, False, Reason.UNKNOWN_ACCELERATOR, "")
-VALID: Verdict = (ConditionType.ACCEPTED, True, Reason.VALID, "")
+REFUSED = ConditionUpdate(ConditionType.ACCEPTED, False, Reason.UNKNOWN_ACCELERATOR, "")
+VALID = ConditionUpdate(ConditionType.ACCEPTED, True, Reason.VALID, "")
 
 
 @pytest.mark.parametrize(
@@ -222,15 +222,21 @@ VALID: Verdict = (ConditionType.ACCEPTED, True, Reason.VALID, "")
         (READY, READY, []),
         (READY, NOT_READY, [("Normal", "EnginesStarting")]),
         (NOT_READY, READY, [("Normal", "Serving")]),
-        (NOT_READY, (*NOT_READY[:3], "other message"), []),
-        (NOT_READY, (ConditionType.READY, False, Reason.ROLLING_OUT, ""), [("Normal", "RollingOut")]),
+        (NOT_READY, NOT_READY._replace(message="other message"), []),
+        (NOT_READY, ConditionUpdate(ConditionType.READY, False, Reason.ROLLING_OUT, ""), [("Normal", "RollingOut")]),
         (None, VALID, []),
         (None, REFUSED, [("Warning", "UnknownAccelerator")]),
         (REFUSED, VALID, [("Normal", "Valid")]),
-        (REFUSED, (ConditionType.ACCEPTED, False, Reason.GPUS_DO_NOT_DIVIDE, ""), [("Warning", "GpusDoNotDivide")]),
-        (READY, (ConditionType.READY, False, Reason.APPLYING, ""), []),
-        (None, (ConditionType.STALLED, True, Reason.NAME_CONFLICT, ""), []),
+        (
+            REFUSED,
+            ConditionUpdate(ConditionType.ACCEPTED, False, Reason.GPUS_DO_NOT_DIVIDE, ""),
+            [("Warning", "GpusDoNotDivide")],
+        ),
+        (READY, ConditionUpdate(ConditionType.READY, False, Reason.APPLYING, ""), []),
+        (None, ConditionUpdate(ConditionType.STALLED, True, Reason.NAME_CONFLICT, ""), []),
     ],
 )
-def test_events_tell_transitions_once(before: Verdict | None, after: Verdict, expected: list[tuple[str, str]]) -> None:
+def test_events_tell_transitions_once(
+    before: ConditionUpdate | None, after: ConditionUpdate, expected: list[tuple[str, str]]
+) -> None:
     assert events_between(before, after) == expected

@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 
 from heterollm_controllers.api.timestamps import parse, stamp
 from heterollm_controllers.api.v1alpha1.status import PlacementStatus
-from heterollm_controllers.gang import KILL_GRACE_SECONDS
-from heterollm_controllers.observation.engines import Engine, Pod
-from heterollm_controllers.placement import (
+from heterollm_controllers.engines.gang_placement import (
     JUDGED_AFTER,
     LONGEST_BACKOFF,
     SPREAD_OF_TIME,
@@ -23,6 +21,8 @@ from heterollm_controllers.placement import (
     as_placed,
     look_at_placements,
 )
+from heterollm_controllers.engines.gang_restart import KILL_GRACE_SECONDS
+from heterollm_controllers.observation.engines import Engine, Pod
 from tests.core.builders import NOW
 from tests.core.properties import quick
 

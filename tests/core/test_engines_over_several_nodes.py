@@ -8,8 +8,8 @@ import pytest
 
 from heterollm_controllers.api import names
 from heterollm_controllers.api.objects import Manifest
+from heterollm_controllers.engines.revisions import asked_of
 from heterollm_controllers.render.diff import digest
-from heterollm_controllers.revisions import asked_of
 from tests.core.builders import api_tier, spec
 from tests.core.test_rendering import container_of, engine_of, environment, pod_of
 

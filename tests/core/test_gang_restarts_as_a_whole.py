@@ -9,7 +9,13 @@ import pytest
 
 from heterollm_controllers.api.timestamps import parse, stamp
 from heterollm_controllers.api.v1alpha1.status import EngineStatus
-from heterollm_controllers.gang import FIRST_BACKOFF, FORGIVEN_AFTER, LONGEST_BACKOFF, Gang, look_at_gang
+from heterollm_controllers.engines.gang_restart import (
+    FIRST_BACKOFF,
+    FORGIVEN_AFTER,
+    LONGEST_BACKOFF,
+    Gang,
+    look_at_gang,
+)
 from heterollm_controllers.observation.engines import Engine, Pod
 from tests.core.builders import NOW
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from heterollm_controllers.reconcile import reconcile
+from heterollm_controllers.reconcile.pipeline import reconcile
 from tests.core.builders import api_tier
 from tests.core.fake_server import Body
 from tests.core.world import World, settled

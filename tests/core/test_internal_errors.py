@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from heterollm_controllers import reconcile as module
-from heterollm_controllers import revisions
 from heterollm_controllers.api.v1alpha1.tier import Tier
-from heterollm_controllers.conditions import previous
-from heterollm_controllers.internal_error import described, internal_error
+from heterollm_controllers.engines import revisions
+from heterollm_controllers.reconcile import pipeline as module
+from heterollm_controllers.reconcile.internal_error import described, internal_error
 from heterollm_controllers.sizing import size
+from heterollm_controllers.status.conditions import previous
 from tests.core.builders import NOW, api_tier, manifest
 from tests.core.world import settled
 

@@ -6,7 +6,7 @@ import pytest
 
 from heterollm_controllers.api.timestamps import parse
 from heterollm_controllers.api.v1alpha1.status import HeteroLLMClusterStatus
-from heterollm_controllers.status import JOURNAL_LENGTH
+from heterollm_controllers.status.decisions import JOURNAL_LENGTH
 from tests.core.builders import api_tier
 from tests.core.world import Crash, World, settled
 

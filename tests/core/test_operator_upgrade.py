@@ -8,8 +8,8 @@ from heterollm_controllers.api import names
 from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.v1alpha1.engine import Engine
 from heterollm_controllers.api.v1alpha1.tier import Tier
+from heterollm_controllers.engines.revisions import asked_of
 from heterollm_controllers.render import templates
-from heterollm_controllers.revisions import asked_of
 from tests.core.builders import api_tier, spec
 from tests.core.world import World, settled
 

@@ -9,8 +9,8 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from heterollm_controllers.engines.rollout import Step, next_step
 from heterollm_controllers.observation.engines import Engine, Pod
-from heterollm_controllers.rollout import Step, next_step
 from tests.core.properties import quick
 
 _PLAIN_POD = Pod("", "", 0, "10.0.0.1", True, False, 0, "", None, False, True, None, None)

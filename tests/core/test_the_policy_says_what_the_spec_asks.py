@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from heterollm_controllers.revisions import Chosen
+from heterollm_controllers.engines.revisions import Chosen
+from heterollm_controllers.engines.tier_view import TierView
 from heterollm_controllers.routing.ir import Change, Retries
 from heterollm_controllers.routing.translate import UNSIZED_ENGINE, routing_policy
 from heterollm_controllers.sizing import size
-from heterollm_controllers.status import TierView
 from tests.core.builders import api_tier, spec, tier
 
 

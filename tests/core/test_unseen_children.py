@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.timestamps import parse
-from heterollm_controllers.outcome import Observed, Outcome
-from heterollm_controllers.reconcile import reconcile
+from heterollm_controllers.reconcile.contract import Observed, Outcome
+from heterollm_controllers.reconcile.pipeline import reconcile
 from tests.core.builders import api_tier
 from tests.core.world import World, settled
 

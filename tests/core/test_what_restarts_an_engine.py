@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from pydantic.alias_generators import to_camel
 
-from heterollm_controllers import revisions
 from heterollm_controllers.api import names
 from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.schema import WireType
 from heterollm_controllers.api.v1alpha1.tier import Tier
+from heterollm_controllers.engines import revisions
+from heterollm_controllers.engines.revisions import Chosen, choose
 from heterollm_controllers.render.engine import engine_body
-from heterollm_controllers.revisions import Chosen, choose
 from heterollm_controllers.sizing import size
 from tests.core.builders import api_tier, cluster, spec
 from tests.core.world import World, settled

@@ -19,8 +19,8 @@ from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.objects import Delete, Event
 from heterollm_controllers.api.timestamps import stamp
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.outcome import NOT_OURS, Observed, Outcome
-from heterollm_controllers.reconcile import reconcile
+from heterollm_controllers.reconcile.contract import NOT_OURS, Observed, Outcome
+from heterollm_controllers.reconcile.pipeline import reconcile
 from heterollm_controllers.render.diff import digest
 from tests.core.builders import NOW, api_tier
 from tests.core.fake_controllers import Controllers

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.steering.steer import Memory, SteeringInput
+from heterollm_controllers.reconcile.control_loop import Memory, SteeringInput
 from heterollm_operator.kube.store import Key
 from heterollm_operator.prometheus.client import Prometheus
 from heterollm_operator.prometheus.poller import Poller, Polling

@@ -10,8 +10,8 @@ from typing import Any
 from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.objects import Delete, Event
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.outcome import Observed, Outcome
-from heterollm_controllers.steering.steer import steer
+from heterollm_controllers.reconcile.contract import Observed, Outcome
+from heterollm_controllers.reconcile.control_loop import steer
 from heterollm_operator.kube.apply import Writer
 from heterollm_operator.kube.store import Key, Store
 from heterollm_operator.process.cluster_metrics import ClusterMetrics

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.observation.tier_state import EngineFacts, TierFacts
-from heterollm_controllers.steering.steer import Memory, SteeringInput
+from heterollm_controllers.reconcile.control_loop import Memory, SteeringInput
 from heterollm_operator.kube.store import Key
 from heterollm_operator.process.cluster_metrics import ClusterMetrics
 from tests.shell.objects import spec

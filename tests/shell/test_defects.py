@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from heterollm_controllers.outcome import Observed, Outcome
+from heterollm_controllers.reconcile.contract import Observed, Outcome
 from heterollm_operator.kube.client import ApiError
 from tests.shell.bench import Bench
 from tests.shell.fake_api import CLUSTER_PATH

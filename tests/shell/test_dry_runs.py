@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from heterollm_controllers.api.vocabulary import Reason
-from heterollm_controllers.outcome import Observed, Outcome, Refusal
+from heterollm_controllers.reconcile.contract import Observed, Outcome, Refusal
 from heterollm_operator.kube.client import ApiError
 from heterollm_operator.kube.dry_run import refusal_of
 from tests.shell.bench import Bench, digest

@@ -17,7 +17,7 @@ from heterollm_controllers.api.signals import PodSignal, TierSignal
 from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.observation.tier_state import EngineFacts, TierFacts
-from heterollm_controllers.steering.steer import Memory, SteeringInput, steer
+from heterollm_controllers.reconcile.control_loop import Memory, SteeringInput, steer
 from heterollm_operator.kube.store import Key
 from heterollm_operator.prometheus.client import Prometheus
 from heterollm_operator.prometheus.poller import Poller, Polling

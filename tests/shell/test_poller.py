@@ -17,7 +17,7 @@ import pytest
 
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.steering.steer import Memory, SteeringInput
+from heterollm_controllers.reconcile.control_loop import Memory, SteeringInput
 from heterollm_operator.kube.store import Key
 from heterollm_operator.prometheus import queries
 from heterollm_operator.prometheus.client import Prometheus, Rows, Unanswered

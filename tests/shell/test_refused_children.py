@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from heterollm_controllers.api import names
 from heterollm_controllers.api.objects import Delete
-from heterollm_controllers.outcome import Outcome
-from heterollm_controllers.steering.steer import Memory, SteeringInput
+from heterollm_controllers.reconcile.contract import Outcome
+from heterollm_controllers.reconcile.control_loop import Memory, SteeringInput
 from heterollm_operator.kube.client import ApiError
 from tests.shell.bench import Bench, C, everything
 from tests.shell.objects import manifest, spec

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.outcome import Outcome
-from heterollm_controllers.steering.steer import Memory, SteeringInput
+from heterollm_controllers.reconcile.contract import Outcome
+from heterollm_controllers.reconcile.control_loop import Memory, SteeringInput
 from heterollm_operator.kube.apply import NotLeading
 from heterollm_operator.kube.client import ApiError
 from tests.shell.bench import Bench, C, everything

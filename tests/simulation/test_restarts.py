@@ -10,10 +10,10 @@ import pytest
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.observation.tier_state import TierFacts
+from heterollm_controllers.reconcile.control_loop import Memory, Steering, steer
 from heterollm_controllers.simulation.faults import Fault, FaultKind
 from heterollm_controllers.simulation.policy_under_test import Operator, restored
 from heterollm_controllers.simulation.traffic import Load, Spike
-from heterollm_controllers.steering.steer import Memory, Steering, steer
 from tests.simulation.scenes import Still, simulated, spec
 
 SPIKE = Spike(Load(30, 0.1), factor=3, start=600, seconds=900)

@@ -14,11 +14,11 @@ from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import EscalationStatus, FallbackStatus, ScalingStatus
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.observation.tier_state import TierFacts
+from heterollm_controllers.reconcile.control_loop import Memory, Steering, steer
 from heterollm_controllers.simulation.faults import Fault, FaultKind
 from heterollm_controllers.simulation.policy_under_test import Operator, restored
 from heterollm_controllers.simulation.run import START, Scenario, Simulation
 from heterollm_controllers.simulation.traffic import Load, Recorded
-from heterollm_controllers.steering.steer import Memory, Steering, steer
 from heterollm_controllers.traffic.circuit_breaker import DOUBTED_PERCENT
 from tests.simulation.scenes import LARGE, SMALL
 

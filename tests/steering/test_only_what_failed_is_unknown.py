@@ -14,7 +14,7 @@ from heterollm_controllers.api.v1alpha1.status import FallbackStatus
 from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.metrics.readings import History, Readings
 from heterollm_controllers.observation.tier_state import EngineFacts, TierFacts
-from heterollm_controllers.steering.steer import Memory, Steering, steer
+from heterollm_controllers.reconcile.control_loop import Memory, Steering, steer
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 READ_BY_FALLBACK = (TierSignal.TRIED, TierSignal.FAILED, ClusterSignal.ROUTERS)

@@ -12,8 +12,8 @@ from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import FallbackStatus, ScalingStatus
 from heterollm_controllers.metrics.readings import History, Readings
 from heterollm_controllers.observation.tier_state import EngineFacts, TierFacts
+from heterollm_controllers.reconcile.control_loop import Memory, Steering, steer
 from heterollm_controllers.simulation.policy_under_test import restored
-from heterollm_controllers.steering.steer import Memory, Steering, steer
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LONG_AGO = START - timedelta(days=1)

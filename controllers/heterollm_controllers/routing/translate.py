@@ -9,9 +9,9 @@ from heterollm_controllers.api.v1alpha1.routing import Retries as RetriesSpec
 from heterollm_controllers.api.v1alpha1.routing import Routing
 from heterollm_controllers.api.v1alpha1.status import FallbackStatus
 from heterollm_controllers.api.v1alpha1.tier import Tier
+from heterollm_controllers.engines.tier_view import TierView
 from heterollm_controllers.routing.ir import Change, Endpoint, Retries, RoutingPolicy, TierRoute
 from heterollm_controllers.sglang.launch import HTTP_PORT
-from heterollm_controllers.status import TierView
 from heterollm_controllers.traffic.plan import shares
 
 __all__ = ["routing_policy"]

@@ -11,7 +11,7 @@ from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import Decision, FallbackStatus, ScalingStatus
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.observation.tier_state import TierFacts
-from heterollm_controllers.steering.steer import Memory, Steering, steer
+from heterollm_controllers.reconcile.control_loop import Memory, Steering, steer
 from heterollm_controllers.traffic.plan import shares, state_in_force
 
 __all__ = ["Decider", "Operator", "Orders", "SteerFunction", "restored"]

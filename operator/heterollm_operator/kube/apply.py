@@ -9,7 +9,7 @@ from typing import Any
 
 from heterollm_controllers.api import names
 from heterollm_controllers.api.objects import Delete, Event
-from heterollm_controllers.outcome import NOT_OURS, Refusal
+from heterollm_controllers.reconcile.contract import NOT_OURS, Refusal
 from heterollm_operator.kube.client import Api, ApiError
 from heterollm_operator.kube.dry_run import refusal_of
 from heterollm_operator.kube.kinds import CLUSTER, EVENT, Kind, find

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from heterollm_controllers.api.vocabulary import Reason
-from heterollm_controllers.outcome import Refusal
+from heterollm_controllers.reconcile.contract import Refusal
 from heterollm_operator.kube.client import ApiError
 
 __all__ = ["refusal_of"]

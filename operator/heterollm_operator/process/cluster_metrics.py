@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.observation.tier_state import TierFacts
-from heterollm_controllers.steering.steer import SteeringInput
+from heterollm_controllers.reconcile.control_loop import SteeringInput
 from heterollm_operator.kube.store import Key
 
 __all__ = ["ClusterMetrics"]

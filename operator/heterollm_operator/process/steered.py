@@ -9,7 +9,7 @@ from datetime import datetime
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.observation.tier_state import TierFacts
-from heterollm_controllers.steering.steer import Memory, Steering, SteeringInput
+from heterollm_controllers.reconcile.control_loop import Memory, Steering, SteeringInput
 from heterollm_operator.kube.store import Key
 from heterollm_operator.runtime.clock import Clock
 

@@ -15,10 +15,10 @@ from typing import Any, TypeVar, cast
 from heterollm_controllers.api import names
 from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.vocabulary import Reason
-from heterollm_controllers.internal_error import internal_error
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.outcome import NOT_OURS, Observed, Outcome
-from heterollm_controllers.steering.steer import steer
+from heterollm_controllers.reconcile.contract import NOT_OURS, Observed, Outcome
+from heterollm_controllers.reconcile.control_loop import steer
+from heterollm_controllers.reconcile.internal_error import internal_error
 from heterollm_operator.kube.apply import NotLeading, Stale, Writer, name_of
 from heterollm_operator.kube.client import ApiError
 from heterollm_operator.kube.dry_run import refusal_of

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from heterollm_controllers.metrics.readings import FRESH, Readings
-from heterollm_controllers.steering.steer import SteeringInput
+from heterollm_controllers.reconcile.control_loop import SteeringInput
 from heterollm_operator.kube.store import Key
 from heterollm_operator.prometheus.client import Unanswered
 from heterollm_operator.prometheus.last_results import Held

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
-from heterollm_controllers.steering.steer import SteeringInput
+from heterollm_controllers.reconcile.control_loop import SteeringInput
 from heterollm_operator.kube.store import Key
 from heterollm_operator.prometheus import queries
 from heterollm_operator.prometheus.client import Rows, Unanswered

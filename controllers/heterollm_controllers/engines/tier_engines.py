@@ -1,25 +1,20 @@
-"""Between the engines of a cluster and its steering: the facts it decides on, and which engines get requests."""
+"""The engines of one tier before anything is decided on them, and what the control loop is told of them."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 from typing import Any
 
 from heterollm_controllers.api.timestamps import stamp
-from heterollm_controllers.api.v1alpha1.status import FallbackStatus, ScalingStatus
-from heterollm_controllers.api.vocabulary import ConditionType, Reason
-from heterollm_controllers.conditions import Verdict
-from heterollm_controllers.gang import Gang
+from heterollm_controllers.engines.gang_restart import Gang
+from heterollm_controllers.engines.revisions import Chosen
 from heterollm_controllers.observation.engines import Engine
 from heterollm_controllers.observation.tier_state import EngineFacts, TierFacts
-from heterollm_controllers.revisions import Chosen
-from heterollm_controllers.steering.steer import Memory
 
-__all__ = ["Crew", "facts_of", "lost_since", "memory_of", "metrics_available", "on_standby"]
+__all__ = ["Crew", "facts_of", "lost_since"]
 
 
 @dataclass(frozen=True)
@@ -41,16 +36,6 @@ class Crew:
     def name(self) -> str:
         """The tier's name."""
         return self.chosen.tier.name
-
-
-def memory_of(status: Mapping[str, Any]) -> Memory:
-    """What an observed status remembers of steering."""
-    tiers = {tier["name"]: tier["scaling"] for tier in status.get("tiers") or [] if tier.get("scaling")}
-    fallback = status.get("fallback")
-    return Memory(
-        {name: ScalingStatus.model_validate(item) for name, item in tiers.items()},
-        FallbackStatus.model_validate(fallback) if fallback else None,
-    )
 
 
 def lost_since(engines: Iterable[Engine], before: Mapping[str, Any], now: datetime) -> str | None:
@@ -103,38 +88,3 @@ def _start_seconds(engines: Iterable[Engine]) -> float | None:
     # The one time is the node's, the other the API server's: a clock that is slow says nothing.
     known = [seconds for seconds in taken if seconds >= 0]
     return median(known) if known else None
-
-
-def on_standby(
-    engines: Sequence[Engine], target: int, reserves: Collection[str], load: Mapping[str, float]
-) -> frozenset[str]:
-    """Of the engines that could serve those beyond the target: they are kept ready, and get no requests.
-
-    Whoever gets requests goes on getting them, the busiest first; a place that becomes free is filled at once.
-    """
-    able = [engine for engine in engines if engine.serving]
-    ranked = sorted(
-        able, key=lambda engine: (engine.name in reserves, -load.get(engine.name, math.inf), engine.ordinal)
-    )
-    return frozenset(engine.name for engine in ranked[target:])
-
-
-def metrics_available(missing: str, configured: bool, read: bool, before: Mapping[str, Any] | None) -> Verdict:
-    """Whether the figures are there that the cluster is steered by.
-
-    Args:
-        missing: what is missing of them.
-        configured: whether the operator knows a Prometheus.
-        read: whether it has asked it since it started; until then, what it said last holds.
-        before: the condition as it was.
-    """
-    kind = ConditionType.METRICS_AVAILABLE
-    if not configured:
-        return kind, False, Reason.NOT_CONFIGURED, "the operator knows no Prometheus: see --prometheus-url"
-    if not read:
-        if before is not None and before["reason"] != Reason.NOT_CONFIGURED:
-            return kind, before["status"] == "True", Reason(before["reason"]), before["message"]
-        return kind, False, Reason.INCOMPLETE, "Prometheus was not asked yet"
-    if missing:
-        return kind, False, Reason.INCOMPLETE, missing
-    return kind, True, Reason.COMPLETE, "all figures are there"

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from heterollm_controllers.api.objects import Event
 from heterollm_controllers.api.timestamps import stamp
 from heterollm_controllers.api.v1alpha1.status import Condition
 from heterollm_controllers.api.vocabulary import ConditionType, Reason
 
-__all__ = ["Verdict", "conditions", "previous", "transitions"]
+__all__ = ["ConditionUpdate", "conditions", "previous", "transitions"]
 
-Verdict = tuple[ConditionType, bool | None, Reason, str]
-"""Type, whether it holds (None: unknown), why, and why for people."""
+
+class ConditionUpdate(NamedTuple):
+    """What a condition should say from now on."""
+
+    type: ConditionType
+    holds: bool | None
+    """None: unknown."""
+    reason: Reason
+    message: str
+
 
 _STATUS: dict[bool | None, Literal["True", "False", "Unknown"]] = {True: "True", False: "False", None: "Unknown"}
 
@@ -28,21 +36,20 @@ def previous(status: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def conditions(
-    verdicts: Iterable[Verdict], before: Mapping[str, Mapping[str, Any]], generation: int, now: datetime
+    updates: Iterable[ConditionUpdate], before: Mapping[str, Mapping[str, Any]], generation: int, now: datetime
 ) -> tuple[Condition, ...]:
-    """The verdicts as conditions of this generation."""
-    return tuple(_condition(verdict, before.get(verdict[0]), generation, now) for verdict in verdicts)
+    """The conditions of this generation."""
+    return tuple(_condition(update, before.get(update.type), generation, now) for update in updates)
 
 
-def _condition(verdict: Verdict, before: Mapping[str, Any] | None, generation: int, now: datetime) -> Condition:
-    kind, holds, reason, message = verdict
-    status = _STATUS[holds]
+def _condition(update: ConditionUpdate, before: Mapping[str, Any] | None, generation: int, now: datetime) -> Condition:
+    status = _STATUS[update.holds]
     unchanged = before is not None and before["status"] == status
     return Condition(
-        type=kind,
+        type=update.type,
         status=status,
-        reason=reason,
-        message=message[:4096],
+        reason=update.reason,
+        message=update.message[:4096],
         observed_generation=generation,
         last_transition_time=before["lastTransitionTime"] if before is not None and unchanged else stamp(now),
     )

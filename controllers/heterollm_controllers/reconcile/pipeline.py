@@ -26,27 +26,39 @@ from heterollm_controllers.api.v1alpha1.status import (
 )
 from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.api.vocabulary import ConditionType, Reason
-from heterollm_controllers.compatible import UNCHECKED, compatible, family_mismatch
-from heterollm_controllers.conditions import conditions, previous, transitions
-from heterollm_controllers.gang import KILL_GRACE_SECONDS, look_at_gang
-from heterollm_controllers.internal_error import described
+from heterollm_controllers.engines.gang_placement import (
+    Candidate,
+    Placement,
+    as_placed,
+    look_at_placements,
+)
+from heterollm_controllers.engines.gang_restart import KILL_GRACE_SECONDS, look_at_gang
+from heterollm_controllers.engines.revisions import Chosen, choose, keep
+from heterollm_controllers.engines.rollout import next_step
+from heterollm_controllers.engines.standby import on_standby
+from heterollm_controllers.engines.tier_engines import Crew, facts_of, lost_since
+from heterollm_controllers.engines.tier_view import TierView
 from heterollm_controllers.observation.engines import Engine, engines_of
-from heterollm_controllers.outcome import NOT_OURS, Observed, Outcome
-from heterollm_controllers.placement import Candidate, Placement, as_placed, look_at_placements
+from heterollm_controllers.reconcile.contract import NOT_OURS, Observed, Outcome
+from heterollm_controllers.reconcile.control_loop import Steering, SteeringInput, steer
+from heterollm_controllers.reconcile.internal_error import described
+from heterollm_controllers.reconcile.memory import memory_of
 from heterollm_controllers.render.cluster import cluster_objects, policy_object, tier_objects
 from heterollm_controllers.render.diff import differs, digest, stamped
 from heterollm_controllers.render.engine import engine_from
 from heterollm_controllers.render.owner import Cluster
 from heterollm_controllers.render.revision import revision_again
-from heterollm_controllers.revisions import Chosen, choose, keep
-from heterollm_controllers.rollout import next_step
 from heterollm_controllers.routing.envoy.files import envoy_files
 from heterollm_controllers.routing.translate import routing_policy
 from heterollm_controllers.routing.versioning import Publication, publish
 from heterollm_controllers.sizing import ConfigMaps
-from heterollm_controllers.status import TierView, Wait, journal, tier_status, verdicts
-from heterollm_controllers.steered import Crew, facts_of, lost_since, memory_of, metrics_available, on_standby
-from heterollm_controllers.steering.steer import Steering, SteeringInput, steer
+from heterollm_controllers.status.cluster_conditions import cluster_conditions
+from heterollm_controllers.status.conditions import ConditionUpdate, conditions, previous, transitions
+from heterollm_controllers.status.decisions import journal
+from heterollm_controllers.status.metrics_available import metrics_available
+from heterollm_controllers.status.ready import Wait
+from heterollm_controllers.status.tier_status import tier_status
+from heterollm_controllers.status.tiers_compatible import UNCHECKED, compatible, family_mismatch
 from heterollm_controllers.traffic.plan import state_in_force
 
 __all__ = ["reconcile"]
@@ -73,7 +85,9 @@ def _invalid(observed: Observed, message: str, config: Config, now: datetime) ->
     refusal = Impossible(Reason.INVALID_SPEC, message)
     before = previous(status)
     figures = metrics_available("", config.prometheus, read=False, before=before.get(ConditionType.METRICS_AVAILABLE))
-    after = conditions(verdicts([refusal], [], [], None, False, UNCHECKED, figures), before, cluster.generation, now)
+    after = conditions(
+        cluster_conditions([refusal], [], [], None, False, UNCHECKED, figures), before, cluster.generation, now
+    )
     known = HeteroLLMClusterStatus.model_validate(status)
     updated = known.model_copy(update={"observed_generation": cluster.generation, "conditions": after})
     return Outcome(status=updated.to_wire(), events=tuple(transitions(before, after)))
@@ -86,8 +100,8 @@ def _unseen(observed: Observed, now: datetime) -> Outcome:
     what = ", ".join(observed.unseen)
     message = f"nothing is changed while the operator cannot watch the {what} of namespace {cluster.namespace}"
     before = previous(status)
-    verdict = (ConditionType.PROGRAMMED, False, Reason.WATCH_REFUSED, message)
-    after = conditions([verdict], before, cluster.generation, now)
+    update = ConditionUpdate(ConditionType.PROGRAMMED, False, Reason.WATCH_REFUSED, message)
+    after = conditions([update], before, cluster.generation, now)
     known = HeteroLLMClusterStatus.model_validate(status)
     kept = [condition for condition in known.conditions if condition.type != ConditionType.PROGRAMMED]
     updated = known.model_copy(update={"conditions": (*kept, *after)})
@@ -425,7 +439,9 @@ class _Look:
         )
         family = compatible(self.spec, self.mismatch)
         applying = pending and first_time
-        said = verdicts(refusals, views, waits, failure, applying, family, figures, refused=steering.refused)
+        updates = cluster_conditions(
+            refusals, views, waits, failure, applying, family, figures, refused=steering.refused
+        )
         fallback = steering.memory.fallback
         service = self.spec.routing.service
         port = "" if service.port == 80 else f":{service.port}"
@@ -434,7 +450,7 @@ class _Look:
             observed_generation=self.cluster.generation,
             mode=state_in_force(fallback),
             engines=f"{sum(len(view.serving) for view in views)}/{sum(view.desired for view in views)}",
-            conditions=conditions(said, self.conditions, self.cluster.generation, self.now),
+            conditions=conditions(updates, self.conditions, self.cluster.generation, self.now),
             tiers=tuple(tier_status(view) for view in views),
             routing=RoutingStatus(
                 url=f"http://{host}{port}",

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from heterollm_controllers.api.vocabulary import ConditionType, Reason
-from heterollm_controllers.conditions import Verdict, conditions, previous, transitions
-from heterollm_controllers.outcome import Outcome
+from heterollm_controllers.reconcile.contract import Outcome
+from heterollm_controllers.status.conditions import ConditionUpdate, conditions, previous, transitions
 
 __all__ = ["described", "internal_error"]
 
@@ -34,13 +34,13 @@ def internal_error(cluster: Mapping[str, Any], error: Exception, now: datetime) 
     if _said_already(before.get(ConditionType.PROGRAMMED, {}), error, generation):
         return Outcome(status=dict(status))
     message = described(error)
-    verdicts: list[Verdict] = [
-        (ConditionType.PROGRAMMED, False, Reason.INTERNAL_ERROR, message),
-        (ConditionType.READY, False, Reason.INTERNAL_ERROR, message),
-        (ConditionType.RECONCILING, False, Reason.SETTLED, "nothing to do"),
-        (ConditionType.STALLED, True, Reason.INTERNAL_ERROR, message),
+    updates = [
+        ConditionUpdate(ConditionType.PROGRAMMED, False, Reason.INTERNAL_ERROR, message),
+        ConditionUpdate(ConditionType.READY, False, Reason.INTERNAL_ERROR, message),
+        ConditionUpdate(ConditionType.RECONCILING, False, Reason.SETTLED, "nothing to do"),
+        ConditionUpdate(ConditionType.STALLED, True, Reason.INTERNAL_ERROR, message),
     ]
-    said = conditions(verdicts, before, generation, now)
+    said = conditions(updates, before, generation, now)
     new = {item.type: item.model_dump(mode="json", by_alias=True) for item in said}
     merged = {**status, "observedGeneration": generation, "conditions": [*{**before, **new}.values()]}
     return Outcome(status=merged, events=tuple(transitions(before, said)))

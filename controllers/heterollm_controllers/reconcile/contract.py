@@ -1,8 +1,8 @@
-"""What goes into one look at a cluster and what comes out of it: the seam between the pure core and the shell.
+"""What goes into one reconcile of a cluster and what comes out of it: the contract of the pure core with the shell.
 
-The shell gathers an `Observed`, calls `heterollm_controllers.reconcile.reconcile`, and carries the `Outcome` out in
-this order: `check` (dry runs, then reconcile again with the answers), `status` (fenced by the observed
-resourceVersion), `events`, `apply`, `delete`. What is refused of these stops only what builds on it.
+The shell gathers an `Observed`, calls `reconcile`, and carries the `Outcome` out in this order: `check` (dry runs, then
+reconcile again with the answers), `status` (fenced by the observed resourceVersion), `events`, `apply`, `delete`. What
+is refused of these stops only what builds on it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from heterollm_controllers.api.objects import Delete, Event, Manifest
 from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.steering.steer import SteeringInput
+from heterollm_controllers.reconcile.control_loop import SteeringInput
 
 __all__ = ["NOT_OURS", "Observed", "Outcome", "Refusal"]
 

@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from heterollm_controllers.api.objects import Manifest
 from heterollm_controllers.api.timestamps import parse, stamp
 from heterollm_controllers.api.v1alpha1.status import PlacementStatus
-from heterollm_controllers.gang import KILL_GRACE_SECONDS
+from heterollm_controllers.engines.gang_restart import KILL_GRACE_SECONDS
 from heterollm_controllers.observation.engines import Engine, Pod
 
 __all__ = ["Candidate", "Placement", "as_placed", "look_at_placements"]

@@ -22,7 +22,7 @@ from heterollm_controllers.api.v1alpha1.engine import Engine
 from heterollm_controllers.api.v1alpha1.sizing import Sizing
 from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.api.vocabulary import Reason
-from heterollm_controllers.nesting import DEEPEST, nests_deeper
+from heterollm_controllers.engines.nesting import DEEPEST, nests_deeper
 from heterollm_controllers.render.diff import digest
 from heterollm_controllers.render.engine import engine_body
 from heterollm_controllers.render.owner import Cluster

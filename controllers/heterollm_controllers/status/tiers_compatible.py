@@ -5,16 +5,16 @@ from __future__ import annotations
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.api.vocabulary import ConditionType, Reason
-from heterollm_controllers.conditions import Verdict
 from heterollm_controllers.sizing import ConfigMaps
 from heterollm_controllers.sizing.architecture import Architecture
 from heterollm_controllers.sizing.family import family_mismatch as _mismatch
 from heterollm_controllers.sizing.hf_config import UnreadableConfig
 from heterollm_controllers.sizing.model_of import architecture_of
+from heterollm_controllers.status.conditions import ConditionUpdate
 
 __all__ = ["UNCHECKED", "compatible", "family_mismatch"]
 
-UNCHECKED: Verdict = (ConditionType.TIERS_COMPATIBLE, True, Reason.NOT_CHECKED, "familyCheck is off")
+UNCHECKED = ConditionUpdate(ConditionType.TIERS_COMPATIBLE, True, Reason.NOT_CHECKED, "familyCheck is off")
 
 
 def family_mismatch(spec: HeteroLLMClusterSpec, config_maps: ConfigMaps) -> str:
@@ -31,11 +31,11 @@ def _model(tier: Tier, config_maps: ConfigMaps) -> Architecture | None:
         return None  # sizing refuses it
 
 
-def compatible(spec: HeteroLLMClusterSpec, mismatch: str) -> Verdict:
+def compatible(spec: HeteroLLMClusterSpec, mismatch: str) -> ConditionUpdate:
     """The condition: a mismatch is a warning, or a refusal if the spec wants one."""
     if spec.family_check == "Off":
         return UNCHECKED
     if mismatch:
-        return ConditionType.TIERS_COMPATIBLE, False, Reason.FAMILY_MISMATCH, mismatch
+        return ConditionUpdate(ConditionType.TIERS_COMPATIBLE, False, Reason.FAMILY_MISMATCH, mismatch)
     message = "the tiers' models share tokenizer, chat template and family, as far as they are known"
-    return ConditionType.TIERS_COMPATIBLE, True, Reason.SAME_FAMILY, message
+    return ConditionUpdate(ConditionType.TIERS_COMPATIBLE, True, Reason.SAME_FAMILY, message)

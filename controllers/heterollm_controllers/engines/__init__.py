@@ -1,0 +1,1 @@
+"""The life of an engine: revision, placement, roll-out, restart, standby."""

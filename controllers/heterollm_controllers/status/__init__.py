@@ -1,0 +1,1 @@
+"""What the operator reports: conditions, a file each; tiers; decisions."""

@@ -1,0 +1,23 @@
+"""Programmed: whether every child is as wanted, and the policy is published."""
+
+from __future__ import annotations
+
+from heterollm_controllers.api.vocabulary import ConditionType, Reason
+from heterollm_controllers.reconcile.contract import NOT_OURS
+from heterollm_controllers.status.conditions import ConditionUpdate
+
+
+def programmed(failure: str | None, applying: bool, refused: int) -> ConditionUpdate:
+    if failure is not None:
+        reason = Reason.NAME_CONFLICT if NOT_OURS in failure else Reason.APPLY_FAILED
+        return ConditionUpdate(ConditionType.PROGRAMMED, False, reason, failure)
+    if applying:
+        return ConditionUpdate(
+            ConditionType.PROGRAMMED, False, Reason.APPLYING, "objects of this generation are being applied"
+        )
+    if refused:
+        message = f"a router does not take version {refused} of the routing policy, and serves by an older one"
+        return ConditionUpdate(ConditionType.PROGRAMMED, False, Reason.POLICY_REFUSED, message)
+    return ConditionUpdate(
+        ConditionType.PROGRAMMED, True, Reason.APPLIED, "all objects are applied and the policy is published"
+    )
