@@ -16,10 +16,10 @@ from typing import Any
 
 from heterollm_controllers.api import names
 from heterollm_controllers.api.installation import Config
-from heterollm_controllers.api.objects import Delete, Event
+from heterollm_controllers.api.objects import Delete, Event, Failure
 from heterollm_controllers.api.timestamps import stamp
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.reconcile.contract import NOT_OURS, Observed, Outcome
+from heterollm_controllers.reconcile.contract import Observed, Outcome
 from heterollm_controllers.reconcile.pipeline import reconcile
 from heterollm_controllers.render.diff import digest
 from tests.core.builders import NOW, api_tier
@@ -61,7 +61,7 @@ class World:
         self.config = config or Config()
         self.now = NOW
         self.events: list[Event] = []
-        self.failure: str | None = None
+        self.failures: tuple[Failure, ...] = ()
         self.requeue_after: float | None = None
         self.retry = False
         self._quiet_since: tuple[int, datetime] | None = None
@@ -146,7 +146,7 @@ class World:
 
     def restart_operator(self) -> None:
         """A new process knows nothing but what the API server tells, and looks at everything once."""
-        self.failure, self._quiet_since = None, None
+        self.failures, self._quiet_since = (), None
 
     def upgrade_operator(self, config: Config) -> None:
         """Another version of the operator takes over."""
@@ -158,16 +158,16 @@ class World:
         if self._nothing_happened():
             return
         for _ in range(12):
-            failure, before = self.failure, len(self.server.writes)
+            failures, before = self.failures, len(self.server.writes)
             self.look()
             quiet = before == len(self.server.writes)
-            if self.failure == failure and (quiet or failure is not None):
+            if self.failures == failures and (quiet or failures):
                 self._quiet_since = self.server.version, self.now
                 return
         raise AssertionError(f"looks never stop writing: {self.server.writes[-8:]}")
 
     def _nothing_happened(self) -> bool:
-        if self._quiet_since is None or self.failure is not None:
+        if self._quiet_since is None or self.failures:
             return False
         if self.retry:
             return False
@@ -195,7 +195,7 @@ class World:
             for (kind, _), body in view.items()
             if kind != names.KIND and (body["metadata"].get("labels") or {}).get(names.CLUSTER) == NAME
         )
-        return Observed(cluster, children, failure=self.failure, readings=self.figures())
+        return Observed(cluster, children, failures=self.failures, readings=self.figures())
 
     def look(self, view: View | None = None, effects: int | None = None) -> None:
         """One look, dying before effect number `effects` if given."""
@@ -206,7 +206,7 @@ class World:
         outcome = self.outcome(view)
         self.requeue_after, self.retry = outcome.requeue_after, outcome.retry
         steps = self._steps(cluster, outcome)
-        failures: list[str] = []
+        failures: list[Failure] = []
         try:
             for number, step in enumerate(steps):
                 if number == effects:
@@ -214,10 +214,10 @@ class World:
                 failures += filter(None, [step(failures)])
         except Conflict:
             return
-        self.failure = "; ".join(failures) or None
+        self.failures = tuple(failures)
 
-    def _steps(self, cluster: Body, outcome: Outcome) -> Iterator[Callable[[list[str]], str | None]]:
-        """Every effect of an outcome, in the order of outcome.py: first the status, or the proof that it is current.
+    def _steps(self, cluster: Body, outcome: Outcome) -> Iterator[Callable[[list[Failure]], Failure | None]]:
+        """Every effect of an outcome, in the order of the contract: first the status, or the proof that it is current.
 
         A step is told what failed before it, and answers why it fails itself.
         """
@@ -232,24 +232,24 @@ class World:
         for item in outcome.delete:
             yield lambda failed, item=item: self._delete(item, failed)  # type: ignore[misc]
 
-    def _apply(self, manifest: Body, failed: list[str]) -> str | None:
+    def _apply(self, manifest: Body, failed: list[Failure]) -> Failure | None:
         revision = manifest["metadata"]["annotations"].get(names.REVISION)
-        if any(why.startswith(f"ControllerRevision {revision} is refused") for why in failed):
+        if any(why.kind == "ControllerRevision" and why.name == revision and not why.conflict for why in failed):
             return None
         live = self.server.get(manifest["kind"], manifest["metadata"]["name"])
         owners = live["metadata"].get("ownerReferences", []) if live is not None else []
         if live is not None and not any(owner["name"] == NAME for owner in owners):
-            return f"{manifest['kind']} {manifest['metadata']['name']} {NOT_OURS}"
+            return Failure.not_ours(manifest["kind"], manifest["metadata"]["name"])
         try:
             applied = self.server.apply(manifest)
         except Invalid as error:
-            return f"{manifest['kind']} {manifest['metadata']['name']} is refused: {error}"
+            return Failure(manifest["kind"], manifest["metadata"]["name"], f"is refused: {error}")
         if applied["kind"] == "ConfigMap":
             self._check_version(applied["data"])
         return None
 
-    def _delete(self, item: Delete, failed: list[str]) -> None:
-        if any(why.startswith(f"ConfigMap {NAME}-policy is refused") for why in failed):
+    def _delete(self, item: Delete, failed: list[Failure]) -> None:
+        if any(why.kind == "ConfigMap" and not why.conflict for why in failed):
             return
         live = self.server.get(item.kind, item.name)
         if live is not None and live["metadata"]["uid"] == item.uid:

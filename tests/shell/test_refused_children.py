@@ -17,7 +17,7 @@ async def test_a_refused_child_stops_no_other(bench: Bench) -> None:
     assert await bench.look() == "failed"
     assert bench.api.summaries[-3:] == ["PATCH configmaps/one", "PATCH services/two", "DELETE statefulsets/old"]
     await bench.look()
-    assert bench.observed[-1].failure == "Service two is refused: exceeded quota"
+    assert [*map(str, bench.observed[-1].failures)] == ["Service two is refused: exceeded quota"]
 
 
 async def test_all_refusals_are_told(bench: Bench) -> None:
@@ -28,7 +28,8 @@ async def test_all_refusals_are_told(bench: Bench) -> None:
     assert await bench.look() == "failed"
     await bench.look()
     assert (
-        bench.observed[-1].failure == "ConfigMap one cannot be read: not yours; Service two is refused: exceeded quota"
+        "; ".join(map(str, bench.observed[-1].failures))
+        == "ConfigMap one cannot be read: not yours; Service two is refused: exceeded quota"
     )
     assert "PATCH configmaps/one" in bench.api.summaries
 
@@ -48,7 +49,7 @@ async def test_a_refused_deletion_stops_no_other(bench: Bench) -> None:
     assert await bench.look() == "failed"
     assert "DELETE statefulsets/b" in bench.api.summaries
     await bench.look()
-    assert bench.observed[-1].failure == "StatefulSet a is refused: frozen"
+    assert [*map(str, bench.observed[-1].failures)] == ["StatefulSet a is refused: frozen"]
 
 
 async def test_no_engine_is_made_of_a_revision_that_is_not_stored(bench: Bench) -> None:

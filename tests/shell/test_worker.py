@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from heterollm_controllers.api.objects import Failure
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.reconcile.contract import Outcome
 from heterollm_controllers.reconcile.control_loop import Memory, SteeringInput
@@ -51,7 +52,7 @@ async def test_after_a_stale_status_nothing_else_is_done(bench: Bench) -> None:
     assert bench.api.summaries == ["PATCH heterollmclusters/c/status"]
     assert bench.next_look() == 1.0
     assert await bench.look() == "done"
-    assert bench.observed[-1].failure is None, "a conflict is no failure"
+    assert not bench.observed[-1].failures, "a conflict is no failure"
 
 
 async def test_nothing_is_sent_without_the_lease(bench: Bench) -> None:
@@ -129,7 +130,7 @@ async def test_a_foreign_object_is_not_taken_over(bench: Bench, labelled: bool, 
     assert "PATCH services/two" in bench.api.summaries, "the rest is looked after"
     assert "DELETE statefulsets/old" in bench.api.summaries
     await bench.look()
-    assert bench.observed[-1].failure == "ConfigMap one exists and is not ours"
+    assert bench.observed[-1].failures == (Failure.not_ours("ConfigMap", "one"),)
 
 
 async def test_a_child_without_its_labels_is_still_ours(bench: Bench) -> None:
@@ -145,11 +146,14 @@ async def test_a_failure_is_told_to_the_next_look_until_it_is_overcome(bench: Be
     assert await bench.look() == "failed"
     assert bench.next_look() == 0, "so that the status can say so"
     await bench.look()
-    assert [observed.failure for observed in bench.observed] == [None, "ConfigMap one is refused: spec.x is wrong"]
+    assert [[*map(str, observed.failures)] for observed in bench.observed] == [
+        [],
+        ["ConfigMap one is refused: spec.x is wrong"],
+    ]
     assert await bench.look() == "recovered"
     assert bench.next_look() == 0, "so that the status can say so"
     assert await bench.look() == "done"
-    assert bench.observed[-1].failure is None
+    assert not bench.observed[-1].failures
 
 
 async def test_back_off_grows_while_a_cluster_fails(bench: Bench) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Delete", "Event", "Manifest"]
+__all__ = ["Delete", "Event", "Failure", "Manifest"]
 
 Manifest = dict[str, Any]
 
@@ -29,3 +29,25 @@ class Event:
     kind: str
     reason: str
     message: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an object is not as wanted; the message follows its name.
+
+    Attributes:
+        conflict: whether the name is taken by an object of somebody else, which is never taken over.
+    """
+
+    kind: str
+    name: str
+    message: str
+    conflict: bool = False
+
+    @classmethod
+    def not_ours(cls, kind: str, name: str) -> Failure:
+        """The name is taken."""
+        return cls(kind, name, "exists and is not ours", conflict=True)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name} {self.message}"

@@ -11,16 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from heterollm_controllers.api.objects import Delete, Event, Manifest
+from heterollm_controllers.api.objects import Delete, Event, Failure, Manifest
 from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.reconcile.control_loop import SteeringInput
 
-__all__ = ["NOT_OURS", "Observed", "Outcome", "Refusal"]
-
-
-NOT_OURS = "exists and is not ours"
-"""Part of the failure text when an object of a child's name belongs to somebody else: it is never taken over."""
+__all__ = ["Observed", "Outcome", "Refusal"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,7 @@ class Observed:
         children: every live object that carries the cluster's label, pods included, whoever owns it.
         verdicts: answers to the `Outcome.check` requests of the same observation by the digest of the object
             (`diff.digest`): None when the API server accepted the dry run.
-        failure: what of the previous look could not be carried out; None when everything could.
+        failures: what of the previous reconcile could not be carried out.
         readings: the figures of the last tick; None when no Prometheus is configured or none was asked yet.
         unseen: resources whose watch the API server refuses. Children of these kinds may exist or not.
     """
@@ -54,7 +50,7 @@ class Observed:
     cluster: Mapping[str, Any]
     children: tuple[Mapping[str, Any], ...] = ()
     verdicts: Mapping[str, Refusal | None] = field(default_factory=dict)
-    failure: str | None = None
+    failures: tuple[Failure, ...] = ()
     readings: Readings | None = None
     unseen: tuple[str, ...] = ()
 

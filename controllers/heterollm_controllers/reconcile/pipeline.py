@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from heterollm_controllers.api import names
 from heterollm_controllers.api.errors import Impossible
 from heterollm_controllers.api.installation import Config
-from heterollm_controllers.api.objects import Delete, Event, Manifest
+from heterollm_controllers.api.objects import Delete, Event, Failure, Manifest
 from heterollm_controllers.api.timestamps import parse, stamp
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import (
@@ -39,7 +39,7 @@ from heterollm_controllers.engines.standby import on_standby
 from heterollm_controllers.engines.tier_engines import Crew, facts_of, lost_since
 from heterollm_controllers.engines.tier_view import TierView
 from heterollm_controllers.observation.engines import Engine, engines_of
-from heterollm_controllers.reconcile.contract import NOT_OURS, Observed, Outcome
+from heterollm_controllers.reconcile.contract import Observed, Outcome
 from heterollm_controllers.reconcile.control_loop import Steering, SteeringInput, steer
 from heterollm_controllers.reconcile.internal_error import described
 from heterollm_controllers.reconcile.memory import memory_of
@@ -86,7 +86,7 @@ def _invalid(observed: Observed, message: str, config: Config, now: datetime) ->
     before = previous(status)
     figures = metrics_available("", config.prometheus, read=False, before=before.get(ConditionType.METRICS_AVAILABLE))
     after = conditions(
-        cluster_conditions([refusal], [], [], None, False, UNCHECKED, figures), before, cluster.generation, now
+        cluster_conditions([refusal], [], [], [], False, UNCHECKED, figures), before, cluster.generation, now
     )
     known = HeteroLLMClusterStatus.model_validate(status)
     updated = known.model_copy(update={"observed_generation": cluster.generation, "conditions": after})
@@ -161,10 +161,10 @@ class _Look:
         policy = policy_object(self.cluster, publication.files, publication.version)
         wanted = self._wanted(views, policy)
         apply, conflicts = self._to_apply(wanted)
-        failure = "; ".join(filter(None, [self.observed.failure, *conflicts])) or None
+        failures = (*self.observed.failures, *conflicts)
         publishing = any(item["kind"] == "ConfigMap" for item in apply)
         waits = self._waits(removed, publishing)
-        status = self._status(views, refusals, failure, bool(apply), waits, publication, steering)
+        status = self._status(views, refusals, failures, bool(apply), waits, publication, steering)
         return Outcome(
             status=status.to_wire(),
             events=(*self.events, *transitions(self.conditions, status.conditions)),
@@ -376,16 +376,16 @@ class _Look:
             wanted += [engine_from(self.cluster, view.chosen.revision, name) for name in view.added]
         return [stamped(manifest) for manifest in wanted]
 
-    def _to_apply(self, wanted: Iterable[Manifest]) -> tuple[list[Manifest], list[str]]:
+    def _to_apply(self, wanted: Iterable[Manifest]) -> tuple[list[Manifest], list[Failure]]:
         """What differs from its live state; an object of the same name that is not ours is left alone and reported."""
         apply: list[Manifest] = []
-        conflicts: list[str] = []
+        conflicts: list[Failure] = []
         everything = {(item["kind"], item["metadata"]["name"]): item for item in self.observed.children}
         for manifest in wanted:
             key = manifest["kind"], manifest["metadata"]["name"]
             live = everything.get(key)
             if live is not None and not _owned_by(live, self.cluster.uid):
-                conflicts.append(f"{key[0]} {key[1]} {NOT_OURS}")
+                conflicts.append(Failure.not_ours(*key))
             elif differs(manifest, live):
                 apply.append(manifest)
         return apply, conflicts
@@ -421,7 +421,7 @@ class _Look:
         self,
         views: Sequence[TierView],
         refusals: Sequence[Impossible],
-        failure: str | None,
+        failures: Sequence[Failure],
         pending: bool,
         waits: Sequence[Wait],
         publication: Publication,
@@ -440,7 +440,7 @@ class _Look:
         family = compatible(self.spec, self.mismatch)
         applying = pending and first_time
         updates = cluster_conditions(
-            refusals, views, waits, failure, applying, family, figures, refused=steering.refused
+            refusals, views, waits, failures, applying, family, figures, refused=steering.refused
         )
         fallback = steering.memory.fallback
         service = self.spec.routing.service

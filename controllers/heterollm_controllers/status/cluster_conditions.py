@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from heterollm_controllers.api.errors import Impossible
+from heterollm_controllers.api.objects import Failure
 from heterollm_controllers.api.vocabulary import ConditionType, Reason
 from heterollm_controllers.engines.tier_view import TierView
 from heterollm_controllers.status.accepted import accepted
@@ -20,7 +21,7 @@ def cluster_conditions(
     refusals: Sequence[Impossible],
     views: Sequence[TierView],
     waits: Sequence[Wait],
-    failure: str | None,
+    failures: Sequence[Failure],
     applying: bool,
     *others: ConditionUpdate,
     refused: int = 0,
@@ -31,13 +32,13 @@ def cluster_conditions(
         refusals: why tiers of the spec cannot be carried out.
         views: the tiers that run.
         waits: what the cluster still waits for beside the engines of its tiers.
-        failure: why the last reconcile could not be carried out.
+        failures: what of the last reconcile could not be carried out.
         applying: whether objects of a new generation are about to be applied for the first time.
         others: conditions that were judged elsewhere.
         refused: version of the routing policy that a router does not take; 0 if there is none.
     """
     accepts = accepted(refusals)
-    programs = programmed(failure, applying, refused)
+    programs = programmed(failures, applying, refused)
     readiness = ready(accepts, programs, views, waits)
     blocker = next((update for update in (accepts, programs) if update.reason in _NEEDS_SOMEBODY), None)
     return [

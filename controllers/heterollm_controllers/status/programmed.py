@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from heterollm_controllers.api.objects import Failure
 from heterollm_controllers.api.vocabulary import ConditionType, Reason
-from heterollm_controllers.reconcile.contract import NOT_OURS
 from heterollm_controllers.status.conditions import ConditionUpdate
 
 
-def programmed(failure: str | None, applying: bool, refused: int) -> ConditionUpdate:
-    if failure is not None:
-        reason = Reason.NAME_CONFLICT if NOT_OURS in failure else Reason.APPLY_FAILED
-        return ConditionUpdate(ConditionType.PROGRAMMED, False, reason, failure)
+def programmed(failures: Sequence[Failure], applying: bool, refused: int) -> ConditionUpdate:
+    if failures:
+        conflict = any(failure.conflict for failure in failures)
+        reason = Reason.NAME_CONFLICT if conflict else Reason.APPLY_FAILED
+        return ConditionUpdate(ConditionType.PROGRAMMED, False, reason, "; ".join(map(str, failures)))
     if applying:
         return ConditionUpdate(
             ConditionType.PROGRAMMED, False, Reason.APPLYING, "objects of this generation are being applied"

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from heterollm_controllers.api import names
-from heterollm_controllers.api.objects import Delete, Event
-from heterollm_controllers.reconcile.contract import NOT_OURS, Refusal
+from heterollm_controllers.api.objects import Delete, Event, Failure
+from heterollm_controllers.reconcile.contract import Refusal
 from heterollm_operator.kube.client import Api, ApiError
 from heterollm_operator.kube.dry_run import refusal_of
 from heterollm_operator.kube.kinds import CLUSTER, EVENT, Kind, find
@@ -73,19 +73,20 @@ class Writer:
         path = CLUSTER.path(metadata["namespace"], metadata["name"], "status")
         self._store.put(await self._apply("status", CLUSTER, path, body))
 
-    async def not_free(self, cluster: Body, manifests: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-        """Which of the children must not be applied, by name, and why: their places are others', or not known.
+    async def not_free(self, cluster: Body, manifests: Sequence[Mapping[str, Any]]) -> dict[str, Failure]:
+        """Which of the children must not be applied, by name, and why: their names are taken, or nobody knows.
 
         What the watches do not hold is asked for, all at once: it may exist without our labels.
         """
 
-        async def obstacle(manifest: Mapping[str, Any]) -> str:
+        async def obstacle(manifest: Mapping[str, Any]) -> Failure | None:
             kind, namespace, name = _place(cluster, manifest)
             try:
                 live = self._store.get(kind, namespace, name) or await self._read(kind, namespace, name)
             except ApiError as error:
-                return f"cannot be read: {error}"
-            return NOT_OURS if live is not None and not _owns(cluster, live) else ""
+                return Failure(kind.kind, name, f"cannot be read: {error}")
+            taken = live is not None and not _owns(cluster, live)
+            return Failure.not_ours(kind.kind, name) if taken else None
 
         answers = await asyncio.gather(*map(obstacle, manifests))
         return {name_of(manifest): why for manifest, why in zip(manifests, answers, strict=True) if why}

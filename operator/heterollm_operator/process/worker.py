@@ -14,9 +14,10 @@ from typing import Any, TypeVar, cast
 
 from heterollm_controllers.api import names
 from heterollm_controllers.api.installation import Config
+from heterollm_controllers.api.objects import Failure
 from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.reconcile.contract import NOT_OURS, Observed, Outcome
+from heterollm_controllers.reconcile.contract import Observed, Outcome
 from heterollm_controllers.reconcile.control_loop import steer
 from heterollm_controllers.reconcile.internal_error import internal_error
 from heterollm_operator.kube.apply import NotLeading, Stale, Writer, name_of
@@ -104,7 +105,7 @@ class Worker:
         self._resync = resync
         self._sight = sight
         self._unknown = unknown
-        self._failures: dict[Key, str] = {}
+        self._failures: dict[Key, tuple[Failure, ...]] = {}
         self.since: dict[Key, float] = {}
         """When each look now under way began (monotonic seconds): a hung worker shows here."""
 
@@ -181,10 +182,10 @@ class Worker:
             self._failures.pop(key, None)
             self._sight.forget(key)
             return "gone", None
-        earlier = self._failures.get(key)
+        earlier = self._failures.get(key, ())
         unseen = tuple(scope.kind.plural for scope in unknown)
         observed = Observed(
-            cluster, self._store.children(key), failure=earlier, readings=self._sight.readings(key), unseen=unseen
+            cluster, self._store.children(key), failures=earlier, readings=self._sight.readings(key), unseen=unseen
         )
         outcome = await self._decide(observed)
         for error in outcome.defects:
@@ -193,8 +194,8 @@ class Worker:
         failures = await self._act(cluster, outcome)
         self._sight.looked(key, outcome)
         if failures:
-            self._failures[key] = "; ".join(failures)
-            _log.warning("%s", self._failures[key], extra={"cluster": str(key)})
+            self._failures[key] = failures
+            _log.warning("%s", "; ".join(map(str, failures)), extra={"cluster": str(key)})
         else:
             self._failures.pop(key, None)
         result = _result(outcome, failures, earlier)
@@ -229,30 +230,31 @@ class Worker:
             await self._writer.status(cluster, outcome.status)
         await _all(self._writer.event(cluster, event) for event in outcome.events)
 
-    async def _act(self, cluster: Body, outcome: Outcome) -> list[str]:
-        """Apply and delete; returns why some of it could not be done. That stops only what builds on it."""
+    async def _act(self, cluster: Body, outcome: Outcome) -> tuple[Failure, ...]:
+        """Apply and delete; returns what could not be done. That stops only what builds on it."""
         failures = await self._writer.not_free(cluster, outcome.apply)
         # In order, but neighbours of one kind side by side: they never wait for each other.
         for _, group in itertools.groupby(outcome.apply, key=itemgetter("kind")):
             todo = [item for item in group if name_of(item) not in failures and _basis(item) not in failures]
-            words = await _all(_attempt(self._writer.apply(cluster, manifest)) for manifest in todo)
-            failures |= {name_of(item): why for item, why in zip(todo, words, strict=True) if why}
+            applied = await _all(
+                _attempt(self._writer.apply(cluster, item), item["kind"], item["metadata"]["name"]) for item in todo
+            )
+            failures |= {name_of(item): why for item, why in zip(todo, applied, strict=True) if why}
         # The routers must have let go of what is deleted: by the policy, the only ConfigMap.
-        unrouted = all(NOT_OURS in why for name, why in failures.items() if name.startswith("ConfigMap "))
+        unrouted = all(why.conflict for why in failures.values() if why.kind == "ConfigMap")
         deletions = outcome.delete if unrouted else ()
-        words = await _all(_attempt(self._writer.delete(cluster, target)) for target in deletions)
-        undeleted = {f"{item.kind} {item.name}": why for item, why in zip(deletions, words, strict=True) if why}
-        return [f"{name} {why}" for name, why in [*failures.items(), *undeleted.items()]]
+        deleted = await _all(_attempt(self._writer.delete(cluster, item), item.kind, item.name) for item in deletions)
+        return (*failures.values(), *filter(None, deleted))
 
 
-def _result(outcome: Outcome, failures: list[str], earlier: str | None) -> str:
+def _result(outcome: Outcome, failures: Sequence[Failure], earlier: Sequence[Failure]) -> str:
     if outcome.defects:
         return "defect"
     if failures:
         return "failed"
     if outcome.retry:
         return "refused"
-    return "recovered" if earlier is not None else "done"
+    return "recovered" if earlier else "done"
 
 
 def _basis(manifest: Mapping[str, Any]) -> str | None:
@@ -261,13 +263,13 @@ def _basis(manifest: Mapping[str, Any]) -> str | None:
     return f"ControllerRevision {revision}" if revision is not None else None
 
 
-async def _attempt(call: Coroutine[Any, Any, None]) -> str:
-    """Why the API server did not do it, to follow the object's name; empty when it did."""
+async def _attempt(call: Coroutine[Any, Any, None], kind: str, name: str) -> Failure | None:
+    """Why the API server did not do it; None when it did."""
     try:
         await call
     except (ApiError, Stale) as error:
-        return f"is refused: {error}"
-    return ""
+        return Failure(kind, name, f"is refused: {error}")
+    return None
 
 
 async def _all(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
