@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
-__all__ = ["ConditionType", "Reason"]
+__all__ = ["CachingMode", "ConditionType", "EnginePhase", "EscalationPhase", "FallbackState", "Reason"]
+
+EnginePhase = Literal["Pending", "Unschedulable", "Waiting", "Starting", "Serving", "Standby", "Restarting", "Draining"]
+"""Where an engine is in its life."""
+
+FallbackState = Literal["Normal", "Escalated", "PureLarge"]
+"""The fallback in force: none, level 2 for some tiers, level 3 for all."""
+
+EscalationPhase = Literal["Holding", "Probing", "Ramping", "Watching"]
+"""Where a tier at level 2 is on its way back."""
+
+CachingMode = Literal["Normal", "Aggressive"]
+"""Whether conversations are kept on their engine at any price."""
 
 
 class ConditionType(StrEnum):

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from heterollm_controllers.api.v1alpha1.status import (
     ScalingStatus,
 )
+from heterollm_controllers.api.vocabulary import EnginePhase
 from heterollm_controllers.engines.gang_placement import Placement
 from heterollm_controllers.engines.gang_restart import Gang
 from heterollm_controllers.engines.revisions import Chosen
 from heterollm_controllers.observation.engines import Engine
 
-__all__ = ["Phase", "TierView"]
-
-Phase = Literal["Pending", "Unschedulable", "Waiting", "Starting", "Serving", "Standby", "Restarting", "Draining"]
+__all__ = ["TierView"]
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class TierView:
         """How the pods of an engine find their nodes; engines of one node leave that to the scheduler."""
         return self.placements.get(engine.name, Placement())
 
-    def phase(self, engine: Engine) -> Phase:
+    def phase(self, engine: Engine) -> EnginePhase:
         """Where an engine is in its life."""
         if engine.leaving or engine.name in self.drained:
             return "Draining"

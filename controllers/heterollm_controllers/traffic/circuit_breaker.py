@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from heterollm_controllers.api.timestamps import parse, stamp
 from heterollm_controllers.api.v1alpha1.fallback import Fallback
 from heterollm_controllers.api.v1alpha1.status import EscalationStatus
-from heterollm_controllers.api.vocabulary import Reason
+from heterollm_controllers.api.vocabulary import EscalationPhase, Reason
 from heterollm_controllers.traffic.stand_in import StandIn, needs_less, needs_more
 from heterollm_controllers.traffic.tier_health import Health, Judgement
 
@@ -27,8 +27,6 @@ DOUBTED_PERCENT = 50
 """Share that is risked when the stand-in does not answer all that it gets: either tier may be the one that works."""
 IDLE_SECONDS = 300
 """A tier that gets too few requests to be judged, and fails none of them for so long, goes on to its next share."""
-
-_Phase = Literal["Holding", "Probing", "Ramping", "Watching"]
 
 
 @dataclass(frozen=True)
@@ -206,7 +204,7 @@ class _Breaker:
         """Long enough for the figures to be of this share alone."""
         return math.ceil(max(self.settings.ramp_seconds, self.judged.window))
 
-    def _moved(self, phase: _Phase, percent: int, seconds: int | None) -> EscalationStatus:
+    def _moved(self, phase: EscalationPhase, percent: int, seconds: int | None) -> EscalationStatus:
         until = stamp(self.now + timedelta(seconds=seconds)) if seconds is not None else None
         update: dict[str, Any] = {"phase": phase, "percent": percent, "since": stamp(self.now), "until": until}
         return self.before.model_copy(update=update)

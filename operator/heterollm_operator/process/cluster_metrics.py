@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal
+from heterollm_controllers.api.vocabulary import FallbackState
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.observation.tier_state import TierFacts
 from heterollm_controllers.reconcile.control_loop import SteeringInput
@@ -17,7 +18,7 @@ from heterollm_operator.kube.store import Key
 
 __all__ = ["ClusterMetrics"]
 
-_STATES = ("Normal", "Escalated", "PureLarge")
+_STATES: tuple[FallbackState, ...] = get_args(FallbackState)
 _OF_ENGINES = (
     PodSignal.QUEUE,
     PodSignal.RUNNING,

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from heterollm_controllers.api.schema import Percent, Seconds, WireType, rules
+from heterollm_controllers.api.vocabulary import FallbackState
 
 __all__ = ["Fallback"]
 
@@ -15,7 +16,7 @@ class Fallback(WireType):
     """Levels 2 and 3 of the fallback: a failing tier's requests go to the last one; then all requests do."""
 
     force: Annotated[
-        Literal["Normal", "Escalated", "PureLarge"] | None,
+        FallbackState | None,
         Field(description="Stay in this state whatever the figures say; decided from them if absent."),
     ] = None
     dry_run: Annotated[

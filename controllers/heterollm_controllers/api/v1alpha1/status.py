@@ -8,6 +8,7 @@ from pydantic import Field
 
 from heterollm_controllers.api.schema import Name, Time, WireType
 from heterollm_controllers.api.v1alpha1.sizing import Sizing
+from heterollm_controllers.api.vocabulary import CachingMode, EnginePhase, EscalationPhase, FallbackState
 
 __all__ = [
     "Condition",
@@ -55,7 +56,7 @@ class EngineStatus(WireType):
     name: Annotated[Name, Field(description="Its StatefulSet.")]
     revision: Annotated[Name, Field(description="Its ControllerRevision.")]
     phase: Annotated[
-        Literal["Pending", "Unschedulable", "Waiting", "Starting", "Serving", "Standby", "Restarting", "Draining"],
+        EnginePhase,
         Field(
             description=(
                 "Where it is in its life; Waiting: without pods, until it may look for its nodes again; Standby: ready,"
@@ -99,7 +100,7 @@ class ScalingStatus(WireType):
         str | None, Field(max_length=64, description="Why the tier cannot grow though it should, as one word.")
     ] = None
     caching: Annotated[
-        Literal["Normal", "Aggressive"],
+        CachingMode,
         Field(description="Aggressive: conversations stay longer on their engine, as the tier cannot grow."),
     ] = "Normal"
     forecast: Annotated[ForecastStatus | None, Field(description="As of the last decision.")] = None
@@ -110,7 +111,7 @@ class EscalationStatus(WireType):
 
     tier: Annotated[Name, Field(description="The tier that failed.")]
     phase: Annotated[
-        Literal["Holding", "Probing", "Ramping", "Watching"],
+        EscalationPhase,
         Field(
             description=(
                 "Holding: it rests, but for what its stand-in has no room for; Probing: it gets a few requests;"
@@ -132,7 +133,7 @@ class FallbackStatus(WireType):
     """Which fallback is in force."""
 
     state: Annotated[
-        Literal["Normal", "Escalated", "PureLarge"],
+        FallbackState,
         Field(
             description=(
                 "Escalated: level 2, some tier's requests go to the last; PureLarge: level 3, all do; both as far as it"
