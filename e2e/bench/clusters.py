@@ -86,7 +86,7 @@ def children(cluster: Manifest) -> list[Manifest]:
     now = datetime.now(UTC)
     trials = reconcile(Observed(cluster), Config(), now).check
     accepted = dict.fromkeys(map(digest, trials))
-    return list(reconcile(Observed(cluster, verdicts=accepted), Config(), now).apply)
+    return list(reconcile(Observed(cluster, dry_run_results=accepted), Config(), now).apply)
 
 
 def objects_per_cluster() -> int:

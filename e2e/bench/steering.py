@@ -27,8 +27,9 @@ from statistics import median
 from e2e.bench.synthetic_prometheus import ENGINES, TIERS, keys, pod
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.observation.tier_state import EngineFacts, TierFacts
-from heterollm_controllers.reconcile.control_loop import Memory, SteeringInput, steer
+from heterollm_controllers.observation.tier_state import EngineState, TierState
+from heterollm_controllers.reconcile.control_loop import SteeringInput, steer
+from heterollm_controllers.reconcile.control_state import ControlState
 from heterollm_operator.kube.store import Key
 from heterollm_operator.process.steered import Steered
 from heterollm_operator.prometheus.client import Prometheus
@@ -54,7 +55,7 @@ class Result:
     wall: float
     """Seconds from the beginning of a tick to its end."""
     before: float
-    """Memory before the first tick, with what looks left of every cluster."""
+    """ControlState before the first tick, with what looks left of every cluster."""
     after: float
     most: float
     due: int
@@ -186,8 +187,8 @@ class _Bench:
         """What a look would do: record."""
         self.due += 1
         given, readings = self._steered.known()[key], self._poller.readings(key)
-        after = steer(given.spec, given.tiers, given.memory, readings, self._clock.utc())
-        self._steered.looked(key, SteeringInput(given.spec, given.tiers, after.memory, after.missing))
+        after = steer(given.spec, given.tiers, given.state, readings, self._clock.utc())
+        self._steered.looked(key, SteeringInput(given.spec, given.tiers, after.state, after.missing))
 
     def _asked(self) -> int:
         with urllib.request.urlopen(f"{self._url}/count") as answer:
@@ -207,10 +208,10 @@ def _given(key: Key, now: datetime) -> SteeringInput:
     spec = HeteroLLMClusterSpec.model_validate({"tiers": tiers})
     long_ago = now - timedelta(days=1)
     facts = tuple(
-        TierFacts(
+        TierState(
             tier,
             tuple(
-                EngineFacts(f"{key.name}-{tier}-{number}", pod(key, tier, number), serving=True, serving_since=long_ago)
+                EngineState(f"{key.name}-{tier}-{number}", pod(key, tier, number), serving=True, serving_since=long_ago)
                 for number in range(ENGINES)
             ),
             concurrency=20,
@@ -219,7 +220,7 @@ def _given(key: Key, now: datetime) -> SteeringInput:
         )
         for tier in TIERS
     )
-    return SteeringInput(spec, facts, Memory())
+    return SteeringInput(spec, facts, ControlState())
 
 
 def _memory(name: str) -> float:

@@ -26,7 +26,7 @@ import pytest
 from heterollm_controllers.sizing.accelerators import Gpu, accelerator
 from heterollm_controllers.sizing.models import entry, known_model
 from heterollm_controllers.sizing.plan import Split
-from heterollm_controllers.sizing.requirements import Wishes
+from heterollm_controllers.sizing.requirements import Requirements
 from heterollm_controllers.sizing.search import plan_for
 
 MODELS = ("Qwen/Qwen3-0.6B", "Qwen/Qwen3-4B")
@@ -86,7 +86,7 @@ def _server_info(url: str, log: Path) -> dict[str, Any]:
 def test_kv_tokens_are_as_predicted(gpu: Gpu, model_id: str, tmp_path: Path) -> None:
     model = known_model(model_id)
     assert model is not None
-    predicted = plan_for(model, gpu, Wishes(), Split(1), 1).kv_tokens
+    predicted = plan_for(model, gpu, Requirements(), Split(1), 1).kv_tokens
     (tmp_path / "config.json").write_text(json.dumps(dict(entry(model_id).config)))
     with _server(tmp_path) as url:
         held = _server_info(url, tmp_path / "log")["max_total_num_tokens"]

@@ -75,8 +75,8 @@ def _first_look(cluster: dict[str, Any], config_maps: Sequence[Manifest], config
     now = datetime.now(UTC)
     children = tuple(config_maps)
     first = reconcile(Observed(cluster, children), config, now)
-    verdicts = dict.fromkeys(map(digest, first.check))
-    return reconcile(Observed(cluster, children, verdicts), config, now) if verdicts else first
+    dry_run_results = dict.fromkeys(map(digest, first.check))
+    return reconcile(Observed(cluster, children, dry_run_results), config, now) if dry_run_results else first
 
 
 def _refusal(outcome: Outcome) -> str | None:

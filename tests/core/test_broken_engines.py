@@ -42,8 +42,8 @@ def test_broken_ranks_get_no_time_to_drain() -> None:
     """They would ignore SIGTERM for as long as rank 0 lives."""
     world = settled(GANG)
     world.controllers.crash("demo-small-0-1")
-    doomed = [(item.kind, item.grace_seconds) for item in world.outcome().delete]
-    assert doomed == [("Pod", KILL_GRACE_SECONDS)] * 2
+    pods_to_delete = [(item.kind, item.grace_seconds) for item in world.outcome().delete]
+    assert pods_to_delete == [("Pod", KILL_GRACE_SECONDS)] * 2
 
 
 def test_backoff_is_on_record_before_any_pod_goes() -> None:

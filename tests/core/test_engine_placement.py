@@ -19,10 +19,10 @@ from heterollm_controllers.engines.gang_placement import (
     Candidate,
     Placement,
     as_placed,
-    look_at_placements,
+    place_gangs,
 )
 from heterollm_controllers.engines.gang_restart import KILL_GRACE_SECONDS
-from heterollm_controllers.observation.engines import Engine, Pod
+from heterollm_controllers.observation.engines import ObservedEngine, ObservedPod
 from tests.core.builders import NOW
 from tests.core.properties import quick
 
@@ -35,10 +35,10 @@ NOTHING = PlacementStatus()
 _STATE = {"b": (True, None), "u": (False, "no GPUs"), "n": (False, None), "l": (True, None), "k": (True, None)}
 
 
-def pod(rank: int, state: str, age: timedelta) -> Pod:
+def pod(rank: int, state: str, age: timedelta) -> ObservedPod:
     bound, unschedulable = _STATE[state]
     grace = {"l": 315, "k": KILL_GRACE_SECONDS}.get(state)
-    return Pod(
+    return ObservedPod(
         *(f"pod-{rank}", f"uid-{rank}", rank, None, False, grace is not None, 0, "r", unschedulable, False),
         bound=bound,
         created=NOW - age,
@@ -46,9 +46,9 @@ def pod(rank: int, state: str, age: timedelta) -> Pod:
     )
 
 
-def engine(pods: str, number: int = 0, age: timedelta = TIME, leaving: bool = False) -> Engine:
+def engine(pods: str, number: int = 0, age: timedelta = TIME, leaving: bool = False) -> ObservedEngine:
     made = tuple(pod(rank, state, age) for rank, state in enumerate(pods) if state != "-")
-    return Engine(f"e-{number}", f"uid-of-{number}", "t", number, "r", len(pods), leaving, made)
+    return ObservedEngine(f"e-{number}", f"uid-of-{number}", "t", number, "r", len(pods), leaving, made)
 
 
 def candidate(
@@ -58,7 +58,7 @@ def candidate(
 
 
 def look(pods: str, memory: PlacementStatus = NOTHING, now: datetime = NOW) -> Placement:
-    return look_at_placements([candidate(pods, memory)], now)["e-0"]
+    return place_gangs([candidate(pods, memory)], now)["e-0"]
 
 
 def half_since(since: datetime, **more: object) -> PlacementStatus:
@@ -71,7 +71,7 @@ def half_since(since: datetime, **more: object) -> PlacementStatus:
 @pytest.mark.parametrize("pods", ["bu", "ub", "bbu", "buun", "b-u"])
 def test_half_placed_engine_is_noticed_and_has_its_time(pods: str) -> None:
     seen = look(pods)
-    assert (seen.memory, seen.off, seen.doomed) == (half_since(NOW), False, ())
+    assert (seen.memory, seen.off, seen.pods_to_delete) == (half_since(NOW), False, ())
     assert seen.deadline is not None
     assert NOW + TIME <= seen.deadline <= NOW + LATEST
     before = look(pods, seen.memory, seen.deadline - SECOND)
@@ -84,7 +84,9 @@ def test_it_releases_its_gpus_then_with_its_backoff_recorded(pods: str) -> None:
     now = (deadline or NOW) + LATEST
     released = look(pods, half_since(NOW), now)
     assert released.off
-    assert {item.uid for item in released.doomed} == {f"uid-{rank}" for rank, state in enumerate(pods) if state != "-"}
+    assert {item.uid for item in released.pods_to_delete} == {
+        f"uid-{rank}" for rank, state in enumerate(pods) if state != "-"
+    }
     placed = pods.count("b")
     assert f"{placed} of {len(pods)} pods found a node" in released.released
     memory = released.memory
@@ -98,16 +100,16 @@ def test_it_releases_its_gpus_then_with_its_backoff_recorded(pods: str) -> None:
 def test_engine_that_holds_nothing_has_nothing_to_release(pods: str) -> None:
     for memory in (NOTHING, half_since(NOW - 10 * TIME)):
         seen = look(pods, memory)
-        assert (seen.off, seen.released, seen.doomed, seen.deadline) == (False, "", (), None)
+        assert (seen.off, seen.released, seen.pods_to_delete, seen.deadline) == (False, "", (), None)
 
 
 @pytest.mark.parametrize("pods", ["b", "u", "n"])
 def test_single_node_engines_are_left_to_the_scheduler(pods: str) -> None:
-    assert look_at_placements([candidate(pods, half_since(NOW - 10 * TIME))], NOW) == {}
+    assert place_gangs([candidate(pods, half_since(NOW - 10 * TIME))], NOW) == {}
 
 
 def test_engine_that_leaves_is_left_alone() -> None:
-    assert look_at_placements([candidate("bu", half_since(NOW - 10 * TIME), leaving=True)], NOW) == {}
+    assert place_gangs([candidate("bu", half_since(NOW - 10 * TIME), leaving=True)], NOW) == {}
 
 
 @pytest.mark.parametrize("memory", [NOTHING, half_since(NOW - 10 * TIME), half_since(NOW, releases=7, placed=1)])
@@ -128,15 +130,15 @@ def test_clock_starts_anew_once_it_held_nothing_at_all() -> None:
 
 def test_companions_that_are_never_made_count_as_missing_after_a_while() -> None:
     """A quota lets one pod in and refuses the next: there is no pod that could be unschedulable."""
-    fresh = look_at_placements([candidate("b-", age=SECOND)], NOW)["e-0"]
+    fresh = place_gangs([candidate("b-", age=SECOND)], NOW)["e-0"]
     assert fresh.memory == NOTHING
     assert fresh.deadline == NOW - SECOND + JUDGED_AFTER
-    assert look_at_placements([candidate("b-", age=JUDGED_AFTER)], NOW)["e-0"].memory == half_since(NOW)
+    assert place_gangs([candidate("b-", age=JUDGED_AFTER)], NOW)["e-0"].memory == half_since(NOW)
 
 
 def test_pods_on_their_way_are_not_waited_for_on_record() -> None:
     """Else every start of an engine would write its status twice more."""
-    assert look_at_placements([candidate("bn", age=SECOND)], NOW)["e-0"].memory == NOTHING
+    assert place_gangs([candidate("bn", age=SECOND)], NOW)["e-0"].memory == NOTHING
 
 
 # --- the back-off
@@ -154,13 +156,13 @@ def test_it_stays_without_pods_until_its_backoff_ends(pods: str) -> None:
 
 
 def test_pods_left_over_are_killed_and_those_already_killed_are_not_killed_again() -> None:
-    doomed = look("blkun", waiting(NOW + SECOND)).doomed
-    assert [item.rank for item in doomed] == [0, 1, 3, 4]
+    pods_to_delete = look("blkun", waiting(NOW + SECOND)).pods_to_delete
+    assert [item.rank for item in pods_to_delete] == [0, 1, 3, 4]
 
 
 def test_it_looks_for_its_nodes_again_when_the_backoff_ends() -> None:
     tried = look("--", waiting(NOW, releases=3))
-    assert (tried.off, tried.memory, tried.doomed) == (False, PlacementStatus(releases=3, placed=1), ())
+    assert (tried.off, tried.memory, tried.pods_to_delete) == (False, PlacementStatus(releases=3, placed=1), ())
     assert "2 nodes" in tried.retried
     again = look("--", tried.memory)
     assert (again.off, again.memory, again.retried) == (False, tried.memory, "")
@@ -189,8 +191,8 @@ def test_backoff_grows_with_every_release_up_to_a_limit() -> None:
 
 
 def senior_and_juniors(now: datetime, **more: object) -> dict[str, Placement]:
-    """Engine 2 has waited longest."""
-    return look_at_placements(
+    """ObservedEngine 2 has waited longest."""
+    return place_gangs(
         [
             candidate("bu", half_since(NOW + 9 * SECOND), 0),
             candidate("bu", half_since(NOW + SECOND), 1),
@@ -214,7 +216,7 @@ def test_all_but_the_one_that_waits_longest_make_room_for_it() -> None:
 def test_whoever_is_due_first_it_is_the_others_that_make_room(first: int) -> None:
     """Else the one that has waited longest would yield a moment after the others have."""
     times = [TIME, 10 * TIME] if first == 0 else [10 * TIME, TIME]
-    seen = look_at_placements(
+    seen = place_gangs(
         [
             replace(candidate("bu", half_since(NOW), 0), time=times[0]),
             replace(candidate("bu", half_since(NOW + SECOND), 1), time=times[1]),
@@ -233,7 +235,7 @@ def test_it_gets_its_time_once_more_and_not_for_ever() -> None:
 
 
 def test_engines_that_want_other_gpus_do_not_make_room() -> None:
-    seen = look_at_placements(
+    seen = place_gangs(
         [
             candidate("bu", half_since(NOW), 0, pool="a"),
             candidate("bu", half_since(NOW + TIME), 1, pool="b"),
@@ -244,7 +246,7 @@ def test_engines_that_want_other_gpus_do_not_make_room() -> None:
 
 
 def test_first_one_stays_of_those_that_wait_equally_long() -> None:
-    seen = look_at_placements([candidate("bu", half_since(NOW), number) for number in (4, 5)], NOW + LATEST)
+    seen = place_gangs([candidate("bu", half_since(NOW), number) for number in (4, 5)], NOW + LATEST)
     assert [seen["e-4"].off, seen["e-5"].off] == [False, True]
 
 
@@ -252,8 +254,8 @@ def test_engines_of_different_clusters_yield_and_come_back_at_different_times() 
     """They know nothing of each other, so what differs must come from themselves."""
     due, back = set(), set()
     for number in range(20):
-        alone = look_at_placements([candidate("bu", number=number)], NOW)[f"e-{number}"]
-        released = look_at_placements([candidate("bu", alone.memory, number)], NOW + LATEST)[f"e-{number}"]
+        alone = place_gangs([candidate("bu", number=number)], NOW)[f"e-{number}"]
+        released = place_gangs([candidate("bu", alone.memory, number)], NOW + LATEST)[f"e-{number}"]
         due.add(alone.deadline)
         back.add(released.memory.retry_at)
     assert len(due) == 20
@@ -294,7 +296,7 @@ class Nodes:
 
     def look(self) -> None:
         for cluster in self.clusters:
-            seen = look_at_placements([self._candidate(number, memory) for number, memory in cluster.items()], self.now)
+            seen = place_gangs([self._candidate(number, memory) for number, memory in cluster.items()], self.now)
             for number in cluster:
                 placement = seen[f"e-{number}"]
                 # Through the wire: what a new process would read.

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from heterollm_controllers.api import names
-from heterollm_controllers.observation.engines import Engine, engines_of
+from heterollm_controllers.observation.engines import ObservedEngine, engines_of
 
 
 def stateful_set(name: str = "c-small-0", nodes: int = 1, **metadata: Any) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def pod(name: str = "c-small-0-0", owner: str = "uid-c-small-0", ready: bool = T
     }
 
 
-def only(*children: dict[str, Any]) -> Engine:
+def only(*children: dict[str, Any]) -> ObservedEngine:
     [engine] = engines_of(children)
     return engine
 

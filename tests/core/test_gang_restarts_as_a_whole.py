@@ -14,14 +14,14 @@ from heterollm_controllers.engines.gang_restart import (
     FORGIVEN_AFTER,
     LONGEST_BACKOFF,
     Gang,
-    look_at_gang,
+    check_gang,
 )
-from heterollm_controllers.observation.engines import Engine, Pod
+from heterollm_controllers.observation.engines import ObservedEngine, ObservedPod
 from tests.core.builders import NOW
 
 
-def pod(uid: str, rank: int, **more: object) -> Pod:
-    plain = Pod(
+def pod(uid: str, rank: int, **more: object) -> ObservedPod:
+    plain = ObservedPod(
         name=f"c-t-0-{rank}",
         uid=uid,
         rank=rank,
@@ -39,8 +39,8 @@ def pod(uid: str, rank: int, **more: object) -> Pod:
     return replace(plain, **more)  # type: ignore[arg-type]
 
 
-def engine(*pods: Pod, nodes: int = 2, leaving: bool = False) -> Engine:
-    return Engine("c-t-0", "sts", "t", 0, "r", nodes, leaving, pods)
+def engine(*pods: ObservedPod, nodes: int = 2, leaving: bool = False) -> ObservedEngine:
+    return ObservedEngine("c-t-0", "sts", "t", 0, "r", nodes, leaving, pods)
 
 
 def known(gang: Gang) -> EngineStatus:
@@ -59,18 +59,18 @@ A, B = pod("a", 0), pod("b", 1)
 FORMED = Gang(("a", "b"))
 
 
-def look(subject: Engine, memory: Gang = FORMED, now: datetime = NOW) -> Gang:
-    return look_at_gang(subject, known(memory), now)
+def look(subject: ObservedEngine, memory: Gang = FORMED, now: datetime = NOW) -> Gang:
+    return check_gang(subject, known(memory), now)
 
 
 def test_complete_gang_is_remembered() -> None:
-    assert look_at_gang(engine(A, B), None, NOW) == FORMED
+    assert check_gang(engine(A, B), None, NOW) == FORMED
     assert look(engine(A, B)) == FORMED
 
 
 @pytest.mark.parametrize("arrived", [(), (A,), (B,)])
-def test_staggered_start_is_not_a_breakage(arrived: tuple[Pod, ...]) -> None:
-    assert look_at_gang(engine(*arrived), None, NOW) == Gang()
+def test_staggered_start_is_not_a_breakage(arrived: tuple[ObservedPod, ...]) -> None:
+    assert check_gang(engine(*arrived), None, NOW) == Gang()
 
 
 @pytest.mark.parametrize(
@@ -85,17 +85,17 @@ def test_staggered_start_is_not_a_breakage(arrived: tuple[Pod, ...]) -> None:
         ((A, pod("b", 1, leaving=True)), "replaced or deleted"),
     ],
 )
-def test_broken_gang_is_restarted_whole_with_its_backoff_recorded(pods: tuple[Pod, ...], why: str) -> None:
+def test_broken_gang_is_restarted_whole_with_its_backoff_recorded(pods: tuple[ObservedPod, ...], why: str) -> None:
     result = look(engine(*pods))
     assert why in result.why
-    assert {item.uid for item in result.doomed} == {item.uid for item in pods if not item.leaving}
+    assert {item.uid for item in result.pods_to_delete} == {item.uid for item in pods if not item.leaving}
     assert result.restarts == 1
     assert result.not_before == stamp(NOW + FIRST_BACKOFF)
 
 
 def test_crash_before_the_gang_was_complete_restarts_it_too() -> None:
     result = look(engine(pod("a", 0, restarts=1)), Gang())
-    assert [item.uid for item in result.doomed] == ["a"]
+    assert [item.uid for item in result.pods_to_delete] == ["a"]
 
 
 def test_same_pods_seen_again_after_the_restart_are_not_restarted_again() -> None:
@@ -103,7 +103,7 @@ def test_same_pods_seen_again_after_the_restart_are_not_restarted_again() -> Non
     broken = engine(A, pod("b", 1, restarts=1))
     after = look(broken)
     again = look(broken, after, NOW + timedelta(seconds=1))
-    assert again.doomed == ()
+    assert again.pods_to_delete == ()
     assert again.why
     assert (again.restarts, again.not_before, again.members) == (after.restarts, after.not_before, after.members)
 
@@ -118,10 +118,10 @@ def test_same_pods_seen_again_after_the_restart_are_not_restarted_again() -> Non
         (pod("d", 1),),
     ],
 )
-def test_coming_back_is_not_a_breakage(pods: tuple[Pod, ...]) -> None:
+def test_coming_back_is_not_a_breakage(pods: tuple[ObservedPod, ...]) -> None:
     after = look(engine(A, pod("b", 1, restarts=1)))
     result = look(engine(*pods), after, NOW + timedelta(seconds=3))
-    assert (result.why, result.doomed) == ("", ())
+    assert (result.why, result.pods_to_delete) == ("", ())
     assert result.restarts == 1
 
 
@@ -135,8 +135,8 @@ def test_half_done_restart_is_finished_after_the_backoff() -> None:
     """The operator died between two deletions: one new pod, one of the old gang."""
     after = look(engine(A, pod("b", 1, restarts=1)))
     mixed = engine(pod("c", 0), pod("b", 1, restarts=1))
-    assert look(mixed, after, NOW + FIRST_BACKOFF - timedelta(seconds=1)).doomed == ()
-    assert {item.uid for item in look(mixed, after, NOW + FIRST_BACKOFF).doomed} == {"c", "b"}
+    assert look(mixed, after, NOW + FIRST_BACKOFF - timedelta(seconds=1)).pods_to_delete == ()
+    assert {item.uid for item in look(mixed, after, NOW + FIRST_BACKOFF).pods_to_delete} == {"c", "b"}
 
 
 def test_half_done_restart_is_noticed_without_any_crash() -> None:
@@ -144,16 +144,16 @@ def test_half_done_restart_is_noticed_without_any_crash() -> None:
     formed = Gang(("a", "b", "c"))
     broken = engine(A, B, pod("new", 2), nodes=3)
     after = look(broken, formed)
-    assert {item.uid for item in after.doomed} == {"a", "b", "new"}
+    assert {item.uid for item in after.pods_to_delete} == {"a", "b", "new"}
     half = engine(pod("d", 0), B, pod("new", 2), nodes=3)
-    assert {item.uid for item in look(half, after, NOW + FIRST_BACKOFF).doomed} == {"d", "b", "new"}
+    assert {item.uid for item in look(half, after, NOW + FIRST_BACKOFF).pods_to_delete} == {"d", "b", "new"}
 
 
 def test_backoff_doubles_up_to_a_limit() -> None:
     memory, now, waits = FORMED, NOW, []
     for _ in range(8):
         memory = look(engine(A, pod("b", 1, restarts=1)), memory, now)
-        assert memory.doomed
+        assert memory.pods_to_delete
         assert memory.not_before is not None
         waits.append(parse(memory.not_before) - now)
         now = parse(memory.not_before)
@@ -177,15 +177,15 @@ def test_single_node_engines_restart_in_place_by_themselves() -> None:
 
 
 def test_engine_that_leaves_is_left_alone() -> None:
-    assert look(engine(A, pod("b", 1, restarts=1), leaving=True)).doomed == ()
+    assert look(engine(A, pod("b", 1, restarts=1), leaving=True)).pods_to_delete == ()
 
 
 def test_engine_that_has_to_be_without_pods_is_not_broken_by_losing_them() -> None:
-    assert look_at_gang(engine(A), known(FORMED), NOW, off=True) == FORMED
+    assert check_gang(engine(A), known(FORMED), NOW, off=True) == FORMED
 
 
 def test_gang_is_remembered_while_somebody_has_scaled_its_set_down() -> None:
     """Else the pod that comes back would pass for a member of the gang that lost it."""
     shrunk = look(engine(A, nodes=1))
     assert shrunk == FORMED
-    assert look(engine(A, pod("new", 1)), shrunk).doomed
+    assert look(engine(A, pod("new", 1)), shrunk).pods_to_delete

@@ -6,7 +6,7 @@ import pytest
 
 from heterollm_controllers.api import names
 from heterollm_controllers.api.installation import Config
-from heterollm_controllers.api.v1alpha1.engine import Engine
+from heterollm_controllers.api.v1alpha1.engine import EngineSpec
 from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.engines.revisions import asked_of
 from heterollm_controllers.render import templates
@@ -173,7 +173,7 @@ def test_routers_do_follow_the_operator() -> None:
     assert {item["image"] for item in pod["containers"]} == {"heterollm/router:9"}
 
 
-class _NewerEngine(Engine):
+class _NewerEngine(EngineSpec):
     """A later version of the API: another default, and a field more."""
 
     start_seconds: int = 999

@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from heterollm_controllers.engines.rollout import Step, next_step
-from heterollm_controllers.observation.engines import Engine, Pod
+from heterollm_controllers.observation.engines import ObservedEngine, ObservedPod
 from tests.core.properties import quick
 
-_PLAIN_POD = Pod("", "", 0, "10.0.0.1", True, False, 0, "", None, False, True, None, None)
+_PLAIN_POD = ObservedPod("", "", 0, "10.0.0.1", True, False, 0, "", None, False, True, None, None)
 
 
-def engine(text: str) -> Engine:
+def engine(text: str) -> ObservedEngine:
     """An engine from a word such as A0+ : revision A, ordinal 0; + serves, . does not, ? has no node, - leaves."""
     revision, ordinal, state = text[0], int(text[1:-1]), text[-1]
     name, bound = f"c-t-{ordinal}", state != "?"
     pod = replace(_PLAIN_POD, name=f"{name}-0", uid=f"{text}-pod", ready=state == "+", bound=bound, revision=revision)
-    return Engine(name, f"uid-{ordinal}", "t", ordinal, revision, 1, state == "-", (pod,))
+    return ObservedEngine(name, f"uid-{ordinal}", "t", ordinal, revision, 1, state == "-", (pod,))
 
 
 def step(desired: int, revision: str, engines: str) -> tuple[tuple[int, ...], set[int]]:
@@ -109,7 +109,7 @@ class Tier(RuleBasedStateMachine):
         self.revision = "A"
         self.broken = {"X"}
         """Revisions whose engines never serve."""
-        self.engines: dict[int, Engine] = {}
+        self.engines: dict[int, ObservedEngine] = {}
         self.most = 2
         """Engines that may be alive: one more than wanted, or what there was when the wanted number shrank."""
 

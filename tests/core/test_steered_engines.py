@@ -1,4 +1,4 @@
-"""Engines and routes follow what is decided from figures: recorded first, and let go before they leave."""
+"""Engines and routes follow what is decided from metrics: recorded first, and let go before they leave."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Figures:
         self.rates: dict[str, dict[TierSignal, float]] = {}
         self.cluster: dict[ClusterSignal, float] = {ClusterSignal.ROUTERS: 1.0}
         self.away = False
-        world.figures = self
+        world.metrics = self
         world.upgrade_operator(STEERED)
 
     def __call__(self) -> Readings | None:
@@ -58,10 +58,10 @@ def elastic(**replicas: Any) -> dict[str, Any]:
 def crowded(*tiers: dict[str, Any]) -> tuple[World, Figures]:
     """A settled world in whose first tier 102 requests begin to wait."""
     world = settled(*(tiers or (elastic(),)))
-    figures = Figures(world)
+    metrics = Figures(world)
     world.ticks(13)  # longer than the window
-    figures.queue = {"demo-small-0": 100.0}
-    return world, figures
+    metrics.queue = {"demo-small-0": 100.0}
+    return world, metrics
 
 
 def test_the_decision_is_recorded_before_its_engines_are_made() -> None:
@@ -78,10 +78,10 @@ def test_the_decision_is_recorded_before_its_engines_are_made() -> None:
 
 
 def test_engines_that_were_added_serve_and_leave_again_the_idle_ones_first() -> None:
-    world, figures = crowded()
+    world, metrics = crowded()
     world.until(lambda: len(world.serving()) == 4)
     assert world.ready()
-    figures.queue = {"demo-small-3": 9.0, "demo-small-1": 9.0, "demo-small-2": 9.0}
+    metrics.queue = {"demo-small-3": 9.0, "demo-small-1": 9.0, "demo-small-2": 9.0}
     world.until(lambda: len(world.engines()) == 3, most=100)
     assert sorted(world.engines()) == ["demo-small-1", "demo-small-2", "demo-small-3"]
     assert world.ready()
@@ -99,26 +99,26 @@ def test_an_elastic_cluster_stays_ready_while_engines_come() -> None:
 
 
 def test_figures_that_go_away_and_a_restart_write_nothing() -> None:
-    world, figures = crowded()
-    figures.queue = {}
+    world, metrics = crowded()
+    metrics.queue = {}
     world.ticks(3)
     before = world.server.version
     world.restart_operator()
-    figures.away = True
-    world.figures = lambda: None
+    metrics.away = True
+    world.metrics = lambda: None
     world.ticks(5)
     assert world.server.version == before
     assert world.holds("MetricsAvailable")
 
 
 def test_engines_on_standby_get_no_requests_until_the_tier_grows_and_then_at_once() -> None:
-    world, figures = crowded(elastic(standby=2))
-    figures.queue = {}
+    world, metrics = crowded(elastic(standby=2))
+    metrics.queue = {}
     world.tick()
     assert sorted(world.engines()) == [f"demo-small-{number}" for number in range(4)]
     assert sorted(world.serving()) == ["demo-small-0", "demo-small-1"]
     assert [engine["phase"] for engine in world.status["tiers"][0]["engines"]] == ["Serving"] * 2 + ["Standby"] * 2
-    figures.queue = {"demo-small-0": 101.0}
+    metrics.queue = {"demo-small-0": 101.0}
     world.look()
     assert len(world.serving()) == 4, "no engine had to start"
     world.ticks(10)
@@ -145,10 +145,10 @@ def diverted(world: World) -> int:
 @pytest.mark.parametrize(("dry", "share"), [(False, 100), (True, 0)])
 def test_the_fallback_reaches_the_routers_unless_it_is_a_dry_run(dry: bool, share: int) -> None:
     world = settled(api_tier(), api_tier("large"), fallback={"dryRun": dry})
-    figures = Figures(world)
+    metrics = Figures(world)
     world.ticks(13)  # longer than the window: what came before its engines served is no failure of theirs
     assert diverted(world) == 0
-    figures.rates = {"small": {TierSignal.TRIED: 5.0, TierSignal.FAILED: 5.0, TierSignal.OFFERED: 5.0}}
+    metrics.rates = {"small": {TierSignal.TRIED: 5.0, TierSignal.FAILED: 5.0, TierSignal.OFFERED: 5.0}}
     world.tick()
     assert world.status["fallback"]["state"] == "Escalated"
     assert world.status["mode"] == ("Normal" if dry else "Escalated")
@@ -159,14 +159,14 @@ def test_the_fallback_reaches_the_routers_unless_it_is_a_dry_run(dry: bool, shar
 
 def test_a_policy_that_a_router_does_not_take_shows_until_it_takes_one() -> None:
     world = settled(api_tier())
-    figures = Figures(world)
+    metrics = Figures(world)
     world.tick()
-    figures.cluster[ClusterSignal.POLICY_REFUSED] = 7.0
+    metrics.cluster[ClusterSignal.POLICY_REFUSED] = 7.0
     world.tick()
     assert world.condition("Programmed")["reason"] == "PolicyRefused"
     assert "version 7" in world.condition("Programmed")["message"]
     assert world.holds("Stalled")
-    del figures.cluster[ClusterSignal.POLICY_REFUSED]
+    del metrics.cluster[ClusterSignal.POLICY_REFUSED]
     world.tick()
     assert world.holds("Programmed")
     assert world.ready()
@@ -224,13 +224,13 @@ def placed(world: World) -> dict[str, str]:
 
 def without_room(*tiers: dict[str, Any], pods: int = 0) -> tuple[World, Figures]:
     """A queue asked for two more engines, and only so many pods of them find a node."""
-    world, figures = crowded(*tiers)
-    figures.queue = {"demo-small-0": 200.0}
+    world, metrics = crowded(*tiers)
+    metrics.queue = {"demo-small-0": 200.0}
     room = len(placed(world)) + pods
     world.controllers.fits = lambda _: len(placed(world)) < room
     world.ticks(3)
-    figures.queue = {}
-    return world, figures
+    metrics.queue = {}
+    return world, metrics
 
 
 def test_engines_that_find_no_node_are_removed_once_nobody_needs_them() -> None:
@@ -246,20 +246,20 @@ def test_engines_that_find_no_node_are_removed_once_nobody_needs_them() -> None:
 
 
 def test_they_come_back_at_once_when_they_are_needed_again() -> None:
-    world, figures = without_room()
+    world, metrics = without_room()
     world.until(lambda: len(world.engines()) == 2, most=75)
     world.ticks(2)
     world.controllers.fits = lambda _: True
-    figures.queue = {"demo-small-1": 200.0}
+    metrics.queue = {"demo-small-1": 200.0}
     world.tick()
     assert len(world.engines()) == 4
     world.until(lambda: len(world.serving()) == 4)
 
 
 def test_an_engine_that_crashes_leaves_before_one_that_serves() -> None:
-    world, figures = crowded()
+    world, metrics = crowded()
     world.until(lambda: len(world.serving()) == 4)
-    figures.queue = {}
+    metrics.queue = {}
 
     def crash() -> None:
         if "demo-small-0-0" in world.uids("Pod"):
@@ -286,9 +286,9 @@ def test_a_gang_that_is_half_placed_and_waits_is_removed_once_nobody_needs_it() 
 
 
 def test_a_roll_out_that_is_stuck_keeps_no_engine_that_nobody_needs() -> None:
-    world, figures = crowded()
+    world, metrics = crowded()
     world.until(lambda: len(world.serving()) == 4)
-    figures.queue = {}
+    metrics.queue = {}
     world.controllers.fits = lambda pod: "nodeName" in pod["spec"]
     world.change(api_tier(replicas={"min": 2, "max": 6}, scaling={"scaleDownSeconds": 300}, engine={"image": "new"}))
     world.until(lambda: len(world.engines()) == 3, most=250)

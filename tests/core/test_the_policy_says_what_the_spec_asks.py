@@ -6,7 +6,7 @@ import pytest
 
 from heterollm_controllers.engines.revisions import Chosen
 from heterollm_controllers.engines.tier_view import TierView
-from heterollm_controllers.routing.ir import Change, Retries
+from heterollm_controllers.routing.ir import Retries, RetryChange
 from heterollm_controllers.routing.translate import UNSIZED_ENGINE, routing_policy
 from heterollm_controllers.sizing import size
 from tests.core.builders import api_tier, spec, tier
@@ -17,7 +17,7 @@ def test_defaults_are_the_policys_own_and_retries_cool_down() -> None:
     assert (policy.complexity_threshold, policy.routers, policy.body_limit) == (0.7, 2, 16 << 20)
     assert not policy.trust_headers
     assert policy.retries == Retries(
-        changes=(Change(0.2), Change(0.0, 0.5), Change(0.0, 0.5, new_seed=True)),
+        changes=(RetryChange(0.2), RetryChange(0.0, 0.5), RetryChange(0.0, 0.5, new_seed=True)),
     )
 
 
@@ -43,7 +43,7 @@ def test_every_field_arrives() -> None:
     policy = routing_policy("demo", spec(routing=wanted), [])
     assert policy.complexity_threshold == 0.5
     assert policy.scorer_weights == (("code", 0.1), ("maths", 0.3))
-    assert policy.retries == Retries(1, 30.0, 20, (Change(0.1, None, True),), True, False)
+    assert policy.retries == Retries(1, 30.0, 20, (RetryChange(0.1, None, True),), True, False)
     assert policy.trust_headers
     assert (policy.reserved_percent, policy.reserved_clients) == (30, ("a", "b"))
     assert (policy.body_limit, policy.routers) == (1 << 20, 3)

@@ -65,7 +65,7 @@ class World:
         self.requeue_after: float | None = None
         self.retry = False
         self._quiet_since: tuple[int, datetime] | None = None
-        self.figures: Callable[[], Readings | None] = lambda: None
+        self.metrics: Callable[[], Readings | None] = lambda: None
         """What the poller had from Prometheus at the last tick."""
         self.watch: Callable[[], None] = lambda: None
         """Called after every tick, for what must hold throughout a test."""
@@ -173,7 +173,7 @@ class World:
             return False
         version, since = self._quiet_since
         due = self.requeue_after is not None and self.now >= since + timedelta(seconds=self.requeue_after)
-        return version == self.server.version and not due and self.figures() is None
+        return version == self.server.version and not due and self.metrics() is None
 
     def outcome(self, view: View | None = None) -> Outcome:
         """What the core decides on a view, with the API server's answers to its dry runs."""
@@ -181,8 +181,8 @@ class World:
         outcome = reconcile(observed, self.config, self.now)
         if not outcome.check:
             return outcome
-        verdicts = {digest(manifest): self.server.dry_run(manifest) for manifest in outcome.check}
-        outcome = reconcile(replace(observed, verdicts=verdicts), self.config, self.now)
+        dry_run_results = {digest(manifest): self.server.dry_run(manifest) for manifest in outcome.check}
+        outcome = reconcile(replace(observed, dry_run_results=dry_run_results), self.config, self.now)
         assert outcome.check == ()
         return outcome
 
@@ -195,7 +195,7 @@ class World:
             for (kind, _), body in view.items()
             if kind != names.KIND and (body["metadata"].get("labels") or {}).get(names.CLUSTER) == NAME
         )
-        return Observed(cluster, children, failures=self.failures, readings=self.figures())
+        return Observed(cluster, children, failures=self.failures, readings=self.metrics())
 
     def look(self, view: View | None = None, effects: int | None = None) -> None:
         """One look, dying before effect number `effects` if given."""

@@ -74,18 +74,18 @@ def _scaled_up() -> World:
 
 def _escalated() -> World:
     world = settled(*_TWO)
-    figures = Figures(world)
+    metrics = Figures(world)
     failing = {TierSignal.OFFERED: 2.0, TierSignal.TRIED: 5.0, TierSignal.FAILED: 5.0, TierSignal.ANSWERED: 0.0}
     well = {TierSignal.OFFERED: 0.2, TierSignal.TRIED: 2.2, TierSignal.FAILED: 0.0, TierSignal.ANSWERED: 2.2}
-    figures.rates = {"small": failing, "large": well}
+    metrics.rates = {"small": failing, "large": well}
     world.ticks(15)
     return world
 
 
 def _pure_large() -> World:
     world = settled(*_TWO)
-    figures = Figures(world)
-    figures.cluster = {ClusterSignal.ROUTERS: 1.0, ClusterSignal.POLICY_REFUSED: 7.0}
+    metrics = Figures(world)
+    metrics.cluster = {ClusterSignal.ROUTERS: 1.0, ClusterSignal.POLICY_REFUSED: 7.0}
     world.ticks(15)
     return world
 

@@ -27,14 +27,25 @@ from heterollm_controllers.routing.ir import Endpoint, RoutingPolicy, TierRoute
 from tests.router.engine import Engine
 from tests.router.patience import eventually
 
-__all__ = ["BINARY", "UNGUARDED", "Change", "Envoy", "chat", "fast", "module_environment", "policy", "relocate", "tier"]
+__all__ = [
+    "BINARY",
+    "UNGUARDED",
+    "Envoy",
+    "RetryChange",
+    "chat",
+    "fast",
+    "module_environment",
+    "policy",
+    "relocate",
+    "tier",
+]
 
 _ROUTER = Path(__file__).parents[2] / "router-image"
 
 UNGUARDED = {CLIENTS_FILE: client_filter(None), ENGINE_FILE: engine_filter(None)}
 """The files of keys where there are none."""
 
-Change = Callable[[dict[str, Any]], None]
+RetryChange = Callable[[dict[str, Any]], None]
 """Edits one cluster, or Envoy's own file, in place."""
 
 
@@ -92,11 +103,11 @@ class Envoy:
     def __init__(
         self,
         first: RoutingPolicy | None,
-        change: Change = fast,
+        change: RetryChange = fast,
         *,
         tls: bool = False,
         manager: Mapping[str, object] = MappingProxyType({}),
-        bootstrap: Change | None = None,
+        bootstrap: RetryChange | None = None,
         overlay: Mapping[str, object] = MappingProxyType({}),
         module: Path | None = None,
     ) -> None:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from heterollm_controllers.api.features import FEATURES
-from heterollm_controllers.routing.ir import Change, Endpoint, Retries, RoutingPolicy, TierRoute
+from heterollm_controllers.routing.ir import Endpoint, Retries, RetryChange, RoutingPolicy, TierRoute
 
 __all__ = ["generated", "policies"]
 
@@ -58,7 +58,7 @@ _retries = _every(
     budget_percent=st.integers(0, 100),
     changes=st.lists(
         _every(
-            Change,
+            RetryChange,
             temperature=st.none() | st.floats(0, 2),
             max_tokens_factor=st.none() | st.floats(0, 2),
         ),

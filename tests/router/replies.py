@@ -9,16 +9,16 @@ from typing import NamedTuple
 import aiohttp
 from aiohttp import web
 
-from heterollm_controllers.routing.ir import Change, Retries
+from heterollm_controllers.routing.ir import Retries, RetryChange
 from tests.router.engine import Answer, Engine
 from tests.router.envoy import Envoy, chat, policy, tier
 
 __all__ = ["CHANGES", "Router", "calls", "chose", "in_turn", "routed", "says", "whole"]
 
 CHANGES = (
-    Change(temperature=0.2),
-    Change(temperature=0.0, max_tokens_factor=0.5),
-    Change(temperature=0.0, max_tokens_factor=0.25, new_seed=True),
+    RetryChange(temperature=0.2),
+    RetryChange(temperature=0.0, max_tokens_factor=0.5),
+    RetryChange(temperature=0.0, max_tokens_factor=0.25, new_seed=True),
 )
 
 

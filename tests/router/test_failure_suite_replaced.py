@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from heterollm_controllers.routing.ir import Change, Retries, RoutingPolicy
+from heterollm_controllers.routing.ir import Retries, RetryChange, RoutingPolicy
 from tests.router.envoy import Envoy, policy
 from tests.router.fleet import Fleet, SimulatedEngine, brisk
 from tests.router.load import Load
@@ -47,7 +47,7 @@ async def test_an_engine_scaled_away_finishes_long_answers() -> None:
 async def test_policies_are_rewritten_all_the_time() -> None:
     async with Fleet() as fleet:
         a, b, large = await fleet.engines("a", "b", "l")
-        changes = (Change(temperature=0.0), Change(max_tokens_factor=0.5))
+        changes = (RetryChange(temperature=0.0), RetryChange(max_tokens_factor=0.5))
         policies = [
             policy(fleet.tier("small", a, b), fleet.tier("large", large)),
             policy(fleet.tier("small", a), fleet.tier("large", large), retries=Retries(1, changes=changes)),

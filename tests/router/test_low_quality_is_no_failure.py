@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from heterollm_controllers.routing.ir import Change, Retries, RoutingPolicy
+from heterollm_controllers.routing.ir import Retries, RetryChange, RoutingPolicy
 from tests.router.agent import Agent
 from tests.router.engine import Answer, Engine, crash, error, ok, queue_full, slow
 from tests.router.envoy import Envoy, chat, policy, tier
@@ -20,7 +20,7 @@ from tests.router.replies import in_turn, says
 from tests.router.test_metrics import Figures, figures, reaches
 
 EMPTY = says("")
-_RETRIES = Retries(changes=(Change(temperature=0.2), Change(temperature=0.4), Change(temperature=0.6)))
+_RETRIES = Retries(changes=(RetryChange(temperature=0.2), RetryChange(temperature=0.4), RetryChange(temperature=0.6)))
 
 
 class Router(NamedTuple):

@@ -15,7 +15,7 @@ from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 from pydantic import BaseModel
 
-from heterollm_controllers.routing.ir import Change, Endpoint, Retries, TierRoute
+from heterollm_controllers.routing.ir import Endpoint, Retries, RetryChange, TierRoute
 from simulated_engine import application, config
 from simulated_engine.engine import Engine as Simulation
 from simulated_engine.engine import State
@@ -250,7 +250,7 @@ async def test_tools_are_called_and_their_results_sent_back(routed: Routed) -> N
 
 async def test_a_call_of_a_tool_that_was_not_offered_is_asked_for_again(routed: Routed) -> None:
     engine = Engine("s0", in_turn(calls("get_whether", {}), calls("get_weather", {"city": "Oslo"})))
-    client = await routed(engine, retries=Retries(changes=(Change(temperature=0.0),)))
+    client = await routed(engine, retries=Retries(changes=(RetryChange(temperature=0.0),)))
     answer = await client.chat.completions.create(model="auto", messages=HELLO, tools=[WEATHER], temperature=1.0)
     assert answer.choices[0].message.tool_calls is not None
     assert [request["temperature"] for request in engine.requests] == [1.0, 0.0]

@@ -11,7 +11,7 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from heterollm_controllers.routing.ir import Change, Retries
+from heterollm_controllers.routing.ir import Retries, RetryChange
 from tests.router.engine import Answer, Engine, error, ok
 from tests.router.envoy import Envoy, chat, policy, tier
 from tests.router.replies import CHANGES, calls, chose, in_turn, routed, says, whole
@@ -139,7 +139,7 @@ FIELDS = st.sampled_from(["temperature", *TOKENS, "seed", 'a"}', "messages", "\\
 async def test_any_request_keeps_all_else() -> None:
     """Against the same changes made by a JSON library."""
     bodies = _any_bodies()
-    change = Change(temperature=0.5, max_tokens_factor=0.5)
+    change = RetryChange(temperature=0.5, max_tokens_factor=0.5)
     async with routed(in_turn(says("")), Retries(limit=1, changes=(change,))) as router:
         for body in bodies:
             router.engine.requests.clear()
@@ -200,8 +200,8 @@ async def test_the_last_change_serves_for_further_retries() -> None:
 
 
 @pytest.mark.parametrize("asked", [{}, {"temperature": 0.7}, {"seed": 7}, {"seed": None}])
-@pytest.mark.parametrize("changes", [(), CHANGES[:1], (Change(temperature=0.7),)])
-async def test_no_request_is_sent_again_as_it_was(asked: dict[str, object], changes: tuple[Change, ...]) -> None:
+@pytest.mark.parametrize("changes", [(), CHANGES[:1], (RetryChange(temperature=0.7),)])
+async def test_no_request_is_sent_again_as_it_was(asked: dict[str, object], changes: tuple[RetryChange, ...]) -> None:
     async with routed(says(""), Retries(changes=changes)) as router:
         answer = await router.post(asked)
         assert (answer.status, answer.headers["x-llm-attempts"]) == (200, "4")
@@ -252,7 +252,9 @@ async def test_a_policy_without_checks_passes_everything() -> None:
 
 async def test_changed_changes_are_live() -> None:
     async with routed(says("")) as router:
-        await router.envoy.publish(policy(tier("small", router.engine), retries=Retries(1, changes=(Change(1.5),))))
+        await router.envoy.publish(
+            policy(tier("small", router.engine), retries=Retries(1, changes=(RetryChange(1.5),)))
+        )
         await router.post()
         assert [sent.get("temperature") for sent in router.engine.requests] == [None, 1.5]
         assert "seed" not in router.engine.requests[1]

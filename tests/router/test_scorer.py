@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from heterollm_controllers.api.features import FEATURES
 from heterollm_controllers.api.v1alpha1.routing import Routing
 from heterollm_controllers.routing.ir import RoutingPolicy
-from heterollm_controllers.scoring.score import score, told
+from heterollm_controllers.scoring.score import score, scorer_config
 
 PAGE = Path(__file__).parents[2] / "docs" / "routing.md"
 THRESHOLD = RoutingPolicy("c", ()).complexity_threshold
@@ -111,7 +111,7 @@ def test_every_feature_can_be_weighed_alone(feature: Any) -> None:
 
 
 def test_weights_that_are_not_named_stay() -> None:
-    sent = json.loads(json.dumps(told((("media", 0.8),))))
+    sent = json.loads(json.dumps(scorer_config((("media", 0.8),))))
     weights = {feature["name"]: feature["weight"] for feature in sent["features"]}
     assert weights == {feature.name: feature.weight for feature in FEATURES} | {"media": 0.8}
 

@@ -17,9 +17,9 @@ TRIAL = manifest("trial", kind="StatefulSet")
 
 def trying(observed: Observed) -> Outcome:
     """A core that asks for a dry run, and then says of it what it was told."""
-    if not observed.verdicts:
+    if not observed.dry_run_results:
         return Outcome(check=(TRIAL,))
-    [verdict] = observed.verdicts.values()
+    [verdict] = observed.dry_run_results.values()
     return Outcome(status={"said": verdict.message if verdict else ""}, retry=verdict is not None)
 
 
@@ -27,7 +27,7 @@ async def test_a_dry_run_is_answered_within_the_look(bench: Bench) -> None:
     bench.answer = trying
     assert await bench.look() == "done"
     assert bench.api.summaries == ["DRY PATCH statefulsets/trial", "PATCH heterollmclusters/c/status"]
-    assert dict(bench.observed[-1].verdicts) == {digest(TRIAL): None}
+    assert dict(bench.observed[-1].dry_run_results) == {digest(TRIAL): None}
     assert bench.observed[-1].children == (), "a dry run makes nothing"
 
 

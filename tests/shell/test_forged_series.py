@@ -1,4 +1,4 @@
-"""Whatever a neighbour's pods expose, the figures of other namespaces' clusters stay the same. On a real Prometheus."""
+"""Whatever a neighbour's pods expose, the metrics of other namespaces' clusters stay the same. On a real Prometheus."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ import pytest
 from heterollm_controllers.api.signals import PodSignal, TierSignal
 from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.observation.tier_state import EngineFacts, TierFacts
-from heterollm_controllers.reconcile.control_loop import Memory, SteeringInput, steer
+from heterollm_controllers.observation.tier_state import EngineState, TierState
+from heterollm_controllers.reconcile.control_loop import SteeringInput, steer
+from heterollm_controllers.reconcile.control_state import ControlState
 from heterollm_operator.kube.store import Key
 from heterollm_operator.prometheus.client import Prometheus
 from heterollm_operator.prometheus.poller import Poller, Polling
@@ -255,7 +256,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def poller(
     url: str, namespaces: Sequence[str], known: Sequence[str], largest: int = 2**24, clock: Any = None
 ) -> Poller:
-    clusters = {Key(name, "c"): SteeringInput(SPEC, (), Memory()) for name in known}
+    clusters = {Key(name, "c"): SteeringInput(SPEC, (), ControlState()) for name in known}
     source = Prometheus(url, SystemClock().utc, largest=largest)
     polling = Polling(namespaces=tuple(namespaces))
     return Poller(
@@ -281,20 +282,20 @@ async def told(url: str, namespaces: Sequence[str], known: Sequence[str]) -> Rea
 
 def decisions(found: Readings) -> list[str]:
     """What is decided from that: a fifth of the requests fails, which is too many."""
-    engines = [(name, EngineFacts(f"c-{name}-0", f"c-{name}-0-0", True)) for name in ("small", "large")]
-    tiers = [TierFacts(name, (engine,), concurrency=10, rate=10.0) for name, engine in engines]
-    return [item.action for item in steer(SPEC, tiers, Memory(), found, datetime.now(UTC)).decisions]
+    engines = [(name, EngineState(f"c-{name}-0", f"c-{name}-0-0", True)) for name in ("small", "large")]
+    tiers = [TierState(name, (engine,), concurrency=10, rate=10.0) for name, engine in engines]
+    return [item.action for item in steer(SPEC, tiers, ControlState(), found, datetime.now(UTC)).decisions]
 
 
 def same(found: Readings, clean: Readings) -> None:
-    """The same figures, but for the moment at which they were asked for."""
+    """The same metrics, but for the moment at which they were asked for."""
     assert found.failure == clean.failure == ""
-    assert {pod: set(figures) for pod, figures in found.pods.items()} == {POD: set(PodSignal)}
+    assert {pod: set(metrics) for pod, metrics in found.pods.items()} == {POD: set(PodSignal)}
     about = partial(pytest.approx, rel=0.05, abs=0.001, nan_ok=True)
     assert {**found.pods[POD], PodSignal.AGE: 0} == about({**clean.pods[POD], PodSignal.AGE: 0})
     assert found.tiers.keys() == clean.tiers.keys() == {"small", "large"}
-    for tier, figures in found.tiers.items():
-        assert figures == about(dict(clean.tiers[tier])), tier
+    for tier, metrics in found.tiers.items():
+        assert metrics == about(dict(clean.tiers[tier])), tier
     assert found.cluster == clean.cluster
     for tier, minutes in found.history.items():
         for name in ("rate", "concurrency", "kv_use"):
@@ -347,12 +348,12 @@ async def test_a_stranger_of_too_many_series_without_a_cluster_is_left_out(url: 
 
 async def test_figures_that_were_known_hold_until_the_one_at_fault_is_found(url: str, clean: Readings) -> None:
     innocent = ["ns", "ns2", "ns3", "ns4"]
-    known = {Key(name, "c"): SteeringInput(SPEC, (), Memory()) for name in innocent}
+    known = {Key(name, "c"): SteeringInput(SPEC, (), ControlState()) for name in innocent}
     source = Prometheus(url, SystemClock().utc, largest=20_000)
     asked = Poller(source, Polling(), lambda: known, lambda *_: False, lambda _: None, Metrics(), SystemClock())
     asked._polling = replace(asked._polling, namespaces=tuple(innocent))
     await asked.tick()
-    known[Key("many", "c")] = SteeringInput(SPEC, (), Memory())
+    known[Key("many", "c")] = SteeringInput(SPEC, (), ControlState())
     asked._polling = replace(asked._polling, namespaces=(*innocent, "many"))
     for _ in range(5):
         await asked.tick()

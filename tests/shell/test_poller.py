@@ -17,7 +17,8 @@ import pytest
 
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.reconcile.control_loop import Memory, SteeringInput
+from heterollm_controllers.reconcile.control_loop import SteeringInput
+from heterollm_controllers.reconcile.control_state import ControlState
 from heterollm_operator.kube.store import Key
 from heterollm_operator.prometheus import queries
 from heterollm_operator.prometheus.client import Prometheus, Rows, Unanswered
@@ -37,7 +38,7 @@ NAMES = {query.text: name for name, query in {**queries.now(SELECTION), **querie
 
 
 def given(**more: Any) -> SteeringInput:
-    return SteeringInput(spec("small", "large", **more), (), Memory())
+    return SteeringInput(spec("small", "large", **more), (), ControlState())
 
 
 def engine(key: Key, pod: str, value: object) -> dict[str, Any]:

@@ -121,7 +121,7 @@ async def test_what_is_no_answer_has_a_reason(
     "remark",
     [
         'PromQL info: metric might not be a counter: "x"',
-        # What a pod exposes must not make the figures of all others incomplete.
+        # What a pod exposes must not make the metrics of all others incomplete.
         'PromQL warning: bucket label "le" is missing or has a malformed value of "abc" for metric name "x"',
         "PromQL warning: encountered a mix of histograms and floats for aggregation",
     ],

@@ -1,4 +1,4 @@
-"""Which clusters are to be looked at for new figures."""
+"""Which clusters are to be looked at for new metrics."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ import pytest
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import ScalingStatus
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.observation.tier_state import TierFacts
-from heterollm_controllers.reconcile.control_loop import Memory, Steering, SteeringInput
+from heterollm_controllers.observation.tier_state import TierState
+from heterollm_controllers.reconcile.control_loop import Steering, SteeringInput
+from heterollm_controllers.reconcile.control_state import ControlState
 from heterollm_operator.kube.store import Key
 from heterollm_operator.process.steered import Steered
 from tests.shell.objects import spec
 from tests.shell.virtual import START, VirtualClock
 
 C = Key("ns", "c")
-GIVEN = SteeringInput(spec("small"), (), Memory(), missing="something")
+GIVEN = SteeringInput(spec("small"), (), ControlState(), missing="something")
 SCALED = ScalingStatus(target=3, reason="QueueLong", message="", decided_at="2026-01-01T00:00:00Z")
 
 
@@ -27,18 +28,18 @@ class Core:
     """Decides what the test says."""
 
     def __init__(self) -> None:
-        self.after = Steering(GIVEN.memory, missing=GIVEN.missing)
+        self.after = Steering(GIVEN.state, missing=GIVEN.missing)
         self.defect = False
 
     def steer(
         self,
         spec: HeteroLLMClusterSpec,
-        tiers: Sequence[TierFacts],
-        memory: Memory,
+        tiers: Sequence[TierState],
+        memory: ControlState,
         readings: Readings | None,
         now: datetime,
     ) -> Steering:
-        assert (spec, tiers, memory, now) == (GIVEN.spec, GIVEN.tiers, GIVEN.memory, START)
+        assert (spec, tiers, memory, now) == (GIVEN.spec, GIVEN.tiers, GIVEN.state, START)
         assert readings == Readings(START)
         if self.defect:
             raise ZeroDivisionError
@@ -62,10 +63,10 @@ def test_the_same_decision_needs_no_look(steered: Steered) -> None:
 
 
 def test_another_one_does(core: Core, steered: Steered) -> None:
-    core.after = replace(core.after, memory=Memory({"small": SCALED}))
+    core.after = replace(core.after, state=ControlState({"small": SCALED}))
     assert steered.due(C, Readings(START))
     steered.looked(C, replace(GIVEN, missing=""))
-    core.after = Steering(GIVEN.memory)
+    core.after = Steering(GIVEN.state)
     assert not steered.due(C, Readings(START))
 
 

@@ -10,7 +10,8 @@ import pytest
 from heterollm_controllers.api.objects import Failure
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.reconcile.contract import Outcome
-from heterollm_controllers.reconcile.control_loop import Memory, SteeringInput
+from heterollm_controllers.reconcile.control_loop import SteeringInput
+from heterollm_controllers.reconcile.control_state import ControlState
 from heterollm_operator.kube.apply import NotLeading
 from heterollm_operator.kube.client import ApiError
 from tests.shell.bench import Bench, C, everything
@@ -253,7 +254,7 @@ async def test_writes_are_counted_by_kind_and_verb(bench: Bench) -> None:
 
 
 async def test_a_look_is_given_the_figures_and_leaves_by_what_it_steered(bench: Bench) -> None:
-    given = SteeringInput(spec("small"), (), Memory())
+    given = SteeringInput(spec("small"), (), ControlState())
     bench.readings = Readings(START)
     bench.answer = lambda _: Outcome(status={"fine": True}, steering=given)
     await bench.look()
@@ -262,14 +263,14 @@ async def test_a_look_is_given_the_figures_and_leaves_by_what_it_steered(bench: 
 
 
 async def test_nothing_is_left_of_a_look_that_failed(bench: Bench) -> None:
-    bench.answer = lambda _: Outcome(status={"fine": True}, steering=SteeringInput(spec("small"), (), Memory()))
+    bench.answer = lambda _: Outcome(status={"fine": True}, steering=SteeringInput(spec("small"), (), ControlState()))
     bench.api.fail("PATCH heterollmclusters/c/status", ApiError(409, "the object has been modified"))
     await bench.look()
     assert bench.steered.known() == {}
 
 
 async def test_a_cluster_that_has_gone_leaves_neither_figures_nor_metrics(bench: Bench) -> None:
-    bench.answer = lambda _: Outcome(status={"fine": True}, steering=SteeringInput(spec("small"), (), Memory()))
+    bench.answer = lambda _: Outcome(status={"fine": True}, steering=SteeringInput(spec("small"), (), ControlState()))
     await bench.look()
     assert next(iter(bench.cluster_metrics.collect())).samples
     bench.store.remove(cluster(9999))

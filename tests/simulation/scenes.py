@@ -1,4 +1,4 @@
-"""Small clusters to simulate, with engines of round figures."""
+"""Small clusters to simulate, with engines of round metrics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
-from heterollm_controllers.observation.tier_state import TierFacts
+from heterollm_controllers.observation.tier_state import TierState
 from heterollm_controllers.simulation.engine_model import EngineModel
 from heterollm_controllers.simulation.faults import Fault
 from heterollm_controllers.simulation.policy_under_test import Decider, Orders
@@ -54,11 +54,11 @@ class Still:
 
     def __init__(self, targets: dict[str, int], shares: dict[str, int] | None = None) -> None:
         self.targets, self.shares = targets, shares or dict.fromkeys(targets, 100)
-        self.facts: list[list[TierFacts]] = []
+        self.tier_state: list[list[TierState]] = []
         self.restarts = 0
 
-    def decide(self, tiers: Sequence[TierFacts], *_: object) -> Orders:
-        self.facts.append(list(tiers))
+    def decide(self, tiers: Sequence[TierState], *_: object) -> Orders:
+        self.tier_state.append(list(tiers))
         return Orders(dict(self.targets), dict(self.shares))
 
     def restart(self) -> None:

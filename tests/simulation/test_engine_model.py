@@ -1,4 +1,4 @@
-"""An engine answers as fast as its figures say: alone, full, and in between."""
+"""An engine answers as fast as its metrics say: alone, full, and in between."""
 
 from __future__ import annotations
 

@@ -8,14 +8,14 @@ import pytest
 
 from heterollm_controllers.api.signals import PodSignal
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.observation.tier_state import EngineFacts, TierFacts
+from heterollm_controllers.observation.tier_state import EngineState, TierState
 from heterollm_controllers.simulation.hpa import HorizontalRule
 from heterollm_controllers.simulation.run import START
 from tests.simulation.scenes import simulated, spec
 
 
 class Watched:
-    """The rule with a small tier whose engines all have the same figures."""
+    """The rule with a small tier whose engines all have the same metrics."""
 
     def __init__(self, metric: str = "concurrency") -> None:
         self.rule = HorizontalRule(spec(small=(2, 20)), "queue" if metric == "queue" else "concurrency")
@@ -24,11 +24,11 @@ class Watched:
     def target(self, serving: int, busy: float, waiting: float = 0.0, coming: int = 0, seconds: int = 15) -> int:
         """What it wants after so many seconds more."""
         self.now += timedelta(seconds=seconds)
-        engines = [EngineFacts(f"small-{i}", f"small-{i}-0", i < serving) for i in range(serving + coming)]
-        figures = {PodSignal.RUNNING: busy, PodSignal.QUEUE: waiting}
-        readings = Readings(self.now, pods={engine.pod: figures for engine in engines[:serving]})
-        facts = TierFacts("small", tuple(engines), concurrency=100)
-        return self.rule.decide([facts], readings, self.now).targets["small"]
+        engines = [EngineState(f"small-{i}", f"small-{i}-0", i < serving) for i in range(serving + coming)]
+        metrics = {PodSignal.RUNNING: busy, PodSignal.QUEUE: waiting}
+        readings = Readings(self.now, pods={engine.pod: metrics for engine in engines[:serving]})
+        tier_state = TierState("small", tuple(engines), concurrency=100)
+        return self.rule.decide([tier_state], readings, self.now).targets["small"]
 
 
 def test_it_wants_as_many_engines_as_bring_the_figure_to_its_target() -> None:
@@ -70,8 +70,8 @@ def test_it_looks_every_fifteen_seconds() -> None:
 @pytest.mark.parametrize("readings", [None, Readings(START), Readings(START, failure="down")])
 def test_without_figures_it_holds(readings: Readings | None) -> None:
     rule = HorizontalRule(spec())
-    facts = TierFacts("small", (EngineFacts("a", "a-0", True),), concurrency=10)
-    assert rule.decide([facts], readings, START).targets == {"small": 2, "large": 1}
+    tier_state = TierState("small", (EngineState("a", "a-0", True),), concurrency=10)
+    assert rule.decide([tier_state], readings, START).targets == {"small": 2, "large": 1}
 
 
 def test_it_steers_a_whole_cluster_within_its_bounds() -> None:

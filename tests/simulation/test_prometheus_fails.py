@@ -13,7 +13,7 @@ from tests.simulation.scenes import simulated, spec
 BLIND = sorted(kind for kind in FaultKind if kind.startswith("prometheus-"))
 BEGINS, ENDS = 1800, 2400
 KNOWN_FOR = 75
-"""Seconds for which the last figures still count: the window, and a tick or two."""
+"""Seconds for which the last metrics still count: the window, and a tick or two."""
 
 
 def during(moments: list[Moment], start: int, end: int) -> list[Moment]:

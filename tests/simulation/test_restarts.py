@@ -9,8 +9,9 @@ import pytest
 
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.observation.tier_state import TierFacts
-from heterollm_controllers.reconcile.control_loop import Memory, Steering, steer
+from heterollm_controllers.observation.tier_state import TierState
+from heterollm_controllers.reconcile.control_loop import Steering, steer
+from heterollm_controllers.reconcile.control_state import ControlState
 from heterollm_controllers.simulation.faults import Fault, FaultKind
 from heterollm_controllers.simulation.policy_under_test import Operator, restored
 from heterollm_controllers.simulation.traffic import Load, Spike
@@ -22,13 +23,13 @@ BROKEN = Fault(FaultKind.FAIL, 2400.0, 300.0, "small", 100.0)
 
 def forgetful(
     wanted: HeteroLLMClusterSpec,
-    facts: Sequence[TierFacts],
-    memory: Memory,
+    tier_state: Sequence[TierState],
+    memory: ControlState,
     readings: Readings | None,
     now: datetime,
 ) -> Steering:
     """Steering in a process that has just started, every time."""
-    return steer(wanted, facts, restored(memory), readings, now)
+    return steer(wanted, tier_state, restored(memory), readings, now)
 
 
 def test_a_restart_at_every_tick_changes_no_decision() -> None:
@@ -56,4 +57,4 @@ def test_nothing_is_decided_while_no_operator_runs() -> None:
     decider = Still({"small": 2, "large": 1})
     simulated(decider, faults=(Fault(FaultKind.RESTART, 100.0, 100.0),), minutes=5)
     assert decider.restarts == 1
-    assert len(decider.facts) == 300 / 5 - 100 / 5
+    assert len(decider.tier_state) == 300 / 5 - 100 / 5

@@ -1,4 +1,4 @@
-"""The source's figures follow from its figures per request, with the mixes stated."""
+"""The source's metrics follow from its metrics per request, with the mixes stated."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from heterollm_controllers.observation.tier_state import TierFacts
+from heterollm_controllers.observation.tier_state import TierState
 from heterollm_controllers.simulation.faults import Fault, FaultKind
 from heterollm_controllers.simulation.policy_under_test import Operator, Orders
 from heterollm_controllers.simulation.run import Simulation
@@ -14,21 +14,21 @@ from heterollm_controllers.simulation.summary import summarised
 from tests.simulation.scenes import Still, simulated, spec
 
 
-class Course(Still):
+class ScalingContext(Still):
     """Follows a plan for the small tier: engines by second."""
 
     def __init__(self, plan: dict[int, int]) -> None:
         super().__init__({"small": 2, "large": 1})
         self.plan, self.ticks = plan, 0
 
-    def decide(self, tiers: Sequence[TierFacts], *_: object) -> Orders:
+    def decide(self, tiers: Sequence[TierState], *_: object) -> Orders:
         self.targets["small"] = self.plan.get(5 * self.ticks, self.targets["small"])
         self.ticks += 1
         return super().decide(tiers)
 
 
 def followed(plan: dict[int, int], rate: float = 10.0) -> Simulation:
-    return simulated(Course(plan), rate=rate, minutes=40)
+    return simulated(ScalingContext(plan), rate=rate, minutes=40)
 
 
 def test_requests_add_up_and_gpus_are_paid_for() -> None:

@@ -13,8 +13,9 @@ from heterollm_controllers.api.timestamps import parse
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import EscalationStatus, FallbackStatus, ScalingStatus
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.observation.tier_state import TierFacts
-from heterollm_controllers.reconcile.control_loop import Memory, Steering, steer
+from heterollm_controllers.observation.tier_state import TierState
+from heterollm_controllers.reconcile.control_loop import Steering, steer
+from heterollm_controllers.reconcile.control_state import ControlState
 from heterollm_controllers.simulation.faults import Fault, FaultKind
 from heterollm_controllers.simulation.policy_under_test import Operator, restored
 from heterollm_controllers.simulation.run import START, Scenario, Simulation
@@ -29,7 +30,7 @@ CALM = 2_700
 BLIND = {kind for kind in FaultKind if kind.startswith("prometheus-")}
 BLIND_AFTER = timedelta(seconds=100)
 """When nothing is known any more at the latest: a window of 60 s, 30 s of patience, a tick or two."""
-PATIENCE = {"small": 300, "large": 1800}
+STABILIZATION_SECONDS = {"small": 300, "large": 1800}
 """Seconds after a raise, or of fewer engines being enough, before one leaves, if the spec says nothing else."""
 
 
@@ -128,19 +129,19 @@ class Watched:
     def steer(
         self,
         spec: HeteroLLMClusterSpec,
-        facts: Sequence[TierFacts],
-        memory: Memory,
+        tier_state: Sequence[TierState],
+        memory: ControlState,
         readings: Readings | None,
         now: datetime,
     ) -> Steering:
-        after = steer(spec, facts, memory, readings, now)
+        after = steer(spec, tier_state, memory, readings, now)
         self.ticks += 1
         if after.decisions or self.ticks % 10 == 0:
-            self._restart_changes_nothing(after, spec, facts, memory, readings, now)
-        self._scaling(spec, facts, memory, after.memory, readings, now)
-        self._fallback(spec, memory.fallback, after.memory.fallback)
+            self._restart_changes_nothing(after, spec, tier_state, memory, readings, now)
+        self._scaling(spec, tier_state, memory, after.state, readings, now)
+        self._fallback(spec, memory.fallback, after.state.fallback)
         if self._blind(now):
-            assert _effects(after.memory) == _effects(memory), f"decided at {now} without figures: {after.decisions}"
+            assert _effects(after.state) == _effects(memory), f"decided at {now} without figures: {after.decisions}"
             assert _told(after) <= TELLING, f"decided at {now} without figures: {after.decisions}"
         return after
 
@@ -148,29 +149,29 @@ class Watched:
         self,
         after: Steering,
         spec: HeteroLLMClusterSpec,
-        facts: Sequence[TierFacts],
-        memory: Memory,
+        tier_state: Sequence[TierState],
+        memory: ControlState,
         readings: Readings | None,
         now: datetime,
     ) -> None:
         """Before the record or after it, and however often."""
-        assert steer(spec, facts, restored(memory), readings, now) == after
-        again = steer(spec, facts, restored(after.memory), readings, now)
+        assert steer(spec, tier_state, restored(memory), readings, now) == after
+        again = steer(spec, tier_state, restored(after.state), readings, now)
         # It may find that it can do no more, and says so once.
         assert _told(again) <= TELLING, f"{again.decisions} after {after.decisions}"
-        assert _effects(again.memory) == _effects(after.memory)
+        assert _effects(again.state) == _effects(after.state)
 
     def _scaling(
         self,
         spec: HeteroLLMClusterSpec,
-        facts: Sequence[TierFacts],
-        before: Memory,
-        after: Memory,
+        tier_state: Sequence[TierState],
+        before: ControlState,
+        after: ControlState,
         readings: Readings | None,
         now: datetime,
     ) -> None:
         calm = after.fallback is None or after.fallback.state == "Normal"
-        for tier, seen in zip(spec.tiers, facts, strict=True):
+        for tier, seen in zip(spec.tiers, tier_state, strict=True):
             few, most = tier.replicas.bounds
             old, new = (_target(memory.scaling.get(tier.name), few) for memory in (before, after))
             assert few <= new <= most
@@ -183,7 +184,10 @@ class Watched:
                 assert new == old - 1 or new >= len(seen.serving), "more than one engine that serves at a time"
                 assert new > 0 or (readings and not readings.tiers[tier.name][TierSignal.OFFERED]), "it is asked for"
                 assert calm, "shrinks while a fallback is in force"
-                patience = tier.scaling.scale_down_seconds or PATIENCE["large" if tier is spec.tiers[-1] else "small"]
+                patience = (
+                    tier.scaling.scale_down_seconds
+                    or STABILIZATION_SECONDS["large" if tier is spec.tiers[-1] else "small"]
+                )
                 raised = self.raised.get(tier.name, START - timedelta(days=1))
                 assert now - raised >= timedelta(seconds=patience), f"raised at {raised}, lowered at {now}"
 
@@ -225,7 +229,7 @@ def _deadlines(old: EscalationStatus, new: EscalationStatus) -> None:
     elif new.phase == "Holding":
         assert new.hold_seconds >= old.hold_seconds or old.phase == "Watching"
     if new.phase == "Probing" and old.phase == "Holding" and old.until is not None:
-        # Earlier only if its stand-in does not answer all, and when the figures are from after it failed.
+        # Earlier only if its stand-in does not answer all, and when the metrics are from after it failed.
         settled = parse(new.since) - parse(old.since) >= timedelta(seconds=90)
         tried_early = new.percent >= DOUBTED_PERCENT and settled
         assert parse(new.since) >= parse(old.until) or tried_early, "rested for too short"
@@ -239,7 +243,7 @@ def _told(steering: Steering) -> set[str]:
     return {decision.action for decision in steering.decisions}
 
 
-def _effects(memory: Memory) -> tuple[object, ...]:
+def _effects(memory: ControlState) -> tuple[object, ...]:
     """What has an effect on engines or requests."""
     fallback = memory.fallback
     targets = {name: record.target for name, record in memory.scaling.items()}

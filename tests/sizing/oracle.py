@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from heterollm_controllers.api.errors import Impossible
-from heterollm_controllers.api.v1alpha1.engine import Engine
+from heterollm_controllers.api.v1alpha1.engine import EngineSpec
 from heterollm_controllers.sglang.flags.arguments import check
 from heterollm_controllers.sizing.accelerators import accelerator
 from heterollm_controllers.sizing.hf_config import architecture_from
 from heterollm_controllers.sizing.plan import Plan, Split
-from heterollm_controllers.sizing.requirements import Wishes, wishes_of
+from heterollm_controllers.sizing.requirements import Requirements, requirements_of
 from heterollm_controllers.sizing.rules import A2A_SPANS_ALL, broken, launch_refusal
 from heterollm_controllers.sizing.search import plan_for
 from tests.sizing import catalogued
@@ -63,24 +63,28 @@ class Launch:
             return "; ".join(arguments.errors)
         nodes = self.case["flags"].get("--nnodes", 1)
         try:
-            wishes, _ = wishes_of(Engine(nodes=nodes), _PER_NODE, arguments)
+            requirements, _ = requirements_of(EngineSpec(nodes=nodes), _PER_NODE, arguments)
         except Impossible as refusal:
             return refusal.message
-        return self._planned(wishes, nodes)
+        return self._planned(requirements, nodes)
 
-    def _planned(self, wishes: Wishes, nodes: int) -> Plan | str:
+    def _planned(self, requirements: Requirements, nodes: int) -> Plan | str:
         name = self.case["gpu"]
         # A T4 is not in the catalogue; of a GPU only its memory and generation matter here.
         gpu = replace(accelerator(name) or catalogued.gpu("L4"), memory_mib=self.record["gpus"][name]["memory_mib"])
         model = architecture_from(self.case["model"], self.record["models"][self.case["model"]])
-        tensor = wishes.tensor or 1
-        expert = tensor if wishes.a2a in A2A_SPANS_ALL else wishes.expert or 1
-        attention_dp, stages = wishes.attention_dp or 1, wishes.pipeline or 1
-        split = Split(tensor, attention_dp, expert, stages, wishes.a2a, wishes.moe_dense, wishes.dp_head)
-        page = wishes.page_size or gpu.page_size
-        why = launch_refusal(model, wishes.context, wishes.chunked_prefill, page) or broken(model, gpu, split, nodes)
+        tensor = requirements.tensor or 1
+        expert = tensor if requirements.a2a in A2A_SPANS_ALL else requirements.expert or 1
+        attention_dp, stages = requirements.attention_dp or 1, requirements.pipeline or 1
+        split = Split(
+            tensor, attention_dp, expert, stages, requirements.a2a, requirements.moe_dense, requirements.dp_head
+        )
+        page = requirements.page_size or gpu.page_size
+        why = launch_refusal(model, requirements.context, requirements.chunked_prefill, page) or broken(
+            model, gpu, split, nodes
+        )
         free_mib = self.resolved.get("free_before_mib")
-        free = replace(wishes, free_gib=free_mib / 1024) if free_mib else wishes
+        free = replace(requirements, free_gib=free_mib / 1024) if free_mib else requirements
         return why or plan_for(model, gpu, free, split, nodes)
 
 

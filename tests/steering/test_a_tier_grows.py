@@ -1,4 +1,4 @@
-"""Every rule adds engines by itself, counts those on their way, and says from which figures."""
+"""Every rule adds engines by itself, counts those on their way, and says from which metrics."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from heterollm_controllers.metrics.readings import History
-from heterollm_controllers.metrics.tier_metrics import figures_of
+from heterollm_controllers.metrics.tier_metrics import tier_metrics
 from tests.steering.world import START, World
 
 
 @pytest.mark.parametrize(
-    ("figures", "target", "reason"),
+    ("metrics", "target", "reason"),
     [
         ({"queue": 50.0}, 2, None),
         ({"queue": 50.5}, 4, "QueueLong"),
@@ -23,9 +23,9 @@ from tests.steering.world import START, World
         ({"queue": 5000.0, "kv_use": 0.9}, 4, "QueueLong"),
     ],
 )
-def test_rules_of_a_small_tier(figures: dict[str, Any], target: int, reason: str | None) -> None:
+def test_rules_of_a_small_tier(metrics: dict[str, Any], target: int, reason: str | None) -> None:
     world = World()
-    for name, value in figures.items():
+    for name, value in metrics.items():
         setattr(world.small, name, value)
     world.tick()
     assert world.target() == target
@@ -115,7 +115,7 @@ def test_figures_of_engines_that_are_gone_never_count() -> None:
     world.small.serving, world.small.queue = 8, 30.0
     gone = world.readings()
     world.small.serving = 2
-    assert figures_of(world.small.facts(), gone, world.now).queue == 60.0
+    assert tier_metrics(world.small.tier_state(), gone, world.now).queue == 60.0
 
 
 def test_at_its_limit_the_tier_keeps_conversations_on_their_engines() -> None:

@@ -1,4 +1,4 @@
-"""A tier of `min: 0` has no engines while nobody asks for it: figures of the past wake nothing, a request does."""
+"""A tier of `min: 0` has no engines while nobody asks for it: metrics of the past wake nothing, a request does."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def asleep() -> World:
     return world
 
 
-def rates(*figures: float) -> History:
+def rates(*metrics: float) -> History:
     """Requests per second of the last minutes, before them none."""
-    return History((0.0,) * (MINUTES - len(figures)) + figures, (), ())
+    return History((0.0,) * (MINUTES - len(metrics)) + metrics, (), ())
 
 
-def at_once(*figures: float) -> History:
+def at_once(*metrics: float) -> History:
     """Requests at once, in the same way; the rate says nothing."""
-    return History((), (0.0,) * (MINUTES - len(figures)) + figures, ())
+    return History((), (0.0,) * (MINUTES - len(metrics)) + metrics, ())
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_it_stays_awake_while_it_is_asked_for_though_others_answer() -> None:
 
 
 def test_it_stays_awake_while_nobody_knows_whether_it_is_asked_for() -> None:
-    """Without figures of the routers nothing could wake it up."""
+    """Without metrics of the routers nothing could wake it up."""
     world = awake()
     world.cluster = {ClusterSignal.ROUTERS: 0.0}
     world.seconds(3600)

@@ -13,8 +13,9 @@ from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import FallbackStatus
 from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.metrics.readings import History, Readings
-from heterollm_controllers.observation.tier_state import EngineFacts, TierFacts
-from heterollm_controllers.reconcile.control_loop import Memory, Steering, steer
+from heterollm_controllers.observation.tier_state import EngineState, TierState
+from heterollm_controllers.reconcile.control_loop import Steering, steer
+from heterollm_controllers.reconcile.control_state import ControlState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 READ_BY_FALLBACK = (TierSignal.TRIED, TierSignal.FAILED, ClusterSignal.ROUTERS)
@@ -34,7 +35,7 @@ SPEC = HeteroLLMClusterSpec.model_validate(
     }
 )
 TIERS = [
-    TierFacts(name, (EngineFacts(f"c-{name}-0", f"c-{name}-0-0", serving=True),), concurrency=10, rate=rate)
+    TierState(name, (EngineState(f"c-{name}-0", f"c-{name}-0-0", serving=True),), concurrency=10, rate=rate)
     for name, rate in (("small", 10.0), ("large", 40.0))  # which has room for the other's requests
 ]
 
@@ -53,21 +54,21 @@ def readings(small: Mapping[TierSignal, float], queue: float = 0.0) -> Readings:
 def without(found: Readings, signal: Signal) -> Readings:
     """As when the query for a signal fails."""
 
-    def left(figures: Mapping[Signal, float]) -> dict[Signal, float]:
-        return {name: value for name, value in figures.items() if name != signal}
+    def left(metrics: Mapping[Signal, float]) -> dict[Signal, float]:
+        return {name: value for name, value in metrics.items() if name != signal}
 
     return replace(
         found,
-        pods={pod: left(figures) for pod, figures in found.pods.items()},  # type: ignore[arg-type, misc]
-        tiers={tier: left(figures) for tier, figures in found.tiers.items()},  # type: ignore[arg-type, misc]
+        pods={pod: left(metrics) for pod, metrics in found.pods.items()},  # type: ignore[arg-type, misc]
+        tiers={tier: left(metrics) for tier, metrics in found.tiers.items()},  # type: ignore[arg-type, misc]
         cluster=left(found.cluster),  # type: ignore[arg-type]
         unanswered=frozenset({signal}),
         failure=f"Prometheus: no answer in time ({signal})",
     )
 
 
-def steered(found: Readings, memory: Memory | None = None) -> Steering:
-    return steer(SPEC, TIERS, memory or Memory(), found, NOW)
+def steered(found: Readings, memory: ControlState | None = None) -> Steering:
+    return steer(SPEC, TIERS, memory or ControlState(), found, NOW)
 
 
 def actions(found: Readings) -> list[str]:
@@ -107,19 +108,19 @@ def test_slowness_needs_all_that_tells_a_sick_tier_from_a_busy_one(signal: Signa
 
 
 def test_a_rest_does_not_end_while_nobody_knows_how_slow_the_tier_is() -> None:
-    opened = steered(SLOW).memory
+    opened = steered(SLOW).state
     after = replace(without(readings({}), TierSignal.SLOW), at=NOW)
-    assert steered(after, opened).memory.fallback == opened.fallback
+    assert steered(after, opened).state.fallback == opened.fallback
 
 
 @pytest.mark.parametrize("signal", [ClusterSignal.POLICY_REFUSED, ClusterSignal.UNDECIDED])
 def test_level_3_does_not_end_while_its_cause_is_unknown(signal: Signal) -> None:
     refused = replace(readings({}), cluster={ClusterSignal.ROUTERS: 1.0, ClusterSignal.POLICY_REFUSED: 7.0})
-    opened = steered(refused).memory
+    opened = steered(refused).state
     assert isinstance(opened.fallback, FallbackStatus)
     assert opened.fallback.state == "PureLarge"
-    assert steered(readings({}), opened).memory.fallback != opened.fallback, "it would begin to end"
-    assert steered(without(readings({}), signal), opened).memory.fallback == opened.fallback
+    assert steered(readings({}), opened).state.fallback != opened.fallback, "it would begin to end"
+    assert steered(without(readings({}), signal), opened).state.fallback == opened.fallback
 
 
 @pytest.mark.parametrize("signal", SIGNALS)

@@ -1,4 +1,4 @@
-"""Missing, stale or absurd figures hold what is in force: for ten minutes, and without a jump afterwards."""
+"""Missing, stale or absurd metrics hold what is in force: for ten minutes, and without a jump afterwards."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def engines_away(readings: Readings) -> Readings:
 
 
 class Watched(World):
-    """A world whose figures may go away."""
+    """A world whose metrics may go away."""
 
     outage: Outage | None = None
 

@@ -1,4 +1,4 @@
-"""Figures count for the engines that exist and serve, whatever other pods say."""
+"""Metrics count for the engines that exist and serve, whatever other pods say."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from heterollm_controllers.api.signals import PodSignal
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.metrics.tier_metrics import figures_of
-from heterollm_controllers.observation.tier_state import EngineFacts, TierFacts
+from heterollm_controllers.metrics.tier_metrics import tier_metrics
+from heterollm_controllers.observation.tier_state import EngineState, TierState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -18,13 +18,13 @@ def pod(queue: float) -> dict[PodSignal, float]:
 
 def test_only_pods_of_engines_that_serve_count() -> None:
     engines = (
-        EngineFacts("c-small-0", "c-small-0-0", serving=True),
-        EngineFacts("c-small-1", "c-small-1-0", serving=False),
-        EngineFacts("c-small-2", "c-small-2-0", serving=True, standby=True),
-        EngineFacts("c-small-3", "", serving=True),
+        EngineState("c-small-0", "c-small-0-0", serving=True),
+        EngineState("c-small-1", "c-small-1-0", serving=False),
+        EngineState("c-small-2", "c-small-2-0", serving=True, standby=True),
+        EngineState("c-small-3", "", serving=True),
     )
     said = {"c-small-0-0": 2.0, "c-small-1-0": 30.0, "c-small-2-0": 30.0, "c-large-0-0": 30.0, "mallorys-0": 30.0}
     readings = Readings(NOW, pods={name: pod(queue) for name, queue in said.items()})
-    found = figures_of(TierFacts("small", engines), readings, NOW)
+    found = tier_metrics(TierState("small", engines), readings, NOW)
     assert (found.known, found.unknown) == (1, ("c-small-3",))
     assert (found.queue, found.kv_use, found.load) == (2.0, 0.02, {"c-small-0": 3.0})

@@ -1,4 +1,4 @@
-"""A cluster whose figures a test sets, and the ticks of its steering."""
+"""A cluster whose metrics a test sets, and the ticks of its steering."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSign
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import FallbackStatus, ScalingStatus
 from heterollm_controllers.metrics.readings import History, Readings
-from heterollm_controllers.observation.tier_state import EngineFacts, TierFacts
-from heterollm_controllers.reconcile.control_loop import Memory, Steering, steer
+from heterollm_controllers.observation.tier_state import EngineState, TierState
+from heterollm_controllers.reconcile.control_loop import Steering, steer
+from heterollm_controllers.reconcile.control_state import ControlState
 from heterollm_controllers.simulation.policy_under_test import restored
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -22,7 +23,7 @@ TICK = 5
 
 @dataclass
 class TierWorld:
-    """What is so of one tier now. Figures are per engine, rates per tier."""
+    """What is so of one tier now. Metrics are per engine, rates per tier."""
 
     name: str
     serving: int = 2
@@ -52,19 +53,19 @@ class TierWorld:
     rate: float | None = 10.0
     history: History = field(default_factory=lambda: History((1.0,) * 60, (2.0,) * 60, (0.1,) * 60))
 
-    def facts(self) -> TierFacts:
+    def tier_state(self) -> TierState:
         """As the operator sees the engines."""
         able = [
-            EngineFacts(f"{self.name}-{i}", f"{self.name}-{i}-0", True, serving_since=self.serving_since)
+            EngineState(f"{self.name}-{i}", f"{self.name}-{i}-0", True, serving_since=self.serving_since)
             for i in range(self.serving)
         ]
         coming = [
-            EngineFacts(
+            EngineState(
                 f"{self.name}-{i}", "", False, unschedulable_since=self.unschedulable_since, created=self.created
             )
             for i in range(self.serving, self.serving + self.starting)
         ]
-        return TierFacts(
+        return TierState(
             self.name,
             (*able, *coming),
             leaving=self.leaving,
@@ -114,17 +115,17 @@ class World:
         self.readings_away = False
         self.failure = ""
         self.now = START
-        self.memory = Memory()
+        self.memory = ControlState()
         self.last: Steering = Steering(self.memory)
         self.said: list[str] = []
 
     def tick(self, count: int = 1) -> Steering:
         """Let so many ticks of five seconds pass."""
         for _ in range(count):
-            facts = (self.small.facts(), self.large.facts())
-            self.last = steer(self.spec, facts, self.memory, self.readings(), self.now)
+            tier_state = (self.small.tier_state(), self.large.tier_state())
+            self.last = steer(self.spec, tier_state, self.memory, self.readings(), self.now)
             self.said += [f"{item.action} {item.subject}" for item in self.last.decisions]
-            self.memory = restored(self.last.memory)
+            self.memory = restored(self.last.state)
             self.now += timedelta(seconds=TICK)
         return self.last
 

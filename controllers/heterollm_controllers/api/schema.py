@@ -13,12 +13,12 @@ from pydantic.alias_generators import to_camel
 
 __all__ = [
     "KEYS",
-    "Cpu",
+    "CpuQuantity",
     "Figure",
     "Fraction",
     "LabelMap",
     "LabelText",
-    "Memory",
+    "MemoryQuantity",
     "Name",
     "ObjectName",
     "Percent",
@@ -79,8 +79,8 @@ Text = Annotated[str, Field(max_length=1024)]
 LabelText = Annotated[str, Field(max_length=63)]
 KEYS = rules(("self.all(key, key.size() <= 317)", "keys must have at most 317 characters: a prefix, '/' and a name"))
 LabelMap = Annotated[dict[str, LabelText], Field(max_length=32, json_schema_extra=KEYS)]
-Cpu = Annotated[int | str, Field(json_schema_extra=quantity('"4" or "500m"'))]
-Memory = Annotated[int | str, Field(json_schema_extra=quantity('"64Gi"'))]
+CpuQuantity = Annotated[int | str, Field(json_schema_extra=quantity('"4" or "500m"'))]
+MemoryQuantity = Annotated[int | str, Field(json_schema_extra=quantity('"64Gi"'))]
 
 
 class WireType(BaseModel):

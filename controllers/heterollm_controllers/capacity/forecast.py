@@ -27,7 +27,7 @@ MOST_GROWTH = 2.0
 
 @dataclass(frozen=True)
 class Forecast:
-    """A figure some minutes from now, and by what share of the figures such forecasts missed in the last hour."""
+    """A figure some minutes from now, and by what share of the metrics such forecasts missed in the last hour."""
 
     value: float
     error: float | None
@@ -51,7 +51,7 @@ def forecast(history: tuple[float, ...], minutes: int) -> Forecast | None:
 
 
 def _since_last_gap(history: Sequence[float]) -> Sequence[float]:
-    """What follows the last five minutes without figures: before them the world was another one."""
+    """What follows the last five minutes without metrics: before them the world was another one."""
     for start in range(len(history) - 5, -1, -1):
         if all(math.isnan(value) for value in history[start : start + 5]):
             return history[start + 5 :]

@@ -1,12 +1,12 @@
 """All pods of an engine or none: an engine that holds some of its nodes and finds no place for the rest lets them go.
 
 Kubernetes places pods one by one, so two engines can each get half of what they need and wait for each other for ever.
-An engine that is half placed for its time releases its GPUs: its StatefulSet is scaled to 0, and back after a back-off.
-Of the engines of one cluster that want the same GPUs all but the one that waits longest yield, which then gets its time
-once more. Time and back-off differ from engine to engine, so that engines of different clusters, which know nothing of
-each other, do not go on yielding and coming back together.
+An engine that is partially scheduled for its time releases its GPUs: its StatefulSet is scaled to 0, and back after a
+back-off. Of the engines of one cluster that want the same GPUs all but the one that waits longest yield, which then
+gets its time once more. Time and back-off differ from engine to engine, so that engines of different clusters, which
+know nothing of each other, do not go on yielding and coming back together.
 
-This module is the whole of gang placement. `look_at_placements` decides and remembers (in status, before any effect);
+This module is the whole of gang placement. `place_gangs` decides and remembers (in status, before any effect);
 `as_placed` is all that the decision does to the StatefulSet. Whoever lets Kueue, Volcano or the scheduler's own gangs
 place the engines instead replaces these two: nothing is ever released then, and `as_placed` puts the queue's labels or
 the reference to the group on the pods of the one engine it is given.
@@ -23,9 +23,9 @@ from heterollm_controllers.api.objects import Manifest
 from heterollm_controllers.api.timestamps import parse, stamp
 from heterollm_controllers.api.v1alpha1.status import PlacementStatus
 from heterollm_controllers.engines.gang_restart import KILL_GRACE_SECONDS
-from heterollm_controllers.observation.engines import Engine, Pod
+from heterollm_controllers.observation.engines import ObservedEngine, ObservedPod
 
-__all__ = ["Candidate", "Placement", "as_placed", "look_at_placements"]
+__all__ = ["Candidate", "Placement", "as_placed", "place_gangs"]
 
 JUDGED_AFTER = timedelta(seconds=30)
 """Pods this old without their companions, which may never be made (a quota, say), wait as those whose companions the
@@ -43,12 +43,12 @@ _NOTHING = PlacementStatus()
 class Candidate:
     """A multi-node engine, what is remembered of it, and its tier's settings."""
 
-    engine: Engine
+    engine: ObservedEngine
     memory: PlacementStatus
     pool: str
     """Engines of one pool want the same GPUs."""
     time: timedelta
-    """How long it may be half placed."""
+    """How long it may be partially scheduled."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Placement:
     """Why it releases its GPUs, decided now."""
     retried: str = ""
     """Why it gets its pods again, decided now."""
-    doomed: tuple[Pod, ...] = ()
+    pods_to_delete: tuple[ObservedPod, ...] = ()
     deadline: datetime | None = None
 
     @property
@@ -69,7 +69,7 @@ class Placement:
         return self.memory.retry_at is not None
 
     @property
-    def half(self) -> bool:
+    def partially_scheduled(self) -> bool:
         """Whether the engine was seen with some of its nodes, and not yet with all or none."""
         return self.memory.half_since is not None
 
@@ -81,7 +81,7 @@ def as_placed(engine: Manifest, placement: Placement | None) -> Manifest:
     return {**engine, "spec": {**engine["spec"], "replicas": 0}}
 
 
-def look_at_placements(candidates: Iterable[Candidate], now: datetime) -> dict[str, Placement]:
+def place_gangs(candidates: Iterable[Candidate], now: datetime) -> dict[str, Placement]:
     """What follows for each engine of a cluster, by name. Engines of one node hold all they need, or nothing.
 
     Of engines that wait equally long, the one that comes first goes first.
@@ -90,9 +90,9 @@ def look_at_placements(candidates: Iterable[Candidate], now: datetime) -> dict[s
     observed = {item.engine.name: _observed(item, now) for item in gangs}
     for pool in sorted({item.pool for item in gangs}):
         known = [replace(item, memory=observed[item.engine.name].memory) for item in gangs if item.pool == pool]
-        half = [item for item in known if _holds(item)]
-        if half:
-            observed |= _yielding(half, now)
+        partially_scheduled = [item for item in known if _holds(item)]
+        if partially_scheduled:
+            observed |= _yielding(partially_scheduled, now)
     return observed
 
 
@@ -104,7 +104,7 @@ def _observed(item: Candidate, now: datetime) -> Placement:
     engine, memory = item.engine, item.memory
     if memory.retry_at is not None:
         if now < parse(memory.retry_at):
-            return Placement(memory, doomed=_lingering(engine), deadline=parse(memory.retry_at))
+            return Placement(memory, pods_to_delete=_lingering(engine), deadline=parse(memory.retry_at))
         tried = memory.model_copy(update={"retry_at": None})
         return Placement(tried, retried=f"looks for {engine.nodes} nodes again after release {memory.releases}")
     bound = _bound(engine)
@@ -125,21 +125,21 @@ def _holds(item: Candidate) -> bool:
     return item.memory.half_since is not None and _bound(item.engine) > 0
 
 
-def _bound(engine: Engine) -> int:
+def _bound(engine: ObservedEngine) -> int:
     return sum(pod.bound for pod in engine.alive)
 
 
-def _judged(engine: Engine, now: datetime) -> bool:
+def _judged(engine: ObservedEngine, now: datetime) -> bool:
     """Whether the missing pods are known to wait, and are not just on their way."""
     refused = any(pod.unschedulable for pod in engine.alive)
     return refused or now >= _youngest(engine, now) + JUDGED_AFTER
 
 
-def _youngest(engine: Engine, now: datetime) -> datetime:
+def _youngest(engine: ObservedEngine, now: datetime) -> datetime:
     return max((pod.created or now) for pod in engine.alive)
 
 
-def _lingering(engine: Engine) -> tuple[Pod, ...]:
+def _lingering(engine: ObservedEngine) -> tuple[ObservedPod, ...]:
     """Pods that would hold their GPUs for longer than it takes: they serve nobody, and alone ignore SIGTERM."""
     return tuple(pod for pod in engine.pods if not pod.leaving or (pod.bound and (pod.grace or 0) > KILL_GRACE_SECONDS))
 
@@ -147,10 +147,10 @@ def _lingering(engine: Engine) -> tuple[Pod, ...]:
 # --- engines that wait for each other -----------------------------------------------------------------------------
 
 
-def _yielding(half: Sequence[Candidate], now: datetime) -> dict[str, Placement]:
-    """Which of the half-placed engines of one pool release their GPUs now."""
-    due = [item for item in half if now >= _due(item)]
-    senior, *juniors = sorted(half, key=lambda item: item.memory.half_since or "")
+def _yielding(partially_scheduled: Sequence[Candidate], now: datetime) -> dict[str, Placement]:
+    """Which of the partially scheduled engines of one pool release their GPUs now."""
+    due = [item for item in partially_scheduled if now >= _due(item)]
+    senior, *juniors = sorted(partially_scheduled, key=lambda item: item.memory.half_since or "")
     if not due:
         return {}
     if not juniors or senior.memory.room_since is not None:
@@ -161,7 +161,7 @@ def _yielding(half: Sequence[Candidate], now: datetime) -> dict[str, Placement]:
 
 
 def _due(item: Candidate) -> datetime:
-    """When a half-placed engine has waited for its time."""
+    """When a partially scheduled engine has waited for its time."""
     since = item.memory.room_since or item.memory.half_since
     assert since is not None, "the engine is not half placed"
     spread = SPREAD_OF_TIME * _share(item, "time")
@@ -179,7 +179,7 @@ def _released(item: Candidate, now: datetime, senior: Candidate | None = None) -
         why += f"; makes room for {senior.engine.name}, which has waited longer"
     memory = PlacementStatus(releases=releases, placed=placed, retry_at=stamp(retry_at))
     why = f"release {releases}: {why}; next try at {memory.retry_at}"
-    return Placement(memory, released=why, doomed=_lingering(item.engine), deadline=parse(stamp(retry_at)))
+    return Placement(memory, released=why, pods_to_delete=_lingering(item.engine), deadline=parse(stamp(retry_at)))
 
 
 def _seconds(item: Candidate, now: datetime) -> int:

@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 
 from heterollm_controllers.api.timestamps import parse, stamp
 from heterollm_controllers.api.v1alpha1.status import EngineStatus
-from heterollm_controllers.observation.engines import Engine, Pod
+from heterollm_controllers.observation.engines import ObservedEngine, ObservedPod
 
-__all__ = ["Gang", "look_at_gang"]
+__all__ = ["Gang", "check_gang"]
 
 FIRST_BACKOFF = timedelta(seconds=10)
 LONGEST_BACKOFF = timedelta(minutes=5)
@@ -33,10 +33,10 @@ class Gang:
     restarts: int = 0
     not_before: str | None = None
     why: str = ""
-    doomed: tuple[Pod, ...] = ()
+    pods_to_delete: tuple[ObservedPod, ...] = ()
 
 
-def look_at_gang(engine: Engine, known: EngineStatus | None, now: datetime, off: bool = False) -> Gang:
+def check_gang(engine: ObservedEngine, known: EngineStatus | None, now: datetime, off: bool = False) -> Gang:
     """Whether a multi-node engine is broken, and what follows. Single-node engines restart in place by themselves.
 
     One that has to be without pods (`off`) is not broken by losing them.
@@ -53,7 +53,7 @@ def look_at_gang(engine: Engine, known: EngineStatus | None, now: datetime, off:
     return replace(memory, why=why)
 
 
-def _breakage(members: tuple[str, ...], alive: tuple[Pod, ...]) -> str:
+def _breakage(members: tuple[str, ...], alive: tuple[ObservedPod, ...]) -> str:
     """Why the pods no longer form one engine; empty when they do, or are still coming together."""
     restarted = next((pod for pod in alive if pod.restarts or pod.failed), None)
     if restarted is not None:
@@ -68,7 +68,7 @@ def _in_backoff(memory: Gang, now: datetime) -> bool:
     return memory.not_before is not None and now < parse(memory.not_before)
 
 
-def _restart(memory: Gang, alive: tuple[Pod, ...], why: str, now: datetime) -> Gang:
+def _restart(memory: Gang, alive: tuple[ObservedPod, ...], why: str, now: datetime) -> Gang:
     forgiven = memory.not_before is None or now > parse(memory.not_before) + FORGIVEN_AFTER
     restarts = 1 if forgiven else memory.restarts + 1
     backoff = min(FIRST_BACKOFF * 2 ** min(restarts - 1, 10), LONGEST_BACKOFF)

@@ -18,7 +18,7 @@ from heterollm_controllers.api.errors import Impossible
 from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.objects import Manifest
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
-from heterollm_controllers.api.v1alpha1.engine import Engine
+from heterollm_controllers.api.v1alpha1.engine import EngineSpec
 from heterollm_controllers.api.v1alpha1.sizing import Sizing
 from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.api.vocabulary import Reason
@@ -50,7 +50,7 @@ class Chosen:
 
 def asked_of(spec: HeteroLLMClusterSpec, tier: Tier) -> dict[str, Any]:
     """Everything a user says that an engine may depend on; how many there are, and how patiently, is not."""
-    engine = tier.engine.model_copy(update={"placement_seconds": Engine().placement_seconds})
+    engine = tier.engine.model_copy(update={"placement_seconds": EngineSpec().placement_seconds})
     lasting = tier.model_copy(update={"engine": engine})
     asked = lasting.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"replicas", "scaling"})
     key = spec.security.api_key_secret

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from heterollm_controllers.observation.engines import Engine
+from heterollm_controllers.observation.engines import ObservedEngine
 
 __all__ = ["Step", "next_step"]
 
@@ -20,14 +20,16 @@ _NO_LOAD: Mapping[str, float] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Step:
-    """Ordinals of engines to add and engines to drain now; `why` states the figures, empty when nothing is due."""
+    """Ordinals of engines to add and engines to drain now; `why` states the metrics, empty when nothing is due."""
 
     add: tuple[int, ...] = ()
-    drain: tuple[Engine, ...] = ()
+    drain: tuple[ObservedEngine, ...] = ()
     why: str = ""
 
 
-def next_step(desired: int, revision: str, engines: Sequence[Engine], load: Mapping[str, float] = _NO_LOAD) -> Step:
+def next_step(
+    desired: int, revision: str, engines: Sequence[ObservedEngine], load: Mapping[str, float] = _NO_LOAD
+) -> Step:
     """The next step from the engines there are to `desired` engines of `revision`.
 
     `load` is what each engine has to do, by its name; of engines that are equal otherwise the least loaded leaves.
@@ -50,7 +52,9 @@ def _missing(desired: int, current: int, old: int, surge: bool) -> int:
     return max(0, min(desired - current, desired + surge - current - old))
 
 
-def _drainable(desired: int, current: list[Engine], old: list[Engine], load: Mapping[str, float]) -> list[Engine]:
+def _drainable(
+    desired: int, current: list[ObservedEngine], old: list[ObservedEngine], load: Mapping[str, float]
+) -> list[ObservedEngine]:
     """Surplus engines, those that do not serve first; a serving one only while enough others serve.
 
     Once the new revision has proved itself, old engines that serve nobody all make room at once: a tier that never came
@@ -60,13 +64,13 @@ def _drainable(desired: int, current: list[Engine], old: list[Engine], load: Map
     idle = sum(not engine.serving for engine in old) if proved else 0
     surplus = max(len(current) + len(old) - desired, idle)
     candidates = sorted([*old, *current], key=lambda engine: _dispensable(engine, engine in current, load))
-    waiting: list[Engine] = []
+    waiting: list[ObservedEngine] = []
     if old and current and not proved:
         # Current ones that do not serve yet are no surplus: they are what the others wait for.
         waiting = [engine for engine in candidates if engine in current and not engine.serving]
         candidates = [engine for engine in candidates if engine in old]
     serving = sum(engine.serving for engine in candidates + [e for e in current if e not in candidates])
-    chosen: list[Engine] = []
+    chosen: list[ObservedEngine] = []
     for engine in candidates[: max(0, surplus)]:
         if engine.serving and serving - 1 < desired:
             break
@@ -77,13 +81,15 @@ def _drainable(desired: int, current: list[Engine], old: list[Engine], load: Map
     return chosen + waiting[: max(0, min(beyond, len(waiting) - 1))]
 
 
-def _dispensable(engine: Engine, current: bool, load: Mapping[str, float]) -> tuple[bool, bool, bool, float, int]:
+def _dispensable(
+    engine: ObservedEngine, current: bool, load: Mapping[str, float]
+) -> tuple[bool, bool, bool, float, int]:
     """Sorts first who can be spared best: who does not serve, is of an older revision, has no node, or little to do."""
     placed = not engine.serving and any(pod.bound for pod in engine.alive)
     return engine.serving, current, placed, load.get(engine.name, 0.0), -engine.ordinal
 
 
-def _free_ordinals(engines: Sequence[Engine], count: int) -> tuple[int, ...]:
+def _free_ordinals(engines: Sequence[ObservedEngine], count: int) -> tuple[int, ...]:
     taken = {engine.ordinal for engine in engines}
     free = (ordinal for ordinal in range(len(taken) + count) if ordinal not in taken)
     return tuple(ordinal for ordinal, _ in zip(free, range(count), strict=False))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 
-from heterollm_controllers.observation.engines import Engine
+from heterollm_controllers.observation.engines import ObservedEngine
 
 __all__ = ["on_standby"]
 
 
 def on_standby(
-    engines: Sequence[Engine], target: int, reserves: Collection[str], load: Mapping[str, float]
+    engines: Sequence[ObservedEngine], target: int, reserves: Collection[str], load: Mapping[str, float]
 ) -> frozenset[str]:
     """Of the engines that could serve those beyond the target: they are kept ready, and get no requests.
 

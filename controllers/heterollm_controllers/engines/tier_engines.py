@@ -11,14 +11,14 @@ from typing import Any
 from heterollm_controllers.api.timestamps import stamp
 from heterollm_controllers.engines.gang_restart import Gang
 from heterollm_controllers.engines.revisions import Chosen
-from heterollm_controllers.observation.engines import Engine
-from heterollm_controllers.observation.tier_state import EngineFacts, TierFacts
+from heterollm_controllers.observation.engines import ObservedEngine
+from heterollm_controllers.observation.tier_state import EngineState, TierState
 
-__all__ = ["Crew", "facts_of", "lost_since"]
+__all__ = ["TierEngines", "lost_since", "tier_state_of"]
 
 
 @dataclass(frozen=True)
-class Crew:
+class TierEngines:
     """The engines of one tier, before anything is decided on them.
 
     Attributes:
@@ -27,7 +27,7 @@ class Crew:
     """
 
     chosen: Chosen
-    engines: tuple[Engine, ...]
+    engines: tuple[ObservedEngine, ...]
     gangs: Mapping[str, Gang]
     reserves: frozenset[str]
     lost_at: str | None
@@ -38,7 +38,7 @@ class Crew:
         return self.chosen.tier.name
 
 
-def lost_since(engines: Iterable[Engine], before: Mapping[str, Any], now: datetime) -> str | None:
+def lost_since(engines: Iterable[ObservedEngine], before: Mapping[str, Any], now: datetime) -> str | None:
     """When the tier lost its last engine, from its former status; one that is to have none has lost nothing."""
     if any(engine.serving for engine in engines) or before.get("desired") == 0:
         return None
@@ -46,26 +46,26 @@ def lost_since(engines: Iterable[Engine], before: Mapping[str, Any], now: dateti
     return former or (stamp(now) if before.get("serving") else None)
 
 
-def facts_of(crew: Crew) -> TierFacts:
+def tier_state_of(tier: TierEngines) -> TierState:
     """What steering is told of a tier."""
-    speed = crew.chosen.sizing.performance
-    alive = [engine for engine in crew.engines if not engine.leaving]
-    return TierFacts(
-        name=crew.name,
-        engines=tuple(_engine_facts(engine, engine.name in crew.reserves) for engine in alive),
-        leaving=len(crew.engines) - len(alive),
-        rolling=any(engine.revision != crew.chosen.name for engine in alive),
-        lost=crew.lost_at is not None,
+    speed = tier.chosen.sizing.performance
+    alive = [engine for engine in tier.engines if not engine.leaving]
+    return TierState(
+        name=tier.name,
+        engines=tuple(_engine_state(engine, engine.name in tier.reserves) for engine in alive),
+        leaving=len(tier.engines) - len(alive),
+        rolling=any(engine.revision != tier.chosen.name for engine in alive),
+        lost=tier.lost_at is not None,
         concurrency=speed.concurrent_requests or None if speed is not None else None,
         rate=float(speed.requests_per_second) or None if speed is not None else None,
         start_seconds=_start_seconds(alive),
     )
 
 
-def _engine_facts(engine: Engine, standby: bool) -> EngineFacts:
+def _engine_state(engine: ObservedEngine, standby: bool) -> EngineState:
     leader = engine.leader
     waiting = [pod.unschedulable_since for pod in engine.alive if pod.unschedulable_since is not None]
-    return EngineFacts(
+    return EngineState(
         name=engine.name,
         pod=leader.name if leader is not None else "",
         serving=engine.serving,
@@ -76,7 +76,7 @@ def _engine_facts(engine: Engine, standby: bool) -> EngineFacts:
     )
 
 
-def _start_seconds(engines: Iterable[Engine]) -> float | None:
+def _start_seconds(engines: Iterable[ObservedEngine]) -> float | None:
     """How long engines took from their creation to their first readiness; the middle one's."""
     leaders = [engine.leader for engine in engines if engine.serving]
     taken = [

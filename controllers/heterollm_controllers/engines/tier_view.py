@@ -12,7 +12,7 @@ from heterollm_controllers.api.vocabulary import EnginePhase
 from heterollm_controllers.engines.gang_placement import Placement
 from heterollm_controllers.engines.gang_restart import Gang
 from heterollm_controllers.engines.revisions import Chosen
-from heterollm_controllers.observation.engines import Engine
+from heterollm_controllers.observation.engines import ObservedEngine
 
 __all__ = ["TierView"]
 
@@ -30,7 +30,7 @@ class TierView:
 
     chosen: Chosen
     desired: int
-    engines: tuple[Engine, ...]
+    engines: tuple[ObservedEngine, ...]
     gangs: Mapping[str, Gang]
     placements: Mapping[str, Placement]
     added: tuple[str, ...]
@@ -39,22 +39,22 @@ class TierView:
     scaling: ScalingStatus | None = None
     lost_at: str | None = None
 
-    def serves(self, engine: Engine) -> bool:
+    def serves(self, engine: ObservedEngine) -> bool:
         """Whether requests may go to the engine after what was just decided."""
         return engine.serving and engine.name not in self.drained and engine.name not in self.standby
 
     @property
-    def serving(self) -> list[Engine]:
+    def serving(self) -> list[ObservedEngine]:
         """Engines of any revision that requests may go to."""
         return [engine for engine in self.engines if self.serves(engine)]
 
     @property
-    def updated(self) -> list[Engine]:
+    def updated(self) -> list[ObservedEngine]:
         """Those of the wanted revision."""
         return [engine for engine in self.serving if engine.revision == self.chosen.name]
 
     @property
-    def settled(self) -> bool:
+    def stable(self) -> bool:
         """The wanted engines serve, and no older one exists; exactly those, unless their number follows the traffic.
 
         Then the fewest have to: engines that come and go with the traffic are no progress of a generation.
@@ -65,11 +65,11 @@ class TierView:
         complete = len(self.engines) == self.desired + self.chosen.tier.replicas.standby
         return len(self.updated) == self.desired and complete and not self.added
 
-    def placement(self, engine: Engine) -> Placement:
+    def placement(self, engine: ObservedEngine) -> Placement:
         """How the pods of an engine find their nodes; engines of one node leave that to the scheduler."""
         return self.placements.get(engine.name, Placement())
 
-    def phase(self, engine: Engine) -> EnginePhase:
+    def phase(self, engine: ObservedEngine) -> EnginePhase:
         """Where an engine is in its life."""
         if engine.leaving or engine.name in self.drained:
             return "Draining"

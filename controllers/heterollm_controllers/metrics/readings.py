@@ -15,12 +15,12 @@ from heterollm_controllers.api.signals import ClusterSignal, PodSignal, Signal, 
 __all__ = ["FRESH", "History", "Readings"]
 
 FRESH = timedelta(seconds=30)
-"""How old a tick may be whose figures still count: a few ticks may fail."""
+"""How old a tick may be whose metrics still count: a few ticks may fail."""
 
 
 @dataclass(frozen=True)
 class History:
-    """Figures of one tier, one per minute, oldest first. A minute without a figure is NaN.
+    """Metrics of one tier, one per minute, oldest first. A minute without a figure is NaN.
 
     Attributes:
         rate: requests per second that the tier answered or refused.
@@ -40,9 +40,9 @@ class Readings:
     Attributes:
         at: when the tick asked.
         scrape_seconds: how often the pods are scraped; a series older than four times this is stale.
-        pods: figures of engines by the name of their leader's pod, whether or not it still exists.
-        tiers: figures by the tier's name.
-        cluster: figures of the whole cluster.
+        pods: metrics of engines by the name of their leader's pod, whether or not it still exists.
+        tiers: metrics by the tier's name.
+        cluster: metrics of the whole cluster.
         history: of the last hour, by the tier's name; asked for once a minute.
         unanswered: signals whose query failed: that one has no figure does not mean zero.
         failure: why queries failed, for people; empty if all were answered.

@@ -9,26 +9,26 @@ from datetime import datetime, timedelta
 
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, Signal, TierSignal
 from heterollm_controllers.metrics.readings import FRESH, History, Readings
-from heterollm_controllers.observation.tier_state import TierFacts
+from heterollm_controllers.observation.tier_state import TierState
 
-__all__ = ["TierFigures", "figures_of", "what_is_missing"]
+__all__ = ["TierMetrics", "missing_metrics", "tier_metrics"]
 
 
 _NO_HISTORY = History()
 
 
 @dataclass(frozen=True)
-class TierFigures:
-    """Figures of one tier. Sums are over the serving engines whose figures are known.
+class TierMetrics:
+    """Metrics of one tier. Sums are over the serving engines whose metrics are known.
 
     Attributes:
-        known: engines that serve and have fresh figures.
+        known: engines that serve and have fresh metrics.
         unknown: engines that serve and have none, by name.
         queue: requests that wait in engines.
         kv_use: used share of the KV cache, on average over engines.
         first_token_ms: milliseconds to the first token, on average over requests.
         load: requests in each known engine, by the engine's name.
-        rates: of requests per second, and other figures from the routers.
+        rates: of requests per second, and other metrics from the routers.
         unanswered: signals whose query failed.
         history: of the last hour.
         window: seconds over which rates are taken.
@@ -50,13 +50,13 @@ class TierFigures:
         return None if self.rates is None or signal in self.unanswered else self.rates.get(signal, 0.0)
 
 
-def figures_of(tier: TierFacts, readings: Readings | None, now: datetime) -> TierFigures:
-    """The figures of a tier; those of engines that do not exist, or do not serve, never count."""
+def tier_metrics(tier: TierState, readings: Readings | None, now: datetime) -> TierMetrics:
+    """The metrics of a tier; those of engines that do not exist, or do not serve, never count."""
     if readings is None or not _is_fresh(readings, now):
-        return TierFigures(unknown=tuple(engine.name for engine in tier.serving))
+        return TierMetrics(unknown=tuple(engine.name for engine in tier.serving))
     pods = {engine.name: _of_pod(engine.pod, readings) for engine in tier.serving}
     known = {name: found for name, found in pods.items() if found is not None}
-    return TierFigures(
+    return TierMetrics(
         known=len(known),
         unknown=tuple(name for name, found in pods.items() if found is None),
         queue=_sum(known.values(), PodSignal.QUEUE),
@@ -74,8 +74,8 @@ def figures_of(tier: TierFacts, readings: Readings | None, now: datetime) -> Tie
     )
 
 
-def what_is_missing(tiers: Sequence[tuple[TierFacts, TierFigures]], readings: Readings | None, now: datetime) -> str:
-    """What keeps the cluster from being steered by figures, for people; empty when nothing does.
+def missing_metrics(tiers: Sequence[tuple[TierState, TierMetrics]], readings: Readings | None, now: datetime) -> str:
+    """What keeps the cluster from being steered by metrics, for people; empty when nothing does.
 
     An engine that has just begun to serve is given time to be scraped.
     """
@@ -86,8 +86,10 @@ def what_is_missing(tiers: Sequence[tuple[TierFacts, TierFigures]], readings: Re
     if readings.failure and not (readings.pods or readings.tiers or readings.cluster):
         return readings.failure
     begun = now - timedelta(seconds=readings.window)
-    young = {item.name for facts, _ in tiers for item in facts.engines if (item.serving_since or begun) > begun}
-    missing = [name for _, figures in tiers for name in figures.unknown if name not in young]
+    young = {
+        item.name for tier_state, _ in tiers for item in tier_state.engines if (item.serving_since or begun) > begun
+    }
+    missing = [name for _, metrics in tiers for name in metrics.unknown if name not in young]
     parts = [readings.failure] if readings.failure else []
     if missing and PodSignal.AGE not in readings.unanswered:
         parts.append(f"no fresh metrics of {', '.join(missing)}")
@@ -101,14 +103,14 @@ def _is_fresh(readings: Readings, now: datetime) -> bool:
 
 
 def _of_pod(pod: str, readings: Readings) -> Mapping[PodSignal, float] | None:
-    """The figures of an engine; None when there are none, or they are older than the window."""
+    """The metrics of an engine; None when there are none, or they are older than the window."""
     found = readings.pods.get(pod)
     if found is None or not found.get(PodSignal.AGE, math.inf) <= readings.window:
         return None
     return found if PodSignal.QUEUE in found or PodSignal.RUNNING in found else None
 
 
-def _rates(tier: TierFacts, readings: Readings, now: datetime) -> Mapping[TierSignal, float] | None:
+def _rates(tier: TierState, readings: Readings, now: datetime) -> Mapping[TierSignal, float] | None:
     """A router that has counted nothing yet has no series: that is zero, as long as routers are seen at all."""
     if not readings.cluster.get(ClusterSignal.ROUTERS):
         return None
@@ -122,7 +124,7 @@ _OF_ENGINES = {TierSignal.TRIED, TierSignal.FAILED, TierSignal.SLOW}
 """What requests met at a tier. Of one that slept, they met nobody, and that says nothing of the engines it has now."""
 
 
-def _has_just_begun(tier: TierFacts, window: float, now: datetime) -> bool:
+def _has_just_begun(tier: TierState, window: float, now: datetime) -> bool:
     """Whether rates still tell of the time before the first engine served."""
     since = now - timedelta(seconds=window)
     return bool(tier.serving) and all((engine.serving_since or since) > since for engine in tier.serving)

@@ -11,11 +11,11 @@ from typing import Any
 from heterollm_controllers.api import names
 from heterollm_controllers.api.timestamps import parse
 
-__all__ = ["Engine", "Pod", "engines_of"]
+__all__ = ["ObservedEngine", "ObservedPod", "engines_of"]
 
 
 @dataclass(frozen=True)
-class Pod:
+class ObservedPod:
     """One node of an engine."""
 
     name: str
@@ -38,7 +38,7 @@ class Pod:
 
 
 @dataclass(frozen=True)
-class Engine:
+class ObservedEngine:
     """One engine: a StatefulSet and its pods."""
 
     name: str
@@ -49,7 +49,7 @@ class Engine:
     nodes: int
     """Pods it needs, whatever its StatefulSet is scaled to at the moment."""
     leaving: bool
-    pods: tuple[Pod, ...]
+    pods: tuple[ObservedPod, ...]
     broken: bool = False
     """Its pods no longer form one engine, whatever the leader says."""
     gpus: int | None = None
@@ -57,12 +57,12 @@ class Engine:
     created: datetime | None = None
 
     @property
-    def alive(self) -> tuple[Pod, ...]:
+    def alive(self) -> tuple[ObservedPod, ...]:
         """Its pods but those on their way out."""
         return tuple(pod for pod in self.pods if not pod.leaving)
 
     @property
-    def leader(self) -> Pod | None:
+    def leader(self) -> ObservedPod | None:
         """The pod of rank 0, which alone answers requests."""
         return next((pod for pod in self.pods if pod.rank == 0 and not pod.leaving), None)
 
@@ -80,14 +80,14 @@ class Engine:
         return next((pod.unschedulable for pod in self.pods if pod.unschedulable), None)
 
 
-def engines_of(children: Iterable[Mapping[str, Any]]) -> list[Engine]:
+def engines_of(children: Iterable[Mapping[str, Any]]) -> list[ObservedEngine]:
     """All engines among the children, in order of tier and ordinal.
 
     What is what follows from names and owners, which nobody can edit, and not from labels.
     """
     children = list(children)
     revisions = {item["metadata"]["name"]: item["data"] for item in children if item["kind"] == "ControllerRevision"}
-    pods: dict[str, list[Pod]] = {}
+    pods: dict[str, list[ObservedPod]] = {}
     for child in children:
         name = _POD.match(child["metadata"]["name"]) if child["kind"] == "Pod" else None
         if name is not None:
@@ -107,14 +107,18 @@ _POD = re.compile(r"^.+-(?P<rank>[0-9]+)$")
 
 
 def _engine(
-    item: Mapping[str, Any], tier: str, ordinal: int, pods: list[Pod], revisions: Mapping[str, Mapping[str, Any]]
-) -> Engine:
+    item: Mapping[str, Any],
+    tier: str,
+    ordinal: int,
+    pods: list[ObservedPod],
+    revisions: Mapping[str, Mapping[str, Any]],
+) -> ObservedEngine:
     metadata = item["metadata"]
     # The pods tell what runs: a StatefulSet may have been changed after it made them.
     leader = next((pod for pod in pods if pod.rank == 0 and not pod.leaving), None)
     revision = leader.revision if leader is not None else _revision(metadata)
     made_from = revisions.get(revision, {"engine": item, "sizing": {}})
-    return Engine(
+    return ObservedEngine(
         name=metadata["name"],
         uid=metadata["uid"],
         tier=tier,
@@ -132,14 +136,14 @@ def _revision(metadata: Mapping[str, Any]) -> str:
     return str((metadata.get("annotations") or {}).get(names.REVISION, ""))
 
 
-def _pod(item: Mapping[str, Any], rank: int) -> Pod:
+def _pod(item: Mapping[str, Any], rank: int) -> ObservedPod:
     metadata, status = item["metadata"], item.get("status") or {}
     conditions = {condition["type"]: condition for condition in status.get("conditions") or []}
     scheduled = conditions.get("PodScheduled", {})
     unschedulable = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
     containers = status.get("containerStatuses") or []
     ready = conditions.get("Ready", {}).get("status") == "True"
-    return Pod(
+    return ObservedPod(
         name=metadata["name"],
         uid=metadata["uid"],
         rank=rank,

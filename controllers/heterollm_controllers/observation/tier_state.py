@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-__all__ = ["EngineFacts", "TierFacts"]
+__all__ = ["EngineState", "TierState"]
 
 
 @dataclass(frozen=True)
-class EngineFacts:
+class EngineState:
     """One engine that is not on its way out."""
 
     name: str
@@ -26,7 +26,7 @@ class EngineFacts:
 
 
 @dataclass(frozen=True)
-class TierFacts:
+class TierState:
     """One tier.
 
     Attributes:
@@ -41,7 +41,7 @@ class TierFacts:
     """
 
     name: str
-    engines: tuple[EngineFacts, ...]
+    engines: tuple[EngineState, ...]
     leaving: int = 0
     rolling: bool = False
     lost: bool = False
@@ -50,6 +50,6 @@ class TierFacts:
     start_seconds: float | None = None
 
     @cached_property
-    def serving(self) -> tuple[EngineFacts, ...]:
+    def serving(self) -> tuple[EngineState, ...]:
         """Engines that get requests."""
         return tuple(engine for engine in self.engines if engine.serving and not engine.standby)

@@ -43,13 +43,13 @@ class Observed:
         verdicts: answers to the `Outcome.check` requests of the same observation by the digest of the object
             (`diff.digest`): None when the API server accepted the dry run.
         failures: what of the previous reconcile could not be carried out.
-        readings: the figures of the last tick; None when no Prometheus is configured or none was asked yet.
+        readings: the metrics of the last tick; None when no Prometheus is configured or none was asked yet.
         unseen: resources whose watch the API server refuses. Children of these kinds may exist or not.
     """
 
     cluster: Mapping[str, Any]
     children: tuple[Mapping[str, Any], ...] = ()
-    verdicts: Mapping[str, Refusal | None] = field(default_factory=dict)
+    dry_run_results: Mapping[str, Refusal | None] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
     readings: Readings | None = None
     unseen: tuple[str, ...] = ()

@@ -12,37 +12,29 @@ from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import Decision, FallbackStatus, ScalingStatus
 from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.api.vocabulary import Reason
-from heterollm_controllers.capacity.autoscaler import PATIENCE, PATIENCE_OF_LAST, Course, scale
+from heterollm_controllers.capacity.autoscaler import (
+    STABILIZATION_SECONDS,
+    STABILIZATION_SECONDS_OF_LAST,
+    ScalingContext,
+    scale,
+)
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.metrics.tier_metrics import TierFigures, figures_of, what_is_missing
-from heterollm_controllers.observation.tier_state import TierFacts
+from heterollm_controllers.metrics.tier_metrics import TierMetrics, missing_metrics, tier_metrics
+from heterollm_controllers.observation.tier_state import TierState
+from heterollm_controllers.reconcile.control_state import ControlState
 from heterollm_controllers.traffic.fallback import fall_back
 from heterollm_controllers.traffic.plan import diverted
 
-__all__ = ["Memory", "Steering", "SteeringInput", "steer"]
-
-
-@dataclass(frozen=True)
-class Memory:
-    """What status remembers of earlier ticks: all the state there is."""
-
-    scaling: Mapping[str, ScalingStatus] = field(default_factory=dict)
-    """By the tier's name."""
-    fallback: FallbackStatus | None = None
-
-    def target(self, tier: Tier) -> int:
-        """Engines that a tier should have: what was decided last, or the fewest."""
-        decided = self.scaling.get(tier.name)
-        return decided.target if decided is not None else tier.replicas.bounds[0]
+__all__ = ["Steering", "SteeringInput", "steer"]
 
 
 @dataclass(frozen=True)
 class SteeringInput:
-    """What a look steered by, besides the figures: with newer ones, `steer` tells whether another look is due."""
+    """What a look steered by, besides the metrics: with newer ones, `steer` tells whether another look is due."""
 
     spec: HeteroLLMClusterSpec
-    tiers: tuple[TierFacts, ...]
-    memory: Memory
+    tiers: tuple[TierState, ...]
+    state: ControlState
     """As recorded by that look."""
     missing: str = ""
     """What was missing then, as `Steering` says it."""
@@ -56,14 +48,14 @@ class Steering:
 
     Attributes:
         memory: what to record before any effect. It differs from the former one only by decisions.
-        decisions: what was decided now, with the figures, for the journal.
-        missing: what keeps the cluster from being steered, for people; empty when all figures are there.
+        decisions: what was decided now, with the metrics, for the journal.
+        missing: what keeps the cluster from being steered, for people; empty when all metrics are there.
         deadline: when to decide again even if no figure changes; None when nothing is waited for.
         load: requests in each engine of which that is known, by the engine's name.
         refused: version of a routing policy that a router does not take; 0 if there is none, or nobody knows.
     """
 
-    memory: Memory
+    state: ControlState
     decisions: tuple[Decision, ...] = ()
     missing: str = ""
     deadline: datetime | None = None
@@ -73,8 +65,8 @@ class Steering:
 
 def steer(
     spec: HeteroLLMClusterSpec,
-    tiers: Sequence[TierFacts],
-    memory: Memory,
+    tiers: Sequence[TierState],
+    state: ControlState,
     readings: Readings | None,
     now: datetime,
 ) -> Steering:
@@ -84,26 +76,26 @@ def steer(
         tiers: facts of the tiers of the spec that run, cheapest first.
         readings: of the last tick; None when no Prometheus is configured or none was read yet.
     """
-    seen = [(facts, figures_of(facts, readings, now)) for facts in tiers]
-    missing = what_is_missing(seen, readings, now)
-    routed = all(figures.rates is not None for _, figures in seen)
-    cluster = readings.cluster if readings is not None and routed and _can_judge(readings, memory.fallback) else None
-    fallback, changes = fall_back(spec.fallback, seen, cluster, memory.fallback, now)
+    seen = [(tier_state, tier_metrics(tier_state, readings, now)) for tier_state in tiers]
+    missing = missing_metrics(seen, readings, now)
+    routed = all(metrics.rates is not None for _, metrics in seen)
+    cluster = readings.cluster if readings is not None and routed and _can_judge(readings, state.fallback) else None
+    fallback, changes = fall_back(spec.fallback, seen, cluster, state.fallback, now)
     decisions = [_decision(reason, subject, why, now) for reason, subject, why in changes]
     scaling: dict[str, ScalingStatus] = {}
     by_name = {tier.name: tier for tier in spec.tiers}
-    courses = _courses(fallback, seen, by_name, now)
-    for (facts, figures), course in zip(seen, courses, strict=True):
-        before = memory.scaling.get(facts.name)
+    courses = _contexts(fallback, seen, by_name, now)
+    for (tier_state, metrics), course in zip(seen, courses, strict=True):
+        before = state.scaling.get(tier_state.name)
         after = before
-        if not spec.scaling.paused and facts.name in by_name:
-            after = scale(by_name[facts.name], facts, figures, before, course, now)
+        if not spec.scaling.paused and tier_state.name in by_name:
+            after = scale(by_name[tier_state.name], tier_state, metrics, before, course, now)
         if after is not None:
-            scaling[facts.name] = after
-            decisions += _scaling_decisions(facts.name, before, after, now)
-    load = {name: requests for _, figures in seen for name, requests in figures.load.items()}
+            scaling[tier_state.name] = after
+            decisions += _scaling_decisions(tier_state.name, before, after, now)
+    load = {name: requests for _, metrics in seen for name, requests in metrics.load.items()}
     refused = round((cluster or {}).get(ClusterSignal.POLICY_REFUSED, 0.0))
-    return Steering(Memory(scaling, fallback), tuple(decisions), missing, _deadline(fallback, now), load, refused)
+    return Steering(ControlState(scaling, fallback), tuple(decisions), missing, _deadline(fallback, now), load, refused)
 
 
 def _can_judge(readings: Readings, before: FallbackStatus | None) -> bool:
@@ -112,26 +104,26 @@ def _can_judge(readings: Readings, before: FallbackStatus | None) -> bool:
     return before is None or before.state != "PureLarge" or not causes & readings.unanswered
 
 
-def _courses(
+def _contexts(
     fallback: FallbackStatus | None,
-    seen: Sequence[tuple[TierFacts, TierFigures]],
+    seen: Sequence[tuple[TierState, TierMetrics]],
     tiers: Mapping[str, Tier],
     now: datetime,
-) -> list[Course]:
+) -> list[ScalingContext]:
     """What the fallback means for the scaling of each tier."""
-    names = [facts.name for facts, _ in seen]
+    names = [tier_state.name for tier_state, _ in seen]
     away = diverted(fallback, names)
-    offered = {facts.name: figures.rate(TierSignal.OFFERED) or 0.0 for facts, figures in seen}
+    offered = {tier_state.name: metrics.rate(TierSignal.OFFERED) or 0.0 for tier_state, metrics in seen}
     taken_over = sum(offered[name] for name in {*away, names[-1]}) if any(offered[name] for name in away) else None
     courses = []
     for name in names:
         last = name == names[-1]
         own = tiers[name].scaling.scale_down_seconds if name in tiers else None
-        window = timedelta(seconds=own or (PATIENCE_OF_LAST if last else PATIENCE))
+        window = timedelta(seconds=own or (STABILIZATION_SECONDS_OF_LAST if last else STABILIZATION_SECONDS))
         # In force even if only for the record: a dry run must not shrink what it would need. And what a tier had to do
         # while others answered for it says little of what it has to do now.
         steady = fallback is None or (fallback.state == "Normal" and now - parse(fallback.since) >= window)
-        courses.append(Course(last, steady, taken_over if last else None))
+        courses.append(ScalingContext(last, steady, taken_over if last else None))
     return courses
 
 

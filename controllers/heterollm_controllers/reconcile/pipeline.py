@@ -30,19 +30,19 @@ from heterollm_controllers.engines.gang_placement import (
     Candidate,
     Placement,
     as_placed,
-    look_at_placements,
+    place_gangs,
 )
-from heterollm_controllers.engines.gang_restart import KILL_GRACE_SECONDS, look_at_gang
+from heterollm_controllers.engines.gang_restart import KILL_GRACE_SECONDS, check_gang
 from heterollm_controllers.engines.revisions import Chosen, choose, keep
 from heterollm_controllers.engines.rollout import next_step
 from heterollm_controllers.engines.standby import on_standby
-from heterollm_controllers.engines.tier_engines import Crew, facts_of, lost_since
+from heterollm_controllers.engines.tier_engines import TierEngines, lost_since, tier_state_of
 from heterollm_controllers.engines.tier_view import TierView
-from heterollm_controllers.observation.engines import Engine, engines_of
+from heterollm_controllers.observation.engines import ObservedEngine, engines_of
 from heterollm_controllers.reconcile.contract import Observed, Outcome
 from heterollm_controllers.reconcile.control_loop import Steering, SteeringInput, steer
+from heterollm_controllers.reconcile.control_state import control_state_of
 from heterollm_controllers.reconcile.internal_error import described
-from heterollm_controllers.reconcile.memory import memory_of
 from heterollm_controllers.render.cluster import cluster_objects, policy_object, tier_objects
 from heterollm_controllers.render.diff import differs, digest, stamped
 from heterollm_controllers.render.engine import engine_from
@@ -153,7 +153,7 @@ class _Look:
         if checks:
             return Outcome(status=dict(self.status), check=tuple(checks))
         placements = self._placements(chosen)
-        crews = [self._crew(item, placements) for item in chosen]
+        crews = [self._tier_engines(item, placements) for item in chosen]
         steering, steered_by = self._steer(crews)
         views = [self._view(crew, placements, steering) for crew in crews]
         removed = self._removed_engines(views)
@@ -247,19 +247,19 @@ class _Look:
         return engine_from(self.cluster, chosen.revision, name)
 
     def _refuse_by_dry_run(self, chosen: Chosen) -> None:
-        refusal = self.observed.verdicts.get(digest(self._trial(chosen))) if chosen.is_new else None
+        refusal = self.observed.dry_run_results.get(digest(self._trial(chosen))) if chosen.is_new else None
         if refusal is not None:
             raise Impossible(refusal.reason, f"tier {chosen.tier.name}: {refusal.message}")
 
     def _unchecked(self, chosen: Sequence[Chosen]) -> list[Manifest]:
         trials = [self._trial(item) for item in chosen if item.is_new]
-        return [trial for trial in trials if digest(trial) not in self.observed.verdicts]
+        return [trial for trial in trials if digest(trial) not in self.observed.dry_run_results]
 
     # --- engines ------------------------------------------------------------------------------------------------
 
     def _placements(self, chosen: Sequence[Chosen]) -> dict[str, Placement]:
         """How the engines of all tiers, which may want the same GPUs, find their nodes."""
-        placements = look_at_placements((item for view in chosen for item in self._candidates(view.tier)), self.now)
+        placements = place_gangs((item for view in chosen for item in self._candidates(view.tier)), self.now)
         for name, placement in placements.items():
             if placement.released:
                 self._decide(Reason.ENGINE_RELEASED, name, placement.released)
@@ -276,32 +276,32 @@ class _Look:
                 memory = known.placement if known is not None else None
                 yield Candidate(engine, memory or PlacementStatus(), pool, time)
 
-    def _crew(self, chosen: Chosen, placements: Mapping[str, Placement]) -> Crew:
+    def _tier_engines(self, chosen: Chosen, placements: Mapping[str, Placement]) -> TierEngines:
         """A tier's engines, and which of them are whole."""
         tier = chosen.tier.name
         seen = [engine for engine in self.engines if engine.tier == tier]
         off = {name for name, placement in placements.items() if placement.off}
         gangs = {
-            engine.name: look_at_gang(engine, self.known.get(engine.name), self.now, engine.name in off)
+            engine.name: check_gang(engine, self.known.get(engine.name), self.now, engine.name in off)
             for engine in seen
         }
         broken = off | {name for name, gang in gangs.items() if gang.why}
         engines = tuple(replace(engine, broken=engine.name in broken) for engine in seen)
         reserves = frozenset(engine.name for engine in seen if self._phase_before(engine.name) == "Standby")
-        return Crew(chosen, engines, gangs, reserves, lost_since(engines, self._tier_before(tier), self.now))
+        return TierEngines(chosen, engines, gangs, reserves, lost_since(engines, self._tier_before(tier), self.now))
 
-    def _steer(self, crews: Sequence[Crew]) -> tuple[Steering, SteeringInput]:
+    def _steer(self, crews: Sequence[TierEngines]) -> tuple[Steering, SteeringInput]:
         """How many engines each tier should have, and which fallback is in force."""
-        facts = tuple(facts_of(crew) for crew in crews)
-        steering = steer(self.spec, facts, memory_of(self.status), self.observed.readings, self.now)
+        facts = tuple(tier_state_of(crew) for crew in crews)
+        steering = steer(self.spec, facts, control_state_of(self.status), self.observed.readings, self.now)
         for decision in steering.decisions:
             self._decide(Reason(decision.action), decision.subject, decision.message)
-        return steering, SteeringInput(self.spec, facts, steering.memory, steering.missing, steering.refused)
+        return steering, SteeringInput(self.spec, facts, steering.state, steering.missing, steering.refused)
 
-    def _view(self, crew: Crew, placements: Mapping[str, Placement], steering: Steering) -> TierView:
+    def _view(self, crew: TierEngines, placements: Mapping[str, Placement], steering: Steering) -> TierView:
         chosen, engines, tier = crew.chosen, crew.engines, crew.name
-        scaling = steering.memory.scaling.get(tier)
-        desired = steering.memory.target(chosen.tier)
+        scaling = steering.state.scaling.get(tier)
+        desired = steering.state.target(chosen.tier)
         # Engines on standby have nothing to do, those without figures may have much.
         load = {item.name: 0.0 if item.name in crew.reserves else math.inf for item in engines} | dict(steering.load)
         reserve = chosen.tier.replicas.standby
@@ -317,7 +317,7 @@ class _Look:
             if self._phase_before(engine.name) != "Draining":
                 self._decide(Reason.ENGINE_DRAINED, engine.name, step.why)
         for name, gang in crew.gangs.items():
-            if gang.doomed:
+            if gang.pods_to_delete:
                 self._decide(Reason.ENGINE_RESTARTED, name, f"restart {gang.restarts}: {gang.why}")
         staying = [engine for engine in engines if engine.name not in drained]
         standby = on_standby(staying, desired, crew.reserves, load) if reserve else frozenset[str]()
@@ -325,7 +325,7 @@ class _Look:
             chosen, desired, engines, crew.gangs, placements, added, drained, standby, scaling, crew.lost_at
         )
 
-    def _removed_engines(self, views: Sequence[TierView]) -> list[Engine]:
+    def _removed_engines(self, views: Sequence[TierView]) -> list[ObservedEngine]:
         """Engines of tiers that the spec no longer has; a tier that is merely not accepted keeps its engines."""
         tiers = {tier.name for tier in self.spec.tiers} | {view.chosen.tier.name for view in views}
         removed = [engine for engine in self.engines if engine.tier not in tiers]
@@ -349,7 +349,7 @@ class _Look:
 
     def _publication(self, views: Sequence[TierView], steering: Steering) -> Publication:
         """The routing policy, and its version."""
-        policy = routing_policy(self.cluster.name, self.spec, views, steering.memory.fallback)
+        policy = routing_policy(self.cluster.name, self.spec, views, steering.state.fallback)
         live = self._live("ConfigMap", names.policy_name(self.cluster.name)) or {}
         return publish(partial(envoy_files, policy), live.get("data") or {}, self.status.get("routing") or {})
 
@@ -390,19 +390,21 @@ class _Look:
                 apply.append(manifest)
         return apply, conflicts
 
-    def _departures(self, views: Sequence[TierView], removed: Sequence[Engine]) -> list[Delete]:
+    def _departures(self, views: Sequence[TierView], removed: Sequence[ObservedEngine]) -> list[Delete]:
         """Engines to drain (the routers let go first: the policy is applied before that) and pods to restart."""
         leaving = [engine for view in views for engine in view.engines if engine.name in view.drained]
         gone = [engine for engine in [*leaving, *removed] if not engine.leaving]
         # Foreground: the StatefulSet, and with it the name, stays taken until the last pod is gone.
         deletes = [Delete("apps/v1", "StatefulSet", engine.name, engine.uid, foreground=True) for engine in gone]
-        doomed = [
+        pods_to_delete = [
             pod
             for view in views
             for engine in view.engines
-            for pod in (*view.gangs[engine.name].doomed, *view.placement(engine).doomed)
+            for pod in (*view.gangs[engine.name].pods_to_delete, *view.placement(engine).pods_to_delete)
         ]
-        return deletes + [Delete("v1", "Pod", pod.name, pod.uid, grace_seconds=KILL_GRACE_SECONDS) for pod in doomed]
+        return deletes + [
+            Delete("v1", "Pod", pod.name, pod.uid, grace_seconds=KILL_GRACE_SECONDS) for pod in pods_to_delete
+        ]
 
     def _prune(self, wanted: Iterable[Manifest]) -> list[Delete]:
         """Our objects that are no longer wanted. Engines have their own way to go."""
@@ -442,7 +444,7 @@ class _Look:
         updates = cluster_conditions(
             refusals, views, waits, failures, applying, family, figures, refused=steering.refused
         )
-        fallback = steering.memory.fallback
+        fallback = steering.state.fallback
         service = self.spec.routing.service
         port = "" if service.port == 80 else f":{service.port}"
         host = f"{self.cluster.name}.{self.cluster.namespace}.svc.{self.config.cluster_domain}"
@@ -462,7 +464,7 @@ class _Look:
             decisions=journal(self.status.get("decisions") or [], self.decisions),
         )
 
-    def _waits(self, removed: Sequence[Engine], publishing: bool) -> list[Wait]:
+    def _waits(self, removed: Sequence[ObservedEngine], publishing: bool) -> list[Wait]:
         """What Ready waits for beside the engines of the tiers."""
         waits: list[Wait] = []
         if removed:

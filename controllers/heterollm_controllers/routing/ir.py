@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["AUTO", "Change", "Endpoint", "Retries", "RoutingPolicy", "TierRoute"]
+__all__ = ["AUTO", "Endpoint", "Retries", "RetryChange", "RoutingPolicy", "TierRoute"]
 
 AUTO = "auto"
 """Value of a request's `model` that asks the router to choose; no tier may have this name."""
@@ -40,7 +40,7 @@ class TierRoute:
 
 
 @dataclass(frozen=True)
-class Change:
+class RetryChange:
     """How a request differs on one retry; None leaves a parameter as the client sent it."""
 
     temperature: float | None = None
@@ -64,7 +64,7 @@ class Retries:
     limit: int = 3
     deadline: float = 600.0
     budget_percent: int = 50
-    changes: tuple[Change, ...] = ()
+    changes: tuple[RetryChange, ...] = ()
     change_on_every_failure: bool = False
     check_quality: bool = True
 

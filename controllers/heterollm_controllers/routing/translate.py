@@ -10,7 +10,7 @@ from heterollm_controllers.api.v1alpha1.routing import Routing
 from heterollm_controllers.api.v1alpha1.status import FallbackStatus
 from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.engines.tier_view import TierView
-from heterollm_controllers.routing.ir import Change, Endpoint, Retries, RoutingPolicy, TierRoute
+from heterollm_controllers.routing.ir import Endpoint, Retries, RetryChange, RoutingPolicy, TierRoute
 from heterollm_controllers.sglang.launch import HTTP_PORT
 from heterollm_controllers.traffic.plan import shares
 
@@ -78,7 +78,7 @@ def _retries(wanted: RetriesSpec) -> Retries:
         deadline=float(wanted.deadline_seconds),
         budget_percent=wanted.budget_percent,
         changes=tuple(
-            Change(_number(change.temperature), _number(change.max_tokens_factor), change.new_seed)
+            RetryChange(_number(change.temperature), _number(change.max_tokens_factor), change.new_seed)
             for change in wanted.changes
         ),
         change_on_every_failure=wanted.change_on_every_failure,

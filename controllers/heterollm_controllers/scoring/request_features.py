@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-__all__ = ["MEASURES", "Seen", "read"]
+__all__ = ["MEASURES", "RequestFeatures", "request_features"]
 
 _MEDIA = ("image", "audio", "video", "file")
 """In the types of parts: image_url, input_image, input_audio, video_url, file, ..."""
@@ -17,7 +17,7 @@ _EFFORTS = {"medium": 1, "high": 2, "xhigh": 2, "ultra": 2, "max": 2}
 
 
 @dataclass(frozen=True)
-class Seen:
+class RequestFeatures:
     """A request as the score sees it."""
 
     body: Mapping[str, Any]
@@ -31,7 +31,7 @@ class Seen:
     """Images, recordings, films and files."""
 
 
-def read(body: Mapping[str, Any]) -> Seen:
+def request_features(body: Mapping[str, Any]) -> RequestFeatures:
     """What is not understood is passed over: the engine refuses it or knows better."""
     listed = [messages for messages in (body.get("messages"), body.get("input")) if isinstance(messages, list)]
     said: list[tuple[Any, Any]] = [("system", body.get("instructions"))]
@@ -45,7 +45,7 @@ def read(body: Mapping[str, Any]) -> Seen:
     with_text = [(role, texts) for role, texts in spoken if texts]
     by_user = [texts for role, texts in with_text if role == "user"]
     newest = by_user or [texts for _, texts in with_text] or [[]]
-    return Seen(
+    return RequestFeatures(
         body=body,
         texts=tuple(text for _, texts in spoken for text in texts),
         question=tuple(newest[-1]),
@@ -68,7 +68,7 @@ def _parts(content: object) -> list[str | None]:
     return [None] if isinstance(kind, str) and any(medium in kind for medium in _MEDIA) else []
 
 
-def _length(seen: Seen) -> float:
+def _length(seen: RequestFeatures) -> float:
     # A lone half of a character beyond the basic plane counts two bytes, as in a whole one.
     return sum(len(text.encode("utf-8", "surrogatepass")) - _lone_halves(text) for text in seen.texts)
 
@@ -77,16 +77,16 @@ def _lone_halves(text: str) -> int:
     return sum("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _tools(seen: Seen) -> float:
+def _tools(seen: RequestFeatures) -> float:
     tools = seen.body.get("tools")
     return len(tools) if isinstance(tools, list) else 0
 
 
-def _budget(seen: Seen) -> float:
+def _budget(seen: RequestFeatures) -> float:
     return next((tokens for name in _BUDGETS if (tokens := _number(seen.body.get(name))) is not None), 0)
 
 
-def _structure(seen: Seen) -> float:
+def _structure(seen: RequestFeatures) -> float:
     body = seen.body
     if any(isinstance(body.get(name), str) for name in ("regex", "ebnf")):
         return 2
@@ -94,7 +94,7 @@ def _structure(seen: Seen) -> float:
     return _FORMATS.get(next((kind for kind in kinds if kind is not None), ""), 0)
 
 
-def _effort(seen: Seen) -> float:
+def _effort(seen: RequestFeatures) -> float:
     effort = seen.body.get("reasoning_effort")
     share = _number(effort)
     if share is not None:
@@ -117,7 +117,7 @@ def _text(value: object, key: str) -> str | None:
     return found if isinstance(found, str) else None
 
 
-MEASURES: Mapping[str, Callable[[Seen], float]] = {
+MEASURES: Mapping[str, Callable[[RequestFeatures], float]] = {
     "length": _length,
     "turns": lambda seen: seen.turns,
     "tools": _tools,

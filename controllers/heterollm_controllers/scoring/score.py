@@ -12,22 +12,22 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from heterollm_controllers.api.features import FEATURES, Feature
-from heterollm_controllers.scoring.request_features import MEASURES, read
+from heterollm_controllers.scoring.request_features import MEASURES, request_features
 
-__all__ = ["SAMPLE", "score", "told"]
+__all__ = ["SAMPLE", "score", "scorer_config"]
 
 SAMPLE = 2048
 """How much of the newest question is searched for signs (bytes): its beginning and its end, half of it each."""
 
 
-def told(weights: Iterable[tuple[str, float]]) -> dict[str, object]:
+def scorer_config(weights: Iterable[tuple[str, float]]) -> dict[str, object]:
     """What the router's scorer must know; features not named keep their own weight."""
     return {"sample": SAMPLE, "features": [_feature(feature, weight) for feature, weight in _weighed(dict(weights))]}
 
 
 def score(body: Mapping[str, Any], weights: Mapping[str, float] | None = None) -> float:
     """Score in [0, 1] of a request's JSON body; features not named keep their own weight."""
-    seen = read(body)
+    seen = request_features(body)
     text = _sample(seen.question)
     total = 0.0
     for feature, weight in _weighed(weights or {}):

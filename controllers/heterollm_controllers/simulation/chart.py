@@ -25,7 +25,7 @@ _STATES = {"Normal": "#dfeee0", "Escalated": "#f7c873", "PureLarge": "#e57373"}
 
 @dataclass(frozen=True)
 class _Line:
-    """One course of figures: `points` in SVG's form."""
+    """One course of metrics: `points` in SVG's form."""
 
     label: str
     colour: str
@@ -118,10 +118,10 @@ def _requests(groups: Sequence[Sequence[Moment]], names: Sequence[str]) -> list[
 
 
 def _by_tier(
-    groups: Sequence[Sequence[Moment]], names: Sequence[str], figures: Callable[[Moment], Sequence[float]]
+    groups: Sequence[Sequence[Moment]], names: Sequence[str], metrics: Callable[[Moment], Sequence[float]]
 ) -> list[_Series]:
     return [
-        _Series(name, _COLOURS[index], [max(figures(moment)[index] for moment in group) for group in groups])
+        _Series(name, _COLOURS[index], [max(metrics(moment)[index] for moment in group) for group in groups])
         for index, name in enumerate(names)
     ]
 

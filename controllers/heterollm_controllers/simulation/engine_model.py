@@ -34,7 +34,7 @@ class Reference:
 
     The time to the first token and the rate are R9's. Its latencies cannot be those of whole answers (18 requests per
     second at 95 ms would be 1.7 at once); tokens, time per token and concurrency are not in it, and plausible round
-    figures, which the simulated engine has too.
+    metrics, which the simulated engine has too.
     """
 
     first_token: float
@@ -74,7 +74,7 @@ class EngineModel:
         gpus: of one engine.
         dollars_per_hour: of one engine.
         cold_start: seconds from creation to service, once it has its nodes.
-        source: where the figures come from, for people.
+        source: where the metrics come from, for people.
         told: whether the operator knows concurrency and rate.
     """
 

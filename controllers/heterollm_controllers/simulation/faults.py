@@ -29,7 +29,7 @@ class FaultKind(StrEnum):
     PROMETHEUS_EMPTY = "prometheus-empty"
     """All queries succeed, and nothing is in the answers."""
     PROMETHEUS_NAN = "prometheus-nan"
-    """All figures are NaN."""
+    """All metrics are NaN."""
     PROMETHEUS_OLD = "prometheus-old"
     """It scrapes no more, and answers with what it had."""
     SCORER = "scorer"

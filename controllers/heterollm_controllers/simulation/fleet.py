@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from heterollm_controllers.observation.tier_state import EngineFacts, TierFacts
+from heterollm_controllers.observation.tier_state import EngineState, TierState
 from heterollm_controllers.simulation.engine_model import EngineModel
 from heterollm_controllers.simulation.engines import Group, merged
 
@@ -70,7 +70,7 @@ class Fleet:
         """Whether an engine has served since the tier last was to have none."""
         self._start_seconds: float | None = None
         # Known until an engine comes, goes or changes its state; see `_changed`.
-        self._facts: TierFacts | None = None
+        self._facts: TierState | None = None
         self._serving: int | None = None
         self._present: int | None = None
         pods = [self._new_name() for _ in range(engines + standby)]
@@ -104,22 +104,22 @@ class Fleet:
             self._present = self.serving + len(self.idle) + placed + len(self.leaving)
         return self._present
 
-    def facts(self) -> TierFacts:
+    def tier_state(self) -> TierState:
         """What the operator sees of the tier; the same object until something changes."""
         if self._facts is None:
             self._facts = self._observed()
         return self._facts
 
-    def _observed(self) -> TierFacts:
+    def _observed(self) -> TierState:
         serving = [pod for group in self.groups for pod in group.pods]
-        engines = [EngineFacts(pod[:-2], pod, True, False, self._since[pod[:-2]]) for pod in serving]
-        engines += [EngineFacts(name, f"{name}-0", True, True, self._since[name]) for name in self.idle]
+        engines = [EngineState(pod[:-2], pod, True, False, self._since[pod[:-2]]) for pod in serving]
+        engines += [EngineState(name, f"{name}-0", True, True, self._since[name]) for name in self.idle]
         short = max(0, self.target - len(serving))
         for index, life in enumerate(sorted(self.coming, key=lambda one: one.created)):
             stuck = self._time(life.created) if life.ready is None or life.needs_node else None
             created = self._time(life.created)
-            engines.append(EngineFacts(life.name, life.pod, False, index >= short, None, stuck, created))
-        return TierFacts(
+            engines.append(EngineState(life.name, life.pod, False, index >= short, None, stuck, created))
+        return TierState(
             name=self.name,
             engines=tuple(engines),
             leaving=len(self.leaving),

@@ -3,7 +3,7 @@
 Every 15 s, engines = ceil(those that are ready x figure / target), unless the ratio is within a tenth of 1; going up
 at most by the larger of four engines and as many as there are; going down to the highest wish of the last five
 minutes. Engines that are not ready count as having nothing to do when the tier would grow, as in Kubernetes. Without
-figures it holds.
+metrics it holds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from heterollm_controllers.api.timestamps import stamp
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import Decision
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.observation.tier_state import TierFacts
+from heterollm_controllers.observation.tier_state import TierState
 from heterollm_controllers.simulation.policy_under_test import Orders
 
 __all__ = ["HorizontalRule", "Metric"]
@@ -57,23 +57,23 @@ class HorizontalRule:
         for scaled in self._tiers.values():
             scaled.wishes.clear()
 
-    def decide(self, tiers: Sequence[TierFacts], readings: Readings | None, now: datetime) -> Orders:
+    def decide(self, tiers: Sequence[TierState], readings: Readings | None, now: datetime) -> Orders:
         """Orders of this tick: new ones every 15 s."""
         decisions: list[Decision] = []
         if self._synced is None or now - self._synced >= _SYNC:
             self._synced = now
-            found = [self._scale(facts, readings, now) for facts in tiers]
+            found = [self._scale(tier_state, readings, now) for tier_state in tiers]
             decisions = [decision for decision in found if decision is not None]
         targets = {name: scaled.target for name, scaled in self._tiers.items()}
         return Orders(targets, dict.fromkeys(targets, 100), decisions=tuple(decisions))
 
-    def _scale(self, facts: TierFacts, readings: Readings | None, now: datetime) -> Decision | None:
-        scaled = self._tiers[facts.name]
-        ratio = self._ratio(facts, readings)
+    def _scale(self, tier_state: TierState, readings: Readings | None, now: datetime) -> Decision | None:
+        scaled = self._tiers[tier_state.name]
+        ratio = self._ratio(tier_state, readings)
         if ratio is None:
             return None
-        low, high = self._bounds[facts.name]
-        wish = self._wish(facts, ratio, scaled.target)
+        low, high = self._bounds[tier_state.name]
+        wish = self._wish(tier_state, ratio, scaled.target)
         scaled.wishes.append((now, wish))
         while scaled.wishes[0][0] < now - _STABILISATION:
             scaled.wishes.popleft()
@@ -86,27 +86,27 @@ class HorizontalRule:
         action = "ScaledUp" if wish > scaled.target else "ScaledDown"
         message = f"{scaled.target} to {wish} engines: {100 * ratio:.0f} % of the wanted {self._metric}"
         scaled.target = wish
-        return Decision(time=stamp(now), action=action, subject=facts.name, message=message)
+        return Decision(time=stamp(now), action=action, subject=tier_state.name, message=message)
 
-    def _wish(self, facts: TierFacts, ratio: float, target: int) -> int:
+    def _wish(self, tier_state: TierState, ratio: float, target: int) -> int:
         if abs(ratio - 1) <= _TOLERANCE:
             return target
-        ready = len(facts.serving)
-        coming = sum(not engine.serving for engine in facts.engines)
+        ready = len(tier_state.serving)
+        coming = sum(not engine.serving for engine in tier_state.engines)
         if ratio > 1 and coming:
             spread = ratio * ready / (ready + coming)
             return math.ceil(spread * (ready + coming)) if spread > 1 + _TOLERANCE else target
         return math.ceil(ratio * ready)
 
-    def _ratio(self, facts: TierFacts, readings: Readings | None) -> float | None:
+    def _ratio(self, tier_state: TierState, readings: Readings | None) -> float | None:
         """The figure as a share of what is wanted, on average over the engines that have one."""
-        if readings is None or readings.failure or not facts.concurrency:
+        if readings is None or readings.failure or not tier_state.concurrency:
             return None
-        known = [readings.pods[engine.pod] for engine in facts.serving if engine.pod in readings.pods]
+        known = [readings.pods[engine.pod] for engine in tier_state.serving if engine.pod in readings.pods]
         if not known:
             return None
         waiting = sum(pod.get(PodSignal.QUEUE, 0.0) for pod in known) / len(known)
         running = sum(pod.get(PodSignal.RUNNING, 0.0) for pod in known) / len(known)
         if self._metric == "queue":
             return waiting / self._queue
-        return (waiting + running) / (self._use * facts.concurrency)
+        return (waiting + running) / (self._use * tier_state.concurrency)

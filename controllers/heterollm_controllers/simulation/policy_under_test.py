@@ -10,13 +10,14 @@ from typing import Protocol
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import Decision, FallbackStatus, ScalingStatus
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.observation.tier_state import TierFacts
-from heterollm_controllers.reconcile.control_loop import Memory, Steering, steer
+from heterollm_controllers.observation.tier_state import TierState
+from heterollm_controllers.reconcile.control_loop import Steering, steer
+from heterollm_controllers.reconcile.control_state import ControlState
 from heterollm_controllers.traffic.plan import shares, state_in_force
 
 __all__ = ["Decider", "Operator", "Orders", "SteerFunction", "restored"]
 
-SteerFunction = Callable[[HeteroLLMClusterSpec, Sequence[TierFacts], Memory, Readings | None, datetime], Steering]
+SteerFunction = Callable[[HeteroLLMClusterSpec, Sequence[TierState], ControlState, Readings | None, datetime], Steering]
 """What `steer` is; a test may give another."""
 
 
@@ -40,7 +41,7 @@ class Orders:
 class Decider(Protocol):
     """Decides at every tick, and can be restarted."""
 
-    def decide(self, tiers: Sequence[TierFacts], readings: Readings | None, now: datetime) -> Orders:
+    def decide(self, tiers: Sequence[TierState], readings: Readings | None, now: datetime) -> Orders:
         """Orders from what is known now."""
         ...
 
@@ -53,18 +54,18 @@ class Operator:
     """The operator's steering; its memory is what it would have written to status."""
 
     def __init__(self, spec: HeteroLLMClusterSpec, steering: SteerFunction = steer) -> None:
-        self.memory = Memory()
+        self.state = ControlState()
         self._spec = spec
         self._steer = steering
         self._names = [tier.name for tier in spec.tiers]
 
-    def decide(self, tiers: Sequence[TierFacts], readings: Readings | None, now: datetime) -> Orders:
+    def decide(self, tiers: Sequence[TierState], readings: Readings | None, now: datetime) -> Orders:
         """One tick of the real thing."""
-        steering = self._steer(self._spec, tiers, self.memory, readings, now)
-        self.memory = steering.memory
-        fallback = self.memory.fallback
+        steering = self._steer(self._spec, tiers, self.state, readings, now)
+        self.state = steering.state
+        fallback = self.state.fallback
         return Orders(
-            targets={tier.name: self.memory.target(tier) for tier in self._spec.tiers},
+            targets={tier.name: self.state.target(tier) for tier in self._spec.tiers},
             shares=shares(fallback, self._names),
             state=state_in_force(fallback),
             decisions=steering.decisions,
@@ -72,10 +73,10 @@ class Operator:
 
     def restart(self) -> None:
         """Only what went through status is left."""
-        self.memory = restored(self.memory)
+        self.state = restored(self.state)
 
 
-def restored(memory: Memory) -> Memory:
+def restored(memory: ControlState) -> ControlState:
     """What a new operator reads back from the wire."""
     scaling = {
         name: ScalingStatus.model_validate(record.model_dump(mode="json", by_alias=True, exclude_none=True))
@@ -84,4 +85,4 @@ def restored(memory: Memory) -> Memory:
     fallback = memory.fallback
     if fallback is not None:
         fallback = FallbackStatus.model_validate(fallback.model_dump(mode="json", by_alias=True, exclude_none=True))
-    return Memory(scaling, fallback)
+    return ControlState(scaling, fallback)

@@ -73,7 +73,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Tick:
-    """One decision: when, from which figures, and what it was. For tests that look on."""
+    """One decision: when, from which metrics, and what it was. For tests that look on."""
 
     second: int
     readings: Readings | None
@@ -194,8 +194,8 @@ class Simulation:
         self._note(second)
 
     def _decide(self, second: int, readings: Readings | None, watch: Callable[[Tick], None] | None) -> None:
-        facts = [fleet.facts() for fleet in self.cluster.fleets]
-        orders = self._decider.decide(facts, readings, START + timedelta(seconds=second))
+        tier_state = [fleet.tier_state() for fleet in self.cluster.fleets]
+        orders = self._decider.decide(tier_state, readings, START + timedelta(seconds=second))
         self._orders = orders
         self.state = orders.state
         self.decisions.extend(orders.decisions)

@@ -80,7 +80,7 @@ class Prometheus:
     # Scraping
 
     def scrape(self, second: float) -> None:
-        """Ask all pods for their figures."""
+        """Ask all pods for their metrics."""
         cluster = self._cluster
         counters = tuple(self._counters(index) for index in range(len(cluster.names)))
         self._scrapes.append((second, counters, cluster.undecided))
@@ -90,7 +90,7 @@ class Prometheus:
         for index, fleet in enumerate(cluster.fleets):
             concurrency = fleet.model.concurrency
             for group in [*fleet.groups, *(group for group, _ in fleet.leaving)]:
-                self._pods.append((tuple(group.pods), self._figures(group, concurrency, second)))
+                self._pods.append((tuple(group.pods), self._metrics(group, concurrency, second)))
             if fleet.idle:
                 still = {PodSignal.QUEUE: 0.0, PodSignal.RUNNING: 0.0, PodSignal.KV_USE: 0.0}
                 self._pods.append((tuple(f"{name}-0" for name in fleet.idle), still))
@@ -111,10 +111,10 @@ class Prometheus:
             answers.slow,
         )
 
-    def _figures(self, group: Group, concurrency: int, second: float) -> dict[PodSignal, float]:
+    def _metrics(self, group: Group, concurrency: int, second: float) -> dict[PodSignal, float]:
         """Of each engine of a group; rates only of engines that were scraped twice within the window."""
         running = min(group.in_flight, concurrency)
-        figures = {
+        metrics = {
             PodSignal.QUEUE: max(0.0, group.in_flight - concurrency),
             PodSignal.RUNNING: running,
             PodSignal.KV_USE: running / concurrency,
@@ -125,9 +125,9 @@ class Prometheus:
             scraped.pop(0)
         if len(scraped) > 1:
             since, seconds, count = scraped[0]
-            figures[PodSignal.FIRST_TOKEN_SUM] = (group.counters.seconds - seconds) / (second - since)
-            figures[PodSignal.FIRST_TOKEN_COUNT] = (group.counters.count - count) / (second - since)
-        return figures
+            metrics[PodSignal.FIRST_TOKEN_SUM] = (group.counters.seconds - seconds) / (second - since)
+            metrics[PodSignal.FIRST_TOKEN_COUNT] = (group.counters.count - count) / (second - since)
+        return metrics
 
     def _note(self, tier: int, in_flight: float, second: float, counters: tuple[float, ...]) -> None:
         """Peaks of the minute."""
@@ -183,8 +183,8 @@ class Prometheus:
         if age > _LOOKBACK:
             return Readings(now, self.scrape_seconds, history=dict(self._history))
         pods: dict[str, Mapping[PodSignal, float]] = {}
-        for names, figures in self._pods:
-            aged = {**figures, PodSignal.AGE: age}
+        for names, metrics in self._pods:
+            aged = {**metrics, PodSignal.AGE: age}
             for name in names:
                 pods[name] = aged
         self._rates(second)
@@ -209,9 +209,9 @@ class Prometheus:
         self._undecided = (last[2] - first[2]) / seconds
         for index, name in enumerate(self._cluster.names):
             pairs = zip(_COUNTERS, first[1][index], last[1][index], strict=True)
-            figures = {signal: (after - before) / seconds for signal, before, after in pairs}
-            figures[TierSignal.EJECTED] = self._ejected[index]
-            self._tiers[name] = figures
+            metrics = {signal: (after - before) / seconds for signal, before, after in pairs}
+            metrics[TierSignal.EJECTED] = self._ejected[index]
+            self._tiers[name] = metrics
 
 
 def _larger(known: float, new: float) -> float:

@@ -1,6 +1,6 @@
-"""The benchmarks of the source analysis, emulated from its own figures per request, with the mix of traffic stated.
+"""The benchmarks of the source analysis, emulated from its own metrics per request, with the mix of traffic stated.
 
-The source gives no method. What its figures follow from, as far as they follow from anything:
+The source gives no method. What its metrics follow from, as far as they follow from anything:
 - One request takes R9's median: 95 ms on the large tier, 25 ms on the small one. Its latency table says 120 ms for a
   complex request where all are large, 110 ms where they are not.
 - A batch of 32 is 32 workflows of one plan and four acts, one after the other: 32 x 5 x 95 ms = 15.2 s exactly.
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
-from heterollm_controllers.observation.tier_state import TierFacts
+from heterollm_controllers.observation.tier_state import TierState
 from heterollm_controllers.simulation.engine_model import LARGE, SMALL, EngineModel, Reference
 from heterollm_controllers.simulation.policy_under_test import Orders
 from heterollm_controllers.simulation.run import Scenario, Simulation
@@ -51,7 +51,7 @@ class Row:
 
 
 def source_rows(seed: int = 1) -> list[Row]:
-    """All figures of R23; `seed` is of the emulated scatter."""
+    """All metrics of R23; `seed` is of the emulated scatter."""
     return [*_workflows(random.Random(seed)), *_batches(random.Random(seed)), *_capacities(seed)]
 
 
@@ -151,7 +151,7 @@ class _Fixed:
     def __init__(self, engines: Mapping[str, int]) -> None:
         self._orders = Orders(engines, dict.fromkeys(engines, 100))
 
-    def decide(self, tiers: Sequence[TierFacts], *_: object) -> Orders:
+    def decide(self, tiers: Sequence[TierState], *_: object) -> Orders:
         return self._orders
 
     def restart(self) -> None:

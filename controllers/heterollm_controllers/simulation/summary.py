@@ -65,7 +65,7 @@ class WrongDecisions:
 
 @dataclass(frozen=True)
 class Summary:
-    """Of a whole cluster; all figures are simulated.
+    """Of a whole cluster; all metrics are simulated.
 
     Attributes:
         offered: requests that came; answered, refused (429), failed: what became of them.

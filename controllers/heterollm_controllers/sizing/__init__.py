@@ -1,8 +1,8 @@
 """Sizing: from a tier spec to an SGLang engine that fits, and why.
 
 `size` is the entrance. It reads the model's shapes (catalogue or config.json), the accelerator's (catalogue or spec)
-and the user's wishes (fields and SGLang flags), searches the valid ways to run the engine, and reports the best one
-with the reason of every value. It estimates; it never overrides what the user fixed.
+and the user's requirements (fields and SGLang flags), searches the valid ways to run the engine, and reports the best
+one with the reason of every value. It estimates; it never overrides what the user fixed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from heterollm_controllers.sizing.inputs import (
 )
 from heterollm_controllers.sizing.plan import Plan
 from heterollm_controllers.sizing.report import report
-from heterollm_controllers.sizing.requirements import Wishes, wishes_of
+from heterollm_controllers.sizing.requirements import Requirements, requirements_of
 from heterollm_controllers.sizing.rules import LONGER_CONTEXT, launch_refusal
 from heterollm_controllers.sizing.search import nearest, searched
 
@@ -56,23 +56,23 @@ def size(tier: Tier, config_maps: ConfigMaps = NO_CONFIG_MAPS, release: str = DE
 
 def _size(tier: Tier, config_maps: ConfigMaps, release: str) -> Sizing:
     arguments = arguments_of(tier, release)
-    wishes, replaced = wishes_of(tier.engine, tier.accelerator.per_node, arguments)
+    requirements, replaced = requirements_of(tier.engine, tier.accelerator.per_node, arguments)
     warnings = (*arguments.warnings, *replaced)
     gpu = gpu_of(tier.accelerator)
     unsized = not_sized(arguments)
-    model = shapes_of(tier, wishes, config_maps)
+    model = shapes_of(tier, requirements, config_maps)
     if model is None or unsized:
         why = unsized or f"{tier.model.id} is not in the catalogue and has no config"
-        return stated(wishes, why, warnings)
-    if wishes.gpus or wishes.nodes:
-        check_nodes(wishes)
+        return stated(requirements, why, warnings)
+    if requirements.gpus or requirements.nodes:
+        check_nodes(requirements)
     longer = any(variable.name == LONGER_CONTEXT for variable in tier.engine.env)
-    page = wishes.page_size or gpu.page_size
-    refused = launch_refusal(model, None if longer else wishes.context, wishes.chunked_prefill, page)
+    page = requirements.page_size or gpu.page_size
+    refused = launch_refusal(model, None if longer else requirements.context, requirements.chunked_prefill, page)
     if refused:
         raise Impossible(Reason.INVALID_FLAGS, refused)
-    model = loaded(model, wishes.dtype, wishes.quantization)
-    found = _sized(model, gpu, wishes, tier.engine.measured, str(tier.engine.shared_memory), warnings)
+    model = loaded(model, requirements.dtype, requirements.quantization)
+    found = _sized(model, gpu, requirements, tier.engine.measured, str(tier.engine.shared_memory), warnings)
     if isinstance(found, Impossible):
         raise Impossible(found.reason, found.message)
     return found
@@ -82,18 +82,18 @@ def _size(tier: Tier, config_maps: ConfigMaps, release: str) -> Sizing:
 def _sized(
     model: Architecture,
     gpu: Gpu,
-    wishes: Wishes,
+    requirements: Requirements,
     measured: MeasuredPerformance | None,
     shared_memory: str,
     warnings: tuple[str, ...],
 ) -> Sizing | Impossible:
     """Cached, refusals too: an unchanged tier costs nothing."""
-    plans = searched(model, gpu, wishes)
+    plans = searched(model, gpu, requirements)
     if isinstance(plans, Impossible):
         return plans
-    why = reasons(model, gpu, wishes, plans, lambda gpus: nearest(model, gpu, wishes, gpus))
+    why = reasons(model, gpu, requirements, plans, lambda gpus: nearest(model, gpu, requirements, gpus))
     own = [*warnings, *_warnings(model, gpu, plans[0])]
-    return report(model, gpu, plans, wishes.workload, measured, shared_memory, why, own)
+    return report(model, gpu, plans, requirements.workload, measured, shared_memory, why, own)
 
 
 def _warnings(model: Architecture, gpu: Gpu, plan: Plan) -> list[str]:

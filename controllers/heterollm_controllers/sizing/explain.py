@@ -9,7 +9,7 @@ from heterollm_controllers.sizing.accelerators import Gpu
 from heterollm_controllers.sizing.architecture import Architecture
 from heterollm_controllers.sizing.memory import GIB
 from heterollm_controllers.sizing.plan import Plan
-from heterollm_controllers.sizing.requirements import Wishes
+from heterollm_controllers.sizing.requirements import Requirements
 from heterollm_controllers.sizing.rules import A2A_SPANS_ALL, broken
 
 __all__ = ["reasons"]
@@ -24,7 +24,11 @@ _BEST = {
 
 
 def reasons(
-    model: Architecture, gpu: Gpu, wishes: Wishes, plans: Sequence[Plan], smaller: Callable[[int], Plan | None]
+    model: Architecture,
+    gpu: Gpu,
+    requirements: Requirements,
+    plans: Sequence[Plan],
+    smaller: Callable[[int], Plan | None],
 ) -> dict[str, str]:
     """Reasons of the values of the first plan, by their names in status.
 
@@ -33,13 +37,13 @@ def reasons(
         smaller: the nearest plan on that many GPUs, fitting or not; None when no split works there.
     """
     plan = plans[0]
-    user = _by_user(wishes)
+    user = _by_user(requirements)
     derived = {
-        "gpusPerEngine": _gpus(plan, wishes, plans, smaller),
-        "nodes": f"{plan.split.gpus} GPUs on nodes of {wishes.per_node}",
+        "gpusPerEngine": _gpus(plan, requirements, plans, smaller),
+        "nodes": f"{plan.split.gpus} GPUs on nodes of {requirements.per_node}",
         "tensorParallel": f"all {plan.split.tensor} GPUs of the engine" + (" stage" if plan.split.pipeline > 1 else ""),
         "attentionDataParallel": _attention_dp(model, plan, plans),
-        "expertParallel": _expert(model, gpu, wishes, plan),
+        "expertParallel": _expert(model, gpu, requirements, plan),
         "pipelineParallel": "one stage: stages add latency and turn prefill graphs and overlap off",
         "memFractionStatic": _fraction(gpu, plan),
         "chunkedPrefillTokens": _chunk(gpu, plan),
@@ -51,26 +55,26 @@ def reasons(
     return {name: ("user" if name in user else why)[:_LONGEST] for name, why in derived.items()}
 
 
-def _by_user(wishes: Wishes) -> set[str]:
+def _by_user(requirements: Requirements) -> set[str]:
     fields = {
-        "gpusPerEngine": wishes.gpus,
-        "nodes": wishes.nodes,
-        "tensorParallel": wishes.tensor,
-        "attentionDataParallel": wishes.attention_dp,
-        "expertParallel": None if wishes.a2a in A2A_SPANS_ALL else wishes.expert,
-        "pipelineParallel": wishes.pipeline,
-        "memFractionStatic": wishes.memory_fraction,
-        "chunkedPrefillTokens": wishes.chunked_prefill,
-        "decodeBatch": wishes.decode_batch,
-        "maxRunningRequests": wishes.max_running,
-        "kvCacheDtype": None if wishes.kv_dtype == "auto" else wishes.kv_dtype,
-        "contextLength": wishes.context,
+        "gpusPerEngine": requirements.gpus,
+        "nodes": requirements.nodes,
+        "tensorParallel": requirements.tensor,
+        "attentionDataParallel": requirements.attention_dp,
+        "expertParallel": None if requirements.a2a in A2A_SPANS_ALL else requirements.expert,
+        "pipelineParallel": requirements.pipeline,
+        "memFractionStatic": requirements.memory_fraction,
+        "chunkedPrefillTokens": requirements.chunked_prefill,
+        "decodeBatch": requirements.decode_batch,
+        "maxRunningRequests": requirements.max_running,
+        "kvCacheDtype": None if requirements.kv_dtype == "auto" else requirements.kv_dtype,
+        "contextLength": requirements.context,
     }
     return {name for name, value in fields.items() if value is not None}
 
 
-def _gpus(plan: Plan, wishes: Wishes, plans: Sequence[Plan], smaller: Callable[[int], Plan | None]) -> str:
-    best = f"{wishes.objective}: {_BEST[wishes.objective]} of {len(plans)} ways that fit"
+def _gpus(plan: Plan, requirements: Requirements, plans: Sequence[Plan], smaller: Callable[[int], Plan | None]) -> str:
+    best = f"{requirements.objective}: {_BEST[requirements.objective]} of {len(plans)} ways that fit"
     if plan.split.gpus == 1:
         return best
     fewest = min(other.split.gpus for other in plans)
@@ -99,11 +103,11 @@ def _attention_dp(model: Architecture, plan: Plan, plans: Sequence[Plan]) -> str
     )
 
 
-def _expert(model: Architecture, gpu: Gpu, wishes: Wishes, plan: Plan) -> str:
+def _expert(model: Architecture, gpu: Gpu, requirements: Requirements, plan: Plan) -> str:
     if model.experts is None:
         return "the model has no experts"
-    if wishes.a2a in A2A_SPANS_ALL:
-        return f"the {wishes.a2a} backend spreads the experts over all {plan.split.tensor} GPUs"
+    if requirements.a2a in A2A_SPANS_ALL:
+        return f"the {requirements.a2a} backend spreads the experts over all {plan.split.tensor} GPUs"
     if plan.split.expert == 1:
         return "experts are cut by tensor parallelism"
     split = plan.split

@@ -16,7 +16,7 @@ from heterollm_controllers.sizing.architecture import Architecture
 from heterollm_controllers.sizing.hf_config import UnreadableConfig
 from heterollm_controllers.sizing.model_of import architecture_of
 from heterollm_controllers.sizing.models import nearest_models
-from heterollm_controllers.sizing.requirements import Wishes
+from heterollm_controllers.sizing.requirements import Requirements
 
 __all__ = ["NO_CONFIG_MAPS", "ConfigMaps", "gpu_of", "not_sized", "shapes_of"]
 
@@ -34,7 +34,7 @@ def not_sized(arguments: Arguments) -> str:
     return ""
 
 
-def shapes_of(tier: Tier, wishes: Wishes, config_maps: ConfigMaps) -> Architecture | None:
+def shapes_of(tier: Tier, requirements: Requirements, config_maps: ConfigMaps) -> Architecture | None:
     """The shapes of the tier's model; None when it is not known and the user says how many GPUs to use.
 
     Raises:
@@ -44,7 +44,7 @@ def shapes_of(tier: Tier, wishes: Wishes, config_maps: ConfigMaps) -> Architectu
         known = architecture_of(tier.model, config_maps)
     except UnreadableConfig as error:
         raise Impossible(Reason.UNREADABLE_MODEL, str(error)) from None
-    if known is None and wishes.gpus is None and wishes.nodes is None and wishes.tensor is None:
+    if known is None and requirements.gpus is None and requirements.nodes is None and requirements.tensor is None:
         near = ", ".join(nearest_models(tier.model.id))
         raise Impossible(
             Reason.UNKNOWN_MODEL,

@@ -179,14 +179,14 @@ def memory(
     return Memory(total, free, fraction, held, cell, tokens // page * page)
 
 
-def max_running(tokens: int, context: int, attention_dp: int, wished: int | None) -> int:
+def max_running(tokens: int, context: int, attention_dp: int, required: int | None) -> int:
     """Most requests at once in the whole engine: SGLang's limit per attention DP rank, times the ranks.
 
     Args:
         tokens: KV tokens of one rank.
     """
-    if wished is not None:
-        per_rank = max(1, wished // attention_dp)
+    if required is not None:
+        per_rank = max(1, required // attention_dp)
     else:
         per_rank = max(min(tokens * 512 // max(context, 1), 4096), 2048)
     return min(per_rank, tokens // 2) * attention_dp

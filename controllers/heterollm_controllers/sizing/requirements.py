@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from heterollm_controllers.api.errors import Impossible
-from heterollm_controllers.api.v1alpha1.engine import Engine
+from heterollm_controllers.api.v1alpha1.engine import EngineSpec
 from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.sglang.flags.arguments import Arguments
 from heterollm_controllers.sizing.dtypes import check_kv_dtype
 from heterollm_controllers.sizing.plan import MOST_NODES, USUAL, Workload
 
-__all__ = ["Objective", "Wishes", "wishes_of"]
+__all__ = ["Objective", "Requirements", "requirements_of"]
 
 Objective = Literal["throughput", "latency", "cost"]
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """Wishes for one engine; None is "work it out".
+class Requirements:
+    """Requirements for one engine; None is "work it out".
 
     Attributes:
         objective: throughput: most requests per GPU, and so the least $ per request of a busy engine;
@@ -89,7 +89,7 @@ _SPELLED = {
     "context": "contextLength",
     "memory_fraction": "memFractionStatic",
 }
-"""Wishes that are fields of the spec too."""
+"""Requirements that are fields of the spec too."""
 
 _GRAPHS_OFF = {
     "decode_graph": ("--disable-cuda-graph", "--disable-decode-cuda-graph", "--cuda-graph-backend-decode"),
@@ -97,7 +97,7 @@ _GRAPHS_OFF = {
 }
 
 
-def wishes_of(engine: Engine, per_node: int, flags: Arguments) -> tuple[Wishes, tuple[str, ...]]:
+def requirements_of(engine: EngineSpec, per_node: int, flags: Arguments) -> tuple[Requirements, tuple[str, ...]]:
     """What an engine's fields and its checked flags fix, and a warning for every field that a flag replaces.
 
     Raises:
@@ -122,7 +122,7 @@ def wishes_of(engine: Engine, per_node: int, flags: Arguments) -> tuple[Wishes, 
         if fields.get(wish) is not None and value is not None and fields[wish] != value
     ]
     shape = engine.workload
-    wishes = Wishes(
+    requirements = Requirements(
         objective=engine.objective,
         per_node=per_node,
         a2a=flags.text("--moe-a2a-backend") or "none",
@@ -135,9 +135,9 @@ def wishes_of(engine: Engine, per_node: int, flags: Arguments) -> tuple[Wishes, 
         **fields | {wish: value for wish, (_, value) in given.items() if value is not None},
         **{wish: not any(_off(flags, flag) for flag in off) for wish, off in _GRAPHS_OFF.items()},
     )
-    check_kv_dtype(wishes.kv_dtype)
-    _check_sizes(wishes, flags)
-    return wishes, tuple(replaced)
+    check_kv_dtype(requirements.kv_dtype)
+    _check_sizes(requirements, flags)
+    return requirements, tuple(replaced)
 
 
 def _check_wholes(given: Mapping[str, int | None]) -> None:
@@ -152,9 +152,9 @@ def _check_wholes(given: Mapping[str, int | None]) -> None:
             raise Impossible(Reason.INVALID_FLAGS, f"{said} is less than 1")
 
 
-def _check_sizes(wishes: Wishes, flags: Arguments) -> None:
+def _check_sizes(requirements: Requirements, flags: Arguments) -> None:
     """That stated parallel sizes make up the stated GPUs."""
-    stages, fraction = wishes.pipeline or 1, wishes.memory_fraction
+    stages, fraction = requirements.pipeline or 1, requirements.memory_fraction
     if fraction is not None and not _LEAST_FRACTION <= fraction < 1:
         raise Impossible(Reason.INVALID_FLAGS, f"--mem-fraction-static {fraction:g} is not between 0 and 1")
     if (flags.integer("--dp-size") or 1) > 1 and flags.values.get("--enable-dp-attention") is not True:
@@ -163,24 +163,25 @@ def _check_sizes(wishes: Wishes, flags: Arguments) -> None:
             "--dp-size makes copies of the model inside one server: set replicas instead, and routing, scaling and"
             " roll-outs see each copy",
         )
-    if (wishes.tensor or 1) * stages > MOST_NODES * wishes.per_node:
+    if (requirements.tensor or 1) * stages > MOST_NODES * requirements.per_node:
         raise Impossible(
             Reason.ENGINE_LARGER_THAN_NODES,
-            f"--tp-size {wishes.tensor or 1} on {stages} pipeline stage(s) are more than the"
-            f" {MOST_NODES * wishes.per_node} GPUs that an engine may have: {MOST_NODES} nodes of {wishes.per_node}",
+            f"--tp-size {requirements.tensor or 1} on {stages} pipeline stage(s) are more than the"
+            f" {MOST_NODES * requirements.per_node} GPUs that an engine may have:"
+            f" {MOST_NODES} nodes of {requirements.per_node}",
         )
-    if wishes.gpus is None:
+    if requirements.gpus is None:
         return
-    if wishes.tensor is not None and wishes.tensor * stages != wishes.gpus:
+    if requirements.tensor is not None and requirements.tensor * stages != requirements.gpus:
         raise Impossible(
             Reason.INVALID_PARALLELISM,
-            f"engine.gpus is {wishes.gpus}, but --tp-size {wishes.tensor} on {stages} pipeline stage(s) uses"
-            f" {wishes.tensor * stages}; leave one of them out",
+            f"engine.gpus is {requirements.gpus}, but --tp-size {requirements.tensor} on {stages} pipeline stage(s)"
+            f" uses {requirements.tensor * stages}; leave one of them out",
         )
-    if wishes.gpus % stages:
+    if requirements.gpus % stages:
         raise Impossible(
             Reason.INVALID_PARALLELISM,
-            f"{wishes.gpus} GPUs do not divide over {stages} pipeline stages ({wishes.gpus / stages:.2f})",
+            f"{requirements.gpus} GPUs do not divide over {stages} pipeline stages ({requirements.gpus / stages:.2f})",
         )
 
 

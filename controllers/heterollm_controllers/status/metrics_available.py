@@ -12,7 +12,7 @@ __all__ = ["metrics_available"]
 
 
 def metrics_available(missing: str, configured: bool, read: bool, before: Mapping[str, Any] | None) -> ConditionUpdate:
-    """Whether the figures are there that the cluster is steered by.
+    """Whether the metrics are there that the cluster is steered by.
 
     Args:
         missing: what is missing of them.

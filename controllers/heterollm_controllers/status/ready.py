@@ -29,7 +29,7 @@ def ready(
     if not programmed.holds:
         return ConditionUpdate(ConditionType.READY, False, programmed.reason, programmed.message)
     for view in views:
-        if not view.settled:
+        if not view.stable:
             reason, message = _waiting_for(view)
             return ConditionUpdate(ConditionType.READY, False, reason, f"tier {view.chosen.tier.name}: {message}")
     for wait in waits:
@@ -41,8 +41,8 @@ def _waiting_for(view: TierView) -> tuple[Reason, str]:
     phases = {engine.name: view.phase(engine) for engine in view.engines}
     blocked = next((engine for engine in view.engines if phases[engine.name] == "Unschedulable"), None)
     if blocked is not None:
-        half = "only some of its nodes" if view.placement(blocked).half else "no node"
-        return Reason.ENGINES_UNSCHEDULABLE, f"{blocked.name} finds {half}: {blocked.unschedulable}"
+        partially_scheduled = "only some of its nodes" if view.placement(blocked).partially_scheduled else "no node"
+        return Reason.ENGINES_UNSCHEDULABLE, f"{blocked.name} finds {partially_scheduled}: {blocked.unschedulable}"
     waiting = next((engine for engine in view.engines if phases[engine.name] == "Waiting"), None)
     if waiting is not None:
         return Reason.ENGINES_UNSCHEDULABLE, f"{waiting.name} {missing_nodes(waiting, view.placement(waiting))}"

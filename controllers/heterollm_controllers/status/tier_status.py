@@ -9,7 +9,7 @@ from heterollm_controllers.api.v1alpha1.status import (
 )
 from heterollm_controllers.engines.gang_placement import Placement
 from heterollm_controllers.engines.tier_view import TierView
-from heterollm_controllers.observation.engines import Engine
+from heterollm_controllers.observation.engines import ObservedEngine
 
 __all__ = ["tier_status"]
 
@@ -31,7 +31,7 @@ def tier_status(view: TierView) -> TierStatus:
     )
 
 
-def _engine_status(view: TierView, engine: Engine) -> EngineStatus:
+def _engine_status(view: TierView, engine: ObservedEngine) -> EngineStatus:
     gang, placement, phase = view.gangs[engine.name], view.placement(engine), view.phase(engine)
     return EngineStatus(
         name=engine.name,
@@ -45,7 +45,7 @@ def _engine_status(view: TierView, engine: Engine) -> EngineStatus:
     )
 
 
-def missing_nodes(engine: Engine, placement: Placement) -> str:
+def missing_nodes(engine: ObservedEngine, placement: Placement) -> str:
     """What an engine without pods waits for."""
     gpus = f"{engine.gpus} GPUs on " if engine.gpus is not None else ""
     memory = placement.memory

@@ -201,7 +201,7 @@ class _Breaker:
         return Transition(record, Reason.TIER_ESCALATED, f"{stand_in.why}; it keeps {stand_in.kept} %")
 
     def _step_seconds(self) -> int:
-        """Long enough for the figures to be of this share alone."""
+        """Long enough for the metrics to be of this share alone."""
         return math.ceil(max(self.settings.ramp_seconds, self.judged.window))
 
     def _moved(self, phase: EscalationPhase, percent: int, seconds: int | None) -> EscalationStatus:
@@ -211,5 +211,5 @@ class _Breaker:
 
 
 def _rest_of_figures(judged: Judgement) -> int:
-    """Seconds after which the figures, which come in late, are of this share alone."""
+    """Seconds after which the metrics, which come in late, are of this share alone."""
     return math.ceil(1.5 * judged.window)

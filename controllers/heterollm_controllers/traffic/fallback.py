@@ -1,6 +1,6 @@
 """Which fallback is in force: none, level 2 for some tiers, or level 3 for all. One state per cluster.
 
-Figures that are missing change nothing: what is in force stays, however long they are away.
+Metrics that are missing change nothing: what is in force stays, however long they are away.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from heterollm_controllers.api.timestamps import parse, stamp
 from heterollm_controllers.api.v1alpha1.fallback import Fallback
 from heterollm_controllers.api.v1alpha1.status import EscalationStatus, FallbackStatus
 from heterollm_controllers.api.vocabulary import Reason
-from heterollm_controllers.metrics.tier_metrics import TierFigures
-from heterollm_controllers.observation.tier_state import TierFacts
+from heterollm_controllers.metrics.tier_metrics import TierMetrics
+from heterollm_controllers.observation.tier_state import TierState
 from heterollm_controllers.traffic.circuit_breaker import (
     IDLE_SECONDS,
     Transition,
@@ -47,12 +47,12 @@ _NOTHING_LEFT: Mapping[str, Any] = MappingProxyType(
 )
 
 Change = tuple[Reason, str, str]
-"""What was decided, of which tier (empty: of the cluster), and from which figures."""
+"""What was decided, of which tier (empty: of the cluster), and from which metrics."""
 
 
 def fall_back(
     settings: Fallback,
-    tiers: Sequence[tuple[TierFacts, TierFigures]],
+    tiers: Sequence[tuple[TierState, TierMetrics]],
     cluster: Mapping[ClusterSignal, float] | None,
     before: FallbackStatus | None,
     now: datetime,
@@ -60,8 +60,8 @@ def fall_back(
     """What holds now, and what was decided. None: nothing ever failed.
 
     Args:
-        tiers: facts and figures, cheapest first; a cluster of one tier has nothing to fall back to.
-        cluster: figures of the whole cluster; None when they are not known.
+        tiers: facts and metrics, cheapest first; a cluster of one tier has nothing to fall back to.
+        cluster: metrics of the whole cluster; None when they are not known.
     """
     machine = _Fallback(settings, tiers, cluster or {}, before, now)
     if len(tiers) < 2:
@@ -78,7 +78,7 @@ def fall_back(
 @dataclass(frozen=True)
 class _Fallback:
     settings: Fallback
-    tiers: Sequence[tuple[TierFacts, TierFigures]]
+    tiers: Sequence[tuple[TierState, TierMetrics]]
     cluster: Mapping[ClusterSignal, float]
     before: FallbackStatus | None
     now: datetime
@@ -86,7 +86,7 @@ class _Fallback:
 
     @cached_property
     def names(self) -> list[str]:
-        return [facts.name for facts, _ in self.tiers]
+        return [tier_state.name for tier_state, _ in self.tiers]
 
     @cached_property
     def records(self) -> dict[str, EscalationStatus]:
@@ -105,14 +105,14 @@ class _Fallback:
 
     def escalated(self) -> tuple[FallbackStatus | None, tuple[Change, ...]]:
         """Level 2: each tier by itself, but two tiers never answer for each other."""
-        for facts, figures in self.tiers:
-            transition = self._transition(facts, figures)
+        for tier_state, metrics in self.tiers:
+            transition = self._transition(tier_state, metrics)
             if transition.action is not None:
-                self.changes.append((transition.action, facts.name, transition.why))
+                self.changes.append((transition.action, tier_state.name, transition.why))
             if transition.record is not None:
-                self.records[facts.name] = transition.record
+                self.records[tier_state.name] = transition.record
             else:
-                self.records.pop(facts.name, None)
+                self.records.pop(tier_state.name, None)
         records = tuple(self.records[name] for name in self.names if name in self.records)
         trouble = self._trouble(records)
         if trouble and self._can_last_take_over():
@@ -127,16 +127,18 @@ class _Fallback:
         reason = self.changes[-1][0] if self.changes else Reason.ALL_WELL
         return self._said(reason, message or "no failure is remembered", state, escalations=records, degraded=degraded)
 
-    def _transition(self, facts: TierFacts, figures: TierFigures) -> Transition:
-        record, judged = self.records.get(facts.name), self.stand_ins.judged(facts.name)
+    def _transition(self, tier_state: TierState, metrics: TierMetrics) -> Transition:
+        record, judged = self.records.get(tier_state.name), self.stand_ins.judged(tier_state.name)
         if record is None and not judged.fails:
             return Transition(None)
-        stand_in = self.stand_ins.of(facts.name)
+        stand_in = self.stand_ins.of(tier_state.name)
         if record is not None:
-            offered = figures.rate(TierSignal.OFFERED) or 0.0
-            return next_transition(record, judged, offered, bool(facts.serving), stand_in, self.settings, self.now)
+            offered = metrics.rate(TierSignal.OFFERED) or 0.0
+            return next_transition(record, judged, offered, bool(tier_state.serving), stand_in, self.settings, self.now)
         return (
-            opened(facts.name, None, judged, stand_in, self.settings, self.now) if stand_in.usable else Transition(None)
+            opened(tier_state.name, None, judged, stand_in, self.settings, self.now)
+            if stand_in.usable
+            else Transition(None)
         )
 
     # --- level 3 --------------------------------------------------------------------------------------------------
@@ -160,7 +162,7 @@ class _Fallback:
         if refused:
             return f"a router does not take version {refused:.0f} of the routing policy"
         undecided = self.cluster.get(ClusterSignal.UNDECIDED, 0.0)
-        offered = sum(figures.rate(TierSignal.OFFERED) or 0.0 for _, figures in self.tiers)
+        offered = sum(metrics.rate(TierSignal.OFFERED) or 0.0 for _, metrics in self.tiers)
         if undecided * COUNTED_SECONDS < UNDECIDED_FEWEST:
             return ""
         percent = 100 * undecided / max(offered, undecided)
@@ -251,7 +253,7 @@ class _Fallback:
     # --- by hand --------------------------------------------------------------------------------------------------
 
     def forced(self, state: str) -> tuple[FallbackStatus | None, tuple[Change, ...]]:
-        """The state that the spec asks for, whatever the figures say."""
+        """The state that the spec asks for, whatever the metrics say."""
         before = self.before
         if before is not None and before.reason == Reason.FALLBACK_FORCED and before.state == state:
             return self._as_before(), ()
@@ -267,7 +269,7 @@ class _Fallback:
         return EscalationStatus(tier=tier, phase="Holding", percent=0, since=time, until=time, hold_seconds=hold)
 
     def released(self) -> tuple[FallbackStatus | None, tuple[Change, ...]]:
-        """Back to deciding by figures, from the state that was forced: the way back is the usual one."""
+        """Back to deciding by metrics, from the state that was forced: the way back is the usual one."""
         before = self.before
         assert before is not None, "nothing was forced"
         why = "spec.fallback.force is gone"

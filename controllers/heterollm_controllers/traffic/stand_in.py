@@ -11,8 +11,8 @@ from functools import cached_property
 from heterollm_controllers.api.signals import TierSignal
 from heterollm_controllers.api.v1alpha1.fallback import Fallback
 from heterollm_controllers.api.v1alpha1.status import EscalationStatus
-from heterollm_controllers.metrics.tier_metrics import TierFigures
-from heterollm_controllers.observation.tier_state import TierFacts
+from heterollm_controllers.metrics.tier_metrics import TierMetrics
+from heterollm_controllers.observation.tier_state import TierState
 from heterollm_controllers.traffic.tier_health import Health, Judgement, judge
 
 __all__ = ["StandIn", "StandIns", "needs_less", "needs_more", "stand_in_of"]
@@ -74,21 +74,21 @@ class StandIns:
     """All tiers of a cluster, as they could answer for each other now.
 
     Attributes:
-        tiers: facts and figures, cheapest first; two at least.
+        tiers: facts and metrics, cheapest first; two at least.
         records: of the tiers at level 2, by name. They may change from tier to tier.
     """
 
     settings: Fallback
-    tiers: Sequence[tuple[TierFacts, TierFigures]]
+    tiers: Sequence[tuple[TierState, TierMetrics]]
     records: Mapping[str, EscalationStatus]
 
     @cached_property
     def names(self) -> list[str]:
-        return [facts.name for facts, _ in self.tiers]
+        return [tier_state.name for tier_state, _ in self.tiers]
 
     @cached_property
-    def by_name(self) -> dict[str, tuple[TierFacts, TierFigures]]:
-        return {facts.name: (facts, figures) for facts, figures in self.tiers}
+    def by_name(self) -> dict[str, tuple[TierState, TierMetrics]]:
+        return {tier_state.name: (tier_state, metrics) for tier_state, metrics in self.tiers}
 
     def rests(self, tier: str) -> bool:
         """Whether another tier is to answer for it."""
@@ -112,14 +112,14 @@ class StandIns:
 
     def of_all(self, name: str, tiers: Collection[str]) -> StandIn:
         """What a tier can do for all of these."""
-        facts, figures = self.by_name[name]
+        tier_state, metrics = self.by_name[name]
         offered = sum(self.by_name[tier][1].rate(TierSignal.OFFERED) or 0.0 for tier in tiers)
         judged = self.judged_by_few(name)
         # Two tiers never answer for each other.
-        usable = bool(facts.serving) and not judged.fails and not self.rests(name)
-        kept = _kept_percent(offered, facts, figures) if usable else 100
-        doubted = not usable or _is_full(figures) or judged.percent >= DOUBTED * self.settings.failed_percent
-        begun = [engine.serving_since for engine in facts.serving if engine.serving_since is not None]
+        usable = bool(tier_state.serving) and not judged.fails and not self.rests(name)
+        kept = _kept_percent(offered, tier_state, metrics) if usable else 100
+        doubted = not usable or _is_full(metrics) or judged.percent >= DOUBTED * self.settings.failed_percent
+        begun = [engine.serving_since for engine in tier_state.serving if engine.serving_since is not None]
         return StandIn(
             name,
             usable=usable,
@@ -138,27 +138,27 @@ class StandIns:
         return max(1, min(self.settings.min_requests, self.settings.probe_requests // 2))
 
     def _judged(self, tier: str, fewest: int) -> Judgement:
-        facts, figures = self.by_name[tier]
+        tier_state, metrics = self.by_name[tier]
         others = [self.by_name[other][1] for other in self._answered_for(tier)]
-        return judge(facts, figures, self.settings, fewest, others)
+        return judge(tier_state, metrics, self.settings, fewest, others)
 
 
-def _kept_percent(offered: float, facts: TierFacts, figures: TierFigures) -> int:
+def _kept_percent(offered: float, tier_state: TierState, metrics: TierMetrics) -> int:
     """Share of `offered` requests per second for which a tier has no room beside its own, in per cent."""
-    room = _capacity(facts, figures) - (figures.rate(TierSignal.OFFERED) or 0.0)
+    room = _capacity(tier_state, metrics) - (metrics.rate(TierSignal.OFFERED) or 0.0)
     if offered <= room or offered <= 0:
         return 0
     return 100 - math.floor(100 * max(room, 0.0) / offered)
 
 
-def _capacity(facts: TierFacts, figures: TierFigures) -> float:
+def _capacity(tier_state: TierState, metrics: TierMetrics) -> float:
     """Requests per second that a tier's serving engines can answer; infinite when nothing tells."""
-    rated = FILLED * facts.rate * len(facts.serving) if facts.rate else math.inf
-    answered = figures.rate(TierSignal.ANSWERED)
-    return min(rated, answered) if answered is not None and _is_full(figures) else rated
+    rated = FILLED * tier_state.rate * len(tier_state.serving) if tier_state.rate else math.inf
+    answered = metrics.rate(TierSignal.ANSWERED)
+    return min(rated, answered) if answered is not None and _is_full(metrics) else rated
 
 
-def _is_full(figures: TierFigures) -> bool:
+def _is_full(metrics: TierMetrics) -> bool:
     """Whether requests wait for so long in a tier's engines that it can take no more."""
-    queue, answered = figures.queue, figures.rate(TierSignal.ANSWERED)
+    queue, answered = metrics.queue, metrics.rate(TierSignal.ANSWERED)
     return queue is not None and answered is not None and queue > max(1.0, FULL_SECONDS * answered)

@@ -8,8 +8,8 @@ from enum import Enum
 
 from heterollm_controllers.api.signals import PodSignal, TierSignal
 from heterollm_controllers.api.v1alpha1.fallback import Fallback
-from heterollm_controllers.metrics.tier_metrics import TierFigures
-from heterollm_controllers.observation.tier_state import TierFacts
+from heterollm_controllers.metrics.tier_metrics import TierMetrics
+from heterollm_controllers.observation.tier_state import TierState
 
 __all__ = ["Health", "Judgement", "judge"]
 
@@ -44,8 +44,8 @@ class Judgement:
 
     Attributes:
         requests: how many of the last 30 seconds that rests on.
-        why: the figures in words.
-        window: seconds over which the figures were taken.
+        why: the metrics in words.
+        window: seconds over which the metrics were taken.
         percent: of those requests that failed or were slow.
     """
 
@@ -62,79 +62,79 @@ class Judgement:
 
     @property
     def known(self) -> bool:
-        """Whether there are figures at all."""
+        """Whether there are metrics at all."""
         return self.health is not Health.UNKNOWN
 
 
 def judge(
-    facts: TierFacts, figures: TierFigures, settings: Fallback, fewest: int, others: Sequence[TierFigures] = ()
+    tier_state: TierState, metrics: TierMetrics, settings: Fallback, fewest: int, others: Sequence[TierMetrics] = ()
 ) -> Judgement:
     """How a tier does.
 
     Args:
         fewest: requests that are needed to conclude that it fails.
-        others: figures of the tiers that it stands in for, whose diverted requests count as its own.
+        others: metrics of the tiers that it stands in for, whose diverted requests count as its own.
     """
-    tried, failed = figures.rate(TierSignal.TRIED), figures.rate(TierSignal.FAILED)
+    tried, failed = metrics.rate(TierSignal.TRIED), metrics.rate(TierSignal.FAILED)
     if tried is None or failed is None:
         return Judgement(Health.UNKNOWN, 0.0, "no figures of the routers")
     tried += sum(other.rate(TierSignal.DIVERTED) or 0.0 for other in others)
     failed += sum(other.rate(TierSignal.DIVERTED_FAILED) or 0.0 for other in others)
     requests = tried * COUNTED_SECONDS
-    if facts.lost:
-        return Judgement(Health.FAILING, requests, "none of its engines serves any more", figures.window, 100.0)
-    if not facts.serving:
-        return Judgement(Health.IDLE, requests, "none of its engines serves yet", figures.window)
+    if tier_state.lost:
+        return Judgement(Health.FAILING, requests, "none of its engines serves any more", metrics.window, 100.0)
+    if not tier_state.serving:
+        return Judgement(Health.IDLE, requests, "none of its engines serves yet", metrics.window)
     if requests < fewest:
-        return Judgement(Health.IDLE, requests, f"{requests:.0f} requests in {COUNTED_SECONDS} s", figures.window)
-    slow = _slow_share(facts, figures, settings)
+        return Judgement(Health.IDLE, requests, f"{requests:.0f} requests in {COUNTED_SECONDS} s", metrics.window)
+    slow = _slow_share(tier_state, metrics, settings)
     bad = min(failed, tried) + max(tried - failed, 0.0) * (slow or 0.0)
     percent = 100 * bad / tried
     why = f"{percent:.0f} % of {requests:.0f} requests in {COUNTED_SECONDS} s failed or were slow"
     if percent >= settings.failed_percent:
-        return Judgement(Health.FAILING, requests, why, figures.window, percent)
+        return Judgement(Health.FAILING, requests, why, metrics.window, percent)
     if slow is None:
-        return Judgement(Health.UNKNOWN, requests, "nobody knows how many of its answers were slow", figures.window)
-    return Judgement(Health.FINE, requests, why, figures.window, percent)
+        return Judgement(Health.UNKNOWN, requests, "nobody knows how many of its answers were slow", metrics.window)
+    return Judgement(Health.FINE, requests, why, metrics.window, percent)
 
 
-def _slow_share(facts: TierFacts, figures: TierFigures, settings: Fallback) -> float | None:
+def _slow_share(tier_state: TierState, metrics: TierMetrics, settings: Fallback) -> float | None:
     """Share of the answers that were slow though the tier was not busy; None where that is not known."""
-    answered, slow = figures.rate(TierSignal.ANSWERED), figures.rate(TierSignal.SLOW)
+    answered, slow = metrics.rate(TierSignal.ANSWERED), metrics.rate(TierSignal.SLOW)
     if answered is None or slow is None:
         return None
     if not answered or not slow:
         return 0.0
-    if figures.unanswered & _LOAD:
+    if metrics.unanswered & _LOAD:
         return None
-    return 0.0 if is_busy(facts, figures, settings) else min(slow / answered, 1.0)
+    return 0.0 if is_busy(tier_state, metrics, settings) else min(slow / answered, 1.0)
 
 
-def is_busy(facts: TierFacts, figures: TierFigures, settings: Fallback) -> bool:
+def is_busy(tier_state: TierState, metrics: TierMetrics, settings: Fallback) -> bool:
     """Whether a tier is slow because it has much to do, or had while what it answers now was waiting.
 
     Then it has to grow. Another tier that took its requests would be no less busy.
     """
-    answered, queue = figures.rate(TierSignal.ANSWERED) or 0.0, figures.queue or 0.0
-    if _is_stuck(facts, figures, answered):
+    answered, queue = metrics.rate(TierSignal.ANSWERED) or 0.0, metrics.queue or 0.0
+    if _is_stuck(tier_state, metrics, answered):
         return False
     if queue and 1000 * queue >= EXPLAINED * settings.slow_milliseconds * answered:
         return True
-    lately = figures.history
-    if any(use >= FULL_CACHE for use in (figures.kv_use or 0.0, *lately.kv_use[-LATELY:])):
+    lately = metrics.history
+    if any(use >= FULL_CACHE for use in (metrics.kv_use or 0.0, *lately.kv_use[-LATELY:])):
         return True
-    if facts.concurrency is None:
-        return queue > figures.known
+    if tier_state.concurrency is None:
+        return queue > metrics.known
     # Engines that were added lately have little to do: what waits stays where it is.
-    most = facts.concurrency * len(facts.serving)
-    return any(load >= facts.concurrency for load in figures.load.values()) or any(
+    most = tier_state.concurrency * len(tier_state.serving)
+    return any(load >= tier_state.concurrency for load in metrics.load.values()) or any(
         load >= most for load in lately.concurrency[-LATELY:]
     )
 
 
-def _is_stuck(facts: TierFacts, figures: TierFigures, answered: float) -> bool:
+def _is_stuck(tier_state: TierState, metrics: TierMetrics, answered: float) -> bool:
     """Whether engines have much to do and do next to nothing; never where nobody knows what they could do."""
-    if not facts.rate or not facts.concurrency:
+    if not tier_state.rate or not tier_state.concurrency:
         return False
-    full = sum(load >= facts.concurrency for load in figures.load.values())
-    return answered < STUCK * facts.rate * full
+    full = sum(load >= tier_state.concurrency for load in metrics.load.values())
+    return answered < STUCK * tier_state.rate * full

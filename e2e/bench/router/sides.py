@@ -15,7 +15,7 @@ from e2e.bench.router.process import free_port
 from heterollm_agent.keys import CLIENTS_FILE, ENGINE_FILE, client_filter, engine_filter
 from heterollm_agent.policy import parse
 from heterollm_controllers.routing.envoy.files import envoy_files
-from heterollm_controllers.routing.ir import Change, Endpoint, Retries, RoutingPolicy, TierRoute
+from heterollm_controllers.routing.ir import Endpoint, Retries, RetryChange, RoutingPolicy, TierRoute
 from tests.router.envoy import BINARY, module_environment, relocate
 
 __all__ = ["DEFAULT", "SIDES", "Command", "Place", "Side"]
@@ -136,7 +136,7 @@ def _policy(place: Place) -> RoutingPolicy:
             TierRoute("small", "model/small", tuple(engines[:half]), diverted_percent=10),
             TierRoute("large", "model/large", tuple(engines[half:])),
         ),
-        retries=Retries(changes=(Change(temperature=0.2), Change(temperature=0.0, max_tokens_factor=0.5))),
+        retries=Retries(changes=(RetryChange(temperature=0.2), RetryChange(temperature=0.0, max_tokens_factor=0.5))),
         reserved_percent=20,
         reserved_clients=("someone",),
     )

@@ -1,4 +1,4 @@
-"""What the operator's metrics say of each cluster: its fallback, its engines, and which figures of it are missing."""
+"""What the operator's metrics say of each cluster: its fallback, its engines, and which metrics of it are missing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal
 from heterollm_controllers.api.vocabulary import FallbackState
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.observation.tier_state import TierFacts
+from heterollm_controllers.observation.tier_state import TierState
 from heterollm_controllers.reconcile.control_loop import SteeringInput
 from heterollm_operator.kube.store import Key
 
@@ -36,7 +36,7 @@ class _Seen:
 
 
 class ClusterMetrics(Collector):
-    """Figures of the clusters that this replica has looked at: only the leader has any."""
+    """Metrics of the clusters that this replica has looked at: only the leader has any."""
 
     def __init__(
         self, known: Callable[[], Mapping[Key, SteeringInput]], readings: Callable[[Key], Readings | None]
@@ -56,7 +56,7 @@ class ClusterMetrics(Collector):
         self._seen.pop(key, None)
 
     def collect(self) -> Iterator[Metric]:
-        """The figures as they are now."""
+        """The metrics as they are now."""
         yield self._states()
         yield self._engines()
         yield self._missing()
@@ -97,7 +97,7 @@ class ClusterMetrics(Collector):
         return family
 
 
-def _missing_of(readings: Readings, tiers: tuple[TierFacts, ...]) -> dict[tuple[str, str], int]:
+def _missing_of(readings: Readings, tiers: tuple[TierState, ...]) -> dict[tuple[str, str], int]:
     """By tier and signal."""
     if readings.failure and not (readings.pods or readings.tiers or readings.cluster):
         return {("", "all"): 1}
@@ -110,6 +110,6 @@ def _missing_of(readings: Readings, tiers: tuple[TierFacts, ...]) -> dict[tuple[
     for tier in tiers:
         given = [readings.pods.get(engine.pod, {}) for engine in tier.serving]
         for signal in _OF_ENGINES:
-            if lacking := sum(signal not in figures for figures in given):
+            if lacking := sum(signal not in metrics for metrics in given):
                 found[tier.name, signal.value] = lacking
     return found

@@ -1,4 +1,4 @@
-"""By what each cluster was steered at its last look, and whether newer figures would change anything."""
+"""By what each cluster was steered at its last look, and whether newer metrics would change anything."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from datetime import datetime
 
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.observation.tier_state import TierFacts
-from heterollm_controllers.reconcile.control_loop import Memory, Steering, SteeringInput
+from heterollm_controllers.observation.tier_state import TierState
+from heterollm_controllers.reconcile.control_loop import Steering, SteeringInput
+from heterollm_controllers.reconcile.control_state import ControlState
 from heterollm_operator.kube.store import Key
 from heterollm_operator.runtime.clock import Clock
 
@@ -17,7 +18,7 @@ __all__ = ["Steer", "Steered"]
 
 _log = logging.getLogger(__name__)
 
-Steer = Callable[[HeteroLLMClusterSpec, Sequence[TierFacts], Memory, Readings | None, datetime], Steering]
+Steer = Callable[[HeteroLLMClusterSpec, Sequence[TierState], ControlState, Readings | None, datetime], Steering]
 
 
 class Steered:
@@ -46,12 +47,12 @@ class Steered:
         self._defects.discard(key)
 
     def due(self, key: Key, readings: Readings) -> bool:
-        """Whether a look would decide something by these figures, or miss others than the last one did."""
+        """Whether a look would decide something by these metrics, or miss others than the last one did."""
         given = self._given.get(key)
         if given is None:
             return False
         try:
-            after = self._steer(given.spec, given.tiers, given.memory, readings, self._clock.utc())
+            after = self._steer(given.spec, given.tiers, given.state, readings, self._clock.utc())
         except Exception:
             # A defect, met by this one cluster: the next look meets it, too, and reports it. The others must go on.
             if key not in self._defects:
@@ -59,5 +60,5 @@ class Steered:
             self._defects.add(key)
             return False
         self._defects.discard(key)
-        seen, now = (given.memory, given.missing, given.refused), (after.memory, after.missing, after.refused)
+        seen, now = (given.state, given.missing, given.refused), (after.state, after.missing, after.refused)
         return seen != now

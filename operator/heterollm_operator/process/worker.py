@@ -214,8 +214,8 @@ class Worker:
         if not outcome.check:
             return outcome
         answers = await _all(self._writer.check(observed.cluster, manifest) for manifest in outcome.check)
-        verdicts = dict(zip(map(self._core.digest, outcome.check), answers, strict=True))
-        outcome = self._core.reconcile(replace(observed, verdicts=verdicts), self._core.config, now)
+        dry_run_results = dict(zip(map(self._core.digest, outcome.check), answers, strict=True))
+        outcome = self._core.reconcile(replace(observed, dry_run_results=dry_run_results), self._core.config, now)
         if outcome.check:
             raise RuntimeError("the core asks for a dry run that has been answered")
         return outcome

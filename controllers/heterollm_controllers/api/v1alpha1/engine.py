@@ -7,16 +7,16 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from heterollm_controllers.api.schema import (
-    Cpu,
+    CpuQuantity,
     Fraction,
-    Memory,
+    MemoryQuantity,
     Positive,
     Text,
     WireType,
     rules,
 )
 
-__all__ = ["Engine", "EnvVar", "MeasuredPerformance", "RequestShape", "Resources"]
+__all__ = ["EngineSpec", "EnvVar", "MeasuredPerformance", "RequestShape", "Resources"]
 
 
 class EnvVar(WireType):
@@ -33,10 +33,10 @@ class Resources(WireType):
     """Requests and limits of a container, beside its GPUs."""
 
     cpu: Annotated[
-        Cpu | None,
+        CpuQuantity | None,
         Field(description="CPU request in cores; no limit is set, as throttling only adds latency."),
     ] = None
-    memory: Annotated[Memory | None, Field(description="Memory request and limit.")] = None
+    memory: Annotated[MemoryQuantity | None, Field(description="Memory request and limit.")] = None
 
 
 class RequestShape(WireType):
@@ -54,7 +54,7 @@ class MeasuredPerformance(WireType):
     requests_per_second: Annotated[Positive | None, Field(description="Of a full engine.")] = None
 
 
-class Engine(WireType):
+class EngineSpec(WireType):
     """Overrides of what sizing derives for one engine (one SGLang server, over one or several nodes)."""
 
     gpus: Annotated[int | None, Field(ge=1, le=4096, description="GPUs of one engine.")] = None
@@ -128,7 +128,9 @@ class Engine(WireType):
     ] = ()
     env: Annotated[tuple[EnvVar, ...], Field(max_length=64, description="Environment of the engine.")] = ()
     resources: Annotated[Resources | None, Field(description="CPU and memory of one pod of the engine.")] = None
-    shared_memory: Annotated[Memory, Field(description="Size of the memory-backed /dev/shm of one pod.")] = "16Gi"
+    shared_memory: Annotated[MemoryQuantity, Field(description="Size of the memory-backed /dev/shm of one pod.")] = (
+        "16Gi"
+    )
     start_seconds: Annotated[
         int,
         Field(ge=10, le=86_400, description="Longest start of an engine in seconds, model download included."),

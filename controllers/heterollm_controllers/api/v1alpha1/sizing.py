@@ -12,7 +12,7 @@ __all__ = ["Alternative", "GpuMemory", "Performance", "Sizing"]
 
 
 class GpuMemory(WireType):
-    """Memory of the fullest GPU of an engine, in GiB (2^30 bytes) as decimals."""
+    """MemoryQuantity of the fullest GPU of an engine, in GiB (2^30 bytes) as decimals."""
 
     total_gib: Annotated[Figure, Field(alias="totalGiB", description="Memory as the driver reports it.")]
     free_gib: Annotated[Figure, Field(alias="freeGiB", description="Free before the model is loaded.")]

@@ -12,7 +12,7 @@ from heterollm_controllers.api.schema import (
 )
 from heterollm_controllers.api.v1alpha1.accelerator import Accelerator
 from heterollm_controllers.api.v1alpha1.autoscaling import TierScaling
-from heterollm_controllers.api.v1alpha1.engine import Engine
+from heterollm_controllers.api.v1alpha1.engine import EngineSpec
 from heterollm_controllers.api.v1alpha1.model import Model
 
 __all__ = ["Replicas", "Tier"]
@@ -74,7 +74,7 @@ class Tier(WireType):
     ]
     model: Annotated[Model, Field(description="What the tier serves.")]
     accelerator: Annotated[Accelerator, Field(description="What the tier runs on.")]
-    engine: Annotated[Engine, Field(description="Overrides of derived engine settings.")] = Engine()
+    engine: Annotated[EngineSpec, Field(description="Overrides of derived engine settings.")] = EngineSpec()
     replicas: Annotated[Replicas, Field(description="How many engines.")] = Replicas()
     scaling: Annotated[TierScaling, Field(description="When the tier grows and shrinks.")] = TierScaling()
     pod_template: Annotated[

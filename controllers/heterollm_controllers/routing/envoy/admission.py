@@ -15,7 +15,7 @@ from heterollm_controllers.routing.envoy.resource_names import FULL_CLUSTER
 from heterollm_controllers.routing.envoy.resources import Json
 from heterollm_controllers.routing.ir import RoutingPolicy, TierRoute
 
-__all__ = ["Share", "always_full", "circuit_breakers", "looks", "room", "share_of"]
+__all__ = ["Share", "always_full", "capacity", "circuit_breakers", "needs_admission", "share_of"]
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,14 @@ def circuit_breakers(share: Share) -> Json:
     return {"thresholds": [_threshold("DEFAULT", share.normal), _threshold("HIGH", share.total)]}
 
 
-def looks(policy: RoutingPolicy) -> bool:
+def needs_admission(policy: RoutingPolicy) -> bool:
     """Whether there are two kinds of requests; where all are of one kind, one count says all."""
     return policy.reserved_percent > 0 and bool(policy.reserved_clients or policy.trust_headers)
 
 
-def room(tier: TierRoute, policy: RoutingPolicy) -> Json:
+def capacity(tier: TierRoute, policy: RoutingPolicy) -> Json:
     """What the choose filter knows of a tier's capacity."""
-    if not looks(policy):
+    if not needs_admission(policy):
         return {}
     share = share_of(tier, policy)
     return {"normal": share.normal, "total": share.total}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heterollm_controllers.routing.envoy.admission import always_full, looks, share_of
+from heterollm_controllers.routing.envoy.admission import always_full, needs_admission, share_of
 from heterollm_controllers.routing.envoy.clusters import attempts, diverted, tier_engines
 from heterollm_controllers.routing.envoy.endpoints import load_assignment
 from heterollm_controllers.routing.envoy.listener import listener
@@ -28,7 +28,7 @@ def envoy_files(policy: RoutingPolicy, version: int) -> dict[str, str]:
     clusters += [diverted(tiers[index:]) for index in range(len(tiers) - 1)]
     # What the last tier does not answer itself goes to the one before it.
     clusters += [diverted((tiers[-1], tiers[-2]))] if len(tiers) > 1 else []
-    if looks(policy):
+    if needs_admission(policy):
         clusters.append(always_full())
     assignments = {
         endpoints_file(tier.name): discovery_response(

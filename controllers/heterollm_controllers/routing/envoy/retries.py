@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heterollm_controllers.routing.envoy.resource_names import QUALITY_HEADER
 from heterollm_controllers.routing.envoy.resources import Json, typed
-from heterollm_controllers.routing.ir import Change, RoutingPolicy
+from heterollm_controllers.routing.ir import RetryChange, RoutingPolicy
 
 __all__ = ["attempt_context", "retry_policy"]
 
@@ -46,7 +46,7 @@ def attempt_context(policy: RoutingPolicy) -> Json:
     }
 
 
-def _change(change: Change) -> Json:
+def _change(change: RetryChange) -> Json:
     told: Json = {"new_seed": change.new_seed}
     if change.temperature is not None:
         # As text: it is put into the request as it is.

@@ -17,7 +17,7 @@ from heterollm_controllers.routing.envoy.resources import Json, typed
 from heterollm_controllers.routing.envoy.retries import attempt_context
 from heterollm_controllers.routing.envoy.tier_routes import tier_choices, tier_routes, undecided_route
 from heterollm_controllers.routing.ir import AUTO, RoutingPolicy
-from heterollm_controllers.scoring.score import told
+from heterollm_controllers.scoring.score import scorer_config
 
 __all__ = ["route_configuration"]
 
@@ -71,7 +71,7 @@ def _choices(policy: RoutingPolicy) -> Json:
         "tiers": tier_choices(policy),
         "models": {**models, **names},
         "help": f"Available: {', '.join(_model_names(policy))}.",
-        "scorer": told(policy.scorer_weights),
+        "scorer": scorer_config(policy.scorer_weights),
         "reserved": list(policy.reserved_clients) if policy.reserved_percent else [],
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heterollm_controllers.routing.envoy.admission import looks, room
+from heterollm_controllers.routing.envoy.admission import capacity, needs_admission
 from heterollm_controllers.routing.envoy.resource_names import (
     CHOSEN_HEADER,
     FULL_CLUSTER,
@@ -31,7 +31,7 @@ def tier_routes(policy: RoutingPolicy) -> list[Json]:
     sides = [(tier.name, attempts_cluster(tier.name)) for tier in policy.tiers]
     sides += [(f"{tier.name}/diverted", diverted_cluster(tier.name)) for tier in policy.tiers if _diverts(tier, policy)]
     routes = [_route(_asked(_chosen(name)), _action(cluster, retries)) for name, cluster in sides]
-    if not looks(policy):
+    if not needs_admission(policy):
         return routes
     # Reserved requests are counted apart by the tiers' circuit breakers.
     apart = [_reserved(route) for route in routes]
@@ -64,7 +64,7 @@ def tier_choices(policy: RoutingPolicy) -> list[Json]:
 
 
 def _side(tier: TierRoute, policy: RoutingPolicy) -> Json:
-    return {"tier": tier.name, **room(tier, policy)}
+    return {"tier": tier.name, **capacity(tier, policy)}
 
 
 def _diverts(tier: TierRoute, policy: RoutingPolicy) -> bool:

@@ -303,7 +303,7 @@ def test_pods_that_would_drain_for_minutes_are_killed_by_whoever_leads_next(crow
             moment.controllers._stateful_set(moment.engines()["demo-small-1"])
             [pod] = moment.controllers.pods_of(moment.engines()["demo-small-1"])[:1]
             assert pod["metadata"]["deletionGracePeriodSeconds"] > 1
-            doomed = [(item.name, item.grace_seconds) for item in moment.outcome().delete]
-            assert ("demo-small-1-0", 1) in doomed
+            pods_to_delete = [(item.name, item.grace_seconds) for item in moment.outcome().delete]
+            assert ("demo-small-1-0", 1) in pods_to_delete
             return
     raise AssertionError("never released")
