@@ -1,4 +1,4 @@
-"""The agent's process: follow the policy, serve health and metrics, leave after Envoy."""
+"""Runs the agent: watches the policy, serves health and metrics, ends after Envoy."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import time
 from heterollm_agent.apply import apply, tidy
 from heterollm_agent.directory import PolicyDirectory
 from heterollm_agent.envoy import Envoy, EnvoyAway
-from heterollm_agent.follow import Follower
 from heterollm_agent.keeper import Keeper
 from heterollm_agent.mounted import Secrets
 from heterollm_agent.pages import Pages
+from heterollm_agent.policy_watch import PolicyWatch
 from heterollm_agent.server import serve
 from heterollm_agent.settings import Settings
 
@@ -30,13 +30,13 @@ def main() -> None:
     settings = Settings.read(os.environ)
     envoy, directory = Envoy(settings.admin), PolicyDirectory(settings.policy_dir)
     keeper = Keeper(directory, lambda policy: apply(policy, directory, envoy), lambda policy: tidy(policy, directory))
-    follower, draining = Follower(settings, keeper), threading.Event()
+    watch, draining = PolicyWatch(settings, keeper), threading.Event()
     # Before the policy: Envoy starts as soon as that is there.
     secrets = Secrets(settings)
     labels = {"heterollm_cluster": settings.cluster, "heterollm_namespace": settings.namespace}
-    pages = Pages(envoy, keeper, follower, secrets, draining, labels)
+    pages = Pages(envoy, keeper, watch, secrets, draining, labels)
     secrets.start()
-    follower.start()
+    watch.start()
     server = serve(settings.port, {"/healthz": pages.healthz, "/readyz": pages.readyz, "/metrics": pages.metrics})
     _log.info("health and metrics on port %d", server.server_port)
     signal.sigwait(_ENDINGS)

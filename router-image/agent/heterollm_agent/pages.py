@@ -6,10 +6,10 @@ import threading
 from collections.abc import Mapping
 
 from heterollm_agent.envoy import Envoy, EnvoyAway, rejected, version_of
-from heterollm_agent.follow import Follower
 from heterollm_agent.keeper import Keeper
 from heterollm_agent.labels import labelled
 from heterollm_agent.mounted import Secrets
+from heterollm_agent.policy_watch import PolicyWatch
 from heterollm_agent.server import Answer
 
 __all__ = ["Pages"]
@@ -22,7 +22,7 @@ class Pages:
         self,
         envoy: Envoy,
         keeper: Keeper,
-        follower: Follower,
+        watch: PolicyWatch,
         secrets: Secrets,
         draining: threading.Event,
         labels: Mapping[str, str],
@@ -30,14 +30,14 @@ class Pages:
         """`labels`: of every figure, besides its own."""
         self._envoy = envoy
         self._keeper = keeper
-        self._follower = follower
+        self._watch = watch
         self._secrets = secrets
         self._draining = draining
         self._labels = labels
 
     def healthz(self) -> Answer:
-        """Whether this process still follows; whether the API server answers is none of its health."""
-        dead = [thread.name for thread in (self._follower, self._secrets) if not thread.is_alive()]
+        """Whether the threads live; an API server that does not answer is no failure of this process."""
+        dead = [thread.name for thread in (self._watch, self._secrets) if not thread.is_alive()]
         return (500, f"died: {', '.join(dead)}\n".encode()) if dead else (200, b"ok\n")
 
     def readyz(self) -> Answer:
@@ -79,10 +79,10 @@ class Pages:
             _sample("envoy_up", int(bool(stats))),
             "# HELP heterollm_router_watch_age_seconds Time since the API server was last heard.",
             "# TYPE heterollm_router_watch_age_seconds gauge",
-            _sample("watch_age_seconds", f"{self._follower.age():.3f}"),
+            _sample("watch_age_seconds", f"{self._watch.age():.3f}"),
             "# HELP heterollm_router_watches_total Watches opened.",
             "# TYPE heterollm_router_watches_total counter",
-            _sample("watches_total", self._follower.connections),
+            _sample("watches_total", self._watch.opened),
         ]
         return "\n".join(lines) + "\n"
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Malformed", "Policy", "parse", "read_seed"]
+__all__ = ["Malformed", "Policy", "parse", "seed_from_mount"]
 
 _NEEDED = ("cds.json", "rds.json")
 _LISTENER = {False: "lds.json", True: "lds-tls.json"}
@@ -50,8 +50,8 @@ def parse(data: Mapping[str, str], uid: str | None, *, tls: bool = False) -> Pol
     return Policy(version, uid, files)
 
 
-def read_seed(directory: Path, *, tls: bool = False) -> Policy | None:
-    """The policy in the mounted ConfigMap; None when there is none yet."""
+def seed_from_mount(directory: Path, *, tls: bool = False) -> Policy | None:
+    """Read the policy from the mounted ConfigMap; None when there is none yet. Raises Malformed."""
     try:
         names = [path for path in directory.iterdir() if path.is_file()]
         data = {path.name: path.read_text(encoding="utf-8") for path in names}
