@@ -20,8 +20,8 @@ from e2e.cluster.router_module import ensure_module
 from heterollm_agent.apply import apply, tidy
 from heterollm_agent.directory import PolicyDirectory
 from heterollm_agent.envoy import Envoy as Admin
-from heterollm_agent.keys import CLIENTS_FILE, ENGINE_FILE, client_filter, engine_filter
 from heterollm_agent.policy import Policy, parse
+from heterollm_agent.secret_mounts import CLIENTS_FILE, ENGINE_FILE, client_filter, engine_filter
 from heterollm_controllers.routing import Endpoint, RoutingPolicy, TierRoute, envoy_files
 from tests.router.engine import Engine
 from tests.router.patience import eventually

@@ -12,9 +12,9 @@ from heterollm_agent.apply import apply, tidy
 from heterollm_agent.directory import PolicyDirectory
 from heterollm_agent.envoy import Envoy, EnvoyAway
 from heterollm_agent.keeper import Keeper
-from heterollm_agent.mounted import Secrets
 from heterollm_agent.pages import Pages
 from heterollm_agent.policy_watch import PolicyWatch
+from heterollm_agent.secret_mounts import SecretMounts
 from heterollm_agent.server import serve
 from heterollm_agent.settings import Settings
 
@@ -32,7 +32,7 @@ def main() -> None:
     keeper = Keeper(directory, lambda policy: apply(policy, directory, envoy), lambda policy: tidy(policy, directory))
     watch, draining = PolicyWatch(settings, keeper), threading.Event()
     # Before the policy: Envoy starts as soon as that is there.
-    secrets = Secrets(settings)
+    secrets = SecretMounts(settings)
     labels = {"heterollm_cluster": settings.cluster, "heterollm_namespace": settings.namespace}
     pages = Pages(envoy, keeper, watch, secrets, draining, labels)
     secrets.start()

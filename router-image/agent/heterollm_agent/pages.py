@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from heterollm_agent.envoy import Envoy, EnvoyAway, rejected, version_of
 from heterollm_agent.keeper import Keeper
 from heterollm_agent.labels import labelled
-from heterollm_agent.mounted import Secrets
 from heterollm_agent.policy_watch import PolicyWatch
+from heterollm_agent.secret_mounts import SecretMounts
 from heterollm_agent.server import Answer
 
 __all__ = ["Pages"]
@@ -23,7 +23,7 @@ class Pages:
         envoy: Envoy,
         keeper: Keeper,
         watch: PolicyWatch,
-        secrets: Secrets,
+        secrets: SecretMounts,
         draining: threading.Event,
         labels: Mapping[str, str],
     ) -> None:
