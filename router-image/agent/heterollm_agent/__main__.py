@@ -11,11 +11,10 @@ import time
 from heterollm_agent.apply import apply, tidy
 from heterollm_agent.directory import PolicyDirectory
 from heterollm_agent.envoy import Envoy, EnvoyAway
+from heterollm_agent.http_pages import Pages, serve
 from heterollm_agent.keeper import Keeper
-from heterollm_agent.pages import Pages
 from heterollm_agent.policy_watch import PolicyWatch
 from heterollm_agent.secret_mounts import SecretMounts
-from heterollm_agent.server import serve
 from heterollm_agent.settings import Settings
 
 _ENDINGS = (signal.SIGTERM, signal.SIGINT)
@@ -37,7 +36,7 @@ def main() -> None:
     pages = Pages(envoy, keeper, watch, secrets, draining, labels)
     secrets.start()
     watch.start()
-    server = serve(settings.port, {"/healthz": pages.healthz, "/readyz": pages.readyz, "/metrics": pages.metrics})
+    server = serve(settings.port, pages.by_path())
     _log.info("health and metrics on port %d", server.server_port)
     signal.sigwait(_ENDINGS)
     draining.set()

@@ -1,18 +1,26 @@
-"""What health and metrics say."""
+"""Serves health and metrics over HTTP."""
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from heterollm_agent.envoy import Envoy, EnvoyAway, rejected, version_of
 from heterollm_agent.keeper import Keeper
-from heterollm_agent.labels import labelled
 from heterollm_agent.policy_watch import PolicyWatch
 from heterollm_agent.secret_mounts import SecretMounts
-from heterollm_agent.server import Answer
 
-__all__ = ["Pages"]
+__all__ = ["Pages", "serve"]
+
+Answer = tuple[int, bytes]
+"""Status and body of a plain-text answer."""
+
+_CLIENT_TIMEOUT = 10
+"""Seconds for which a client that sends nothing holds a thread."""
+_SAMPLE_START = re.compile(rb"^(\w+)(\{\}| |\{)", re.MULTILINE)
+"""A sample's name, with the beginning of its labels or of its value. Comments begin with a sign."""
 
 
 class Pages:
@@ -27,7 +35,7 @@ class Pages:
         draining: threading.Event,
         labels: Mapping[str, str],
     ) -> None:
-        """`labels`: of every figure, besides its own."""
+        """`labels`: of every sample, besides its own."""
         self._envoy = envoy
         self._keeper = keeper
         self._watch = watch
@@ -35,26 +43,30 @@ class Pages:
         self._draining = draining
         self._labels = labels
 
-    def healthz(self) -> Answer:
+    def by_path(self) -> dict[str, Callable[[], Answer]]:
+        """What to serve."""
+        return {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics}
+
+    def _healthz(self) -> Answer:
         """Whether the threads live; an API server that does not answer is no failure of this process."""
         dead = [thread.name for thread in (self._watch, self._secrets) if not thread.is_alive()]
         return (500, f"died: {', '.join(dead)}\n".encode()) if dead else (200, b"ok\n")
 
-    def readyz(self) -> Answer:
-        """Whether this pod shall get requests."""
+    def _readyz(self) -> Answer:
+        """Whether this pod should get requests."""
         if self._draining.is_set():
             return 503, b"draining\n"
         return (200, b"ok\n") if self._envoy.has_policy() else (503, b"Envoy has no policy yet\n")
 
-    def metrics(self) -> Answer:
-        """The agent's own figures, then Envoy's."""
+    def _metrics(self) -> Answer:
+        """The agent's own metrics, then Envoy's."""
         try:
             stats, prometheus = self._envoy.stats(), self._envoy.prometheus()
         except EnvoyAway:
             stats, prometheus = {}, b""
-        return 200, labelled(self._own(stats).encode() + prometheus, self._labels)
+        return 200, _with_labels(self._own_metrics(stats).encode() + prometheus, self._labels)
 
-    def _own(self, stats: dict[str, str]) -> str:
+    def _own_metrics(self, stats: dict[str, str]) -> str:
         applied = self._keeper.applied
         lines = [
             "# HELP heterollm_router_policy_version Version of the policy: written for Envoy, accepted, refused.",
@@ -87,6 +99,39 @@ class Pages:
         return "\n".join(lines) + "\n"
 
 
+def serve(port: int, pages: Mapping[str, Callable[[], Answer]]) -> ThreadingHTTPServer:
+    """Serve `pages`, path -> answer, in threads of their own until the server is shut down."""
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = _CLIENT_TIMEOUT
+
+        def do_GET(self) -> None:
+            page = pages.get(self.path.partition("?")[0])
+            status, body = page() if page else (404, b"not found\n")
+            self.send_response(status)
+            self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Log nothing: probes come every few seconds."""
+
+    server = ThreadingHTTPServer(("", port), Handler)
+    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+    return server
+
+
+def _with_labels(samples: bytes, labels: Mapping[str, str]) -> bytes:
+    """Put these labels before the samples' own, in Prometheus's text format.
+
+    The values are names of Kubernetes objects, in which nothing needs escaping.
+    """
+    text = ",".join(f'{name}="{value}"' for name, value in labels.items()).encode()
+    ends = {b"{": b"{%s," % text, b"{}": b"{%s}" % text, b" ": b"{%s} " % text}
+    return _SAMPLE_START.sub(lambda found: found[1] + ends[found[2]], samples)
+
+
 def _sample(name: str, value: object, **labels: str) -> str:
-    written = ",".join(f'{key}="{text}"' for key, text in labels.items())
-    return f"heterollm_router_{name}{f'{{{written}}}' if written else ''} {value}"
+    text = ",".join(f'{label}="{content}"' for label, content in labels.items())
+    return f"heterollm_router_{name}{f'{{{text}}}' if text else ''} {value}"
