@@ -19,7 +19,7 @@ import aiohttp
 from e2e.cluster.router_module import ensure_module
 from heterollm_agent.apply import apply, tidy
 from heterollm_agent.directory import PolicyDirectory
-from heterollm_agent.envoy import Envoy as Admin
+from heterollm_agent.envoy_admin import EnvoyAdmin
 from heterollm_agent.policy import Policy, parse
 from heterollm_agent.secret_mounts import CLIENTS_FILE, ENGINE_FILE, client_filter, engine_filter
 from heterollm_controllers.routing import Endpoint, RoutingPolicy, TierRoute, envoy_files
@@ -121,7 +121,7 @@ class Envoy:
         for directory in (self.policy_dir, self.keys_dir, self.tls_dir):
             directory.mkdir()
         self._process: asyncio.subprocess.Process | None = None
-        self.admin: Admin | None = None
+        self.admin: EnvoyAdmin | None = None
         self.admin_url = "http://127.0.0.1:1"
         self.url = ""
         """Root of the listener."""
@@ -140,7 +140,7 @@ class Envoy:
         if self._first is not None:
             for name, text in UNGUARDED.items():
                 (self.keys_dir / name).write_text(text, encoding="utf-8")
-            self._write(parse(self.data(self._first), None, tls=self._tls), Admin(urlsplit("http://127.0.0.1:1")))
+            self._write(parse(self.data(self._first), None, tls=self._tls), EnvoyAdmin(urlsplit("http://127.0.0.1:1")))
         try:
             await self.start()
         except BaseException:
@@ -170,7 +170,7 @@ class Envoy:
         )  # fmt: skip
         await self.until(lambda: where.exists() and bool(where.read_text()))
         self.admin_url = f"http://{where.read_text()}"
-        self.admin = Admin(urlsplit(self.admin_url))
+        self.admin = EnvoyAdmin(urlsplit(self.admin_url))
         await self.until(self.admin.has_policy)
         await self._find_listener()
 
@@ -253,7 +253,7 @@ class Envoy:
             self._change(cluster)
         return files | {"cds.json": json.dumps(clusters), "version": str(self._version)}
 
-    def _write(self, fresh: Policy, admin: Admin) -> None:
+    def _write(self, fresh: Policy, admin: EnvoyAdmin) -> None:
         apply(fresh, PolicyDirectory(self.policy_dir), admin)
 
     async def _find_listener(self) -> None:

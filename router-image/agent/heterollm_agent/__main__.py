@@ -10,7 +10,7 @@ import time
 
 from heterollm_agent.apply import apply, tidy
 from heterollm_agent.directory import PolicyDirectory
-from heterollm_agent.envoy import Envoy, EnvoyAway
+from heterollm_agent.envoy_admin import EnvoyAdmin, EnvoyUnreachable
 from heterollm_agent.http_pages import Pages, serve
 from heterollm_agent.keeper import Keeper
 from heterollm_agent.policy_watch import PolicyWatch
@@ -27,7 +27,7 @@ def main() -> None:
     # Blocked before any thread starts, so that none of them swallows what the main thread waits for.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
     settings = Settings.read(os.environ)
-    envoy, directory = Envoy(settings.admin), PolicyDirectory(settings.policy_dir)
+    envoy, directory = EnvoyAdmin(settings.admin), PolicyDirectory(settings.policy_dir)
     keeper = Keeper(directory, lambda policy: apply(policy, directory, envoy), lambda policy: tidy(policy, directory))
     watch, draining = PolicyWatch(settings, keeper), threading.Event()
     # Before the policy: Envoy starts as soon as that is there.
@@ -43,12 +43,12 @@ def main() -> None:
     _outlive(envoy)
 
 
-def _outlive(envoy: Envoy) -> None:
+def _outlive(envoy: EnvoyAdmin) -> None:
     """Endpoints still change and metrics are still read while Envoy drains."""
     while True:
         try:
             envoy.stats()
-        except EnvoyAway:
+        except EnvoyUnreachable:
             return
         time.sleep(0.5)
 

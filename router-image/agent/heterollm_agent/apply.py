@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from heterollm_agent.directory import Applied, PolicyDirectory
-from heterollm_agent.envoy import Envoy
+from heterollm_agent.envoy_admin import EnvoyAdmin
 from heterollm_agent.handover import await_engines, write_endpoints
 from heterollm_agent.policy import Policy
 from heterollm_agent.settle import Refused, Settling
@@ -15,7 +15,7 @@ from heterollm_agent.stages import cluster_stages
 __all__ = ["apply", "tidy"]
 
 
-def apply(policy: Policy, directory: PolicyDirectory, envoy: Envoy) -> None:
+def apply(policy: Policy, directory: PolicyDirectory, envoy: EnvoyAdmin) -> None:
     """Write what has changed: endpoints, clusters, (wait for them,) routes, listeners.
 
     Clusters that the policy no longer has stay until `tidy`: requests that came before still go there.
@@ -38,7 +38,7 @@ def tidy(policy: Policy, directory: PolicyDirectory) -> None:
 
 
 def _write(
-    policy: Policy, before: Mapping[str, str], directory: PolicyDirectory, envoy: Envoy, settling: Settling
+    policy: Policy, before: Mapping[str, str], directory: PolicyDirectory, envoy: EnvoyAdmin, settling: Settling
 ) -> None:
     def bring(kind: str, text: str) -> None:
         if directory.write(f"{kind}.json", text):

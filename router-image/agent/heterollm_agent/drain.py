@@ -6,7 +6,7 @@ import os
 import time
 from urllib.parse import urlsplit
 
-from heterollm_agent.envoy import Envoy, EnvoyAway
+from heterollm_agent.envoy_admin import EnvoyAdmin, EnvoyUnreachable
 
 __all__ = ["drain"]
 
@@ -16,7 +16,7 @@ _LIMIT = 3600.0
 """Seconds after which running answers are given up."""
 
 
-def drain(envoy: Envoy, settle: float, limit: float) -> None:
+def drain(envoy: EnvoyAdmin, settle: float, limit: float) -> None:
     """Wait at least `settle` and at most `limit` seconds, until no request is in flight."""
     begin = time.monotonic()
     try:
@@ -24,9 +24,9 @@ def drain(envoy: Envoy, settle: float, limit: float) -> None:
         time.sleep(settle)
         while envoy.active_requests() and time.monotonic() < begin + limit:
             time.sleep(0.2)
-    except EnvoyAway:
+    except EnvoyUnreachable:
         return
 
 
 if __name__ == "__main__":
-    drain(Envoy(urlsplit(os.environ.get("ENVOY_ADMIN", "http://127.0.0.1:9901"))), _SETTLE, _LIMIT)
+    drain(EnvoyAdmin(urlsplit(os.environ.get("ENVOY_ADMIN", "http://127.0.0.1:9901"))), _SETTLE, _LIMIT)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 
 from heterollm_agent.directory import PolicyDirectory
-from heterollm_agent.envoy import Envoy, EnvoyAway
+from heterollm_agent.envoy_admin import EnvoyAdmin, EnvoyUnreachable
 
 __all__ = ["await_engines", "write_endpoints"]
 
@@ -18,7 +18,7 @@ _POLL = 0.01
 Address = tuple[str, int]
 
 
-def write_endpoints(name: str, fresh: str, old: str | None, directory: PolicyDirectory, envoy: Envoy) -> None:
+def write_endpoints(name: str, fresh: str, old: str | None, directory: PolicyDirectory, envoy: EnvoyAdmin) -> None:
     """Write a tier's endpoints.
 
     A new engine is used after its first check, so if only new ones remain, the old ones stay, and what comes
@@ -33,7 +33,7 @@ def write_endpoints(name: str, fresh: str, old: str | None, directory: PolicyDir
     directory.write(name, fresh)
 
 
-def await_engines(assignments: Iterable[str], envoy: Envoy) -> None:
+def await_engines(assignments: Iterable[str], envoy: EnvoyAdmin) -> None:
     """Wait until each of these new tiers has an engine that passed a check, if it has any.
 
     For Envoy a cluster is ready after its first check, also if that has failed.
@@ -45,12 +45,12 @@ def await_engines(assignments: Iterable[str], envoy: Envoy) -> None:
             _await_one(cluster, engines, envoy, deadline)
 
 
-def _await_one(cluster: str, coming: set[Address], envoy: Envoy, deadline: float) -> None:
+def _await_one(cluster: str, coming: set[Address], envoy: EnvoyAdmin, deadline: float) -> None:
     while time.monotonic() < deadline:
         try:
-            if envoy.healthy(cluster) & coming:
+            if envoy.healthy_hosts(cluster) & coming:
                 return
-        except EnvoyAway:
+        except EnvoyUnreachable:
             return
         time.sleep(_POLL)
 

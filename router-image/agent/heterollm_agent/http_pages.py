@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from heterollm_agent.envoy import Envoy, EnvoyAway, rejected, version_of
+from heterollm_agent.envoy_admin import EnvoyAdmin, EnvoyUnreachable, accepted_version, rejected_updates
 from heterollm_agent.keeper import Keeper
 from heterollm_agent.policy_watch import PolicyWatch
 from heterollm_agent.secret_mounts import SecretMounts
@@ -28,7 +28,7 @@ class Pages:
 
     def __init__(
         self,
-        envoy: Envoy,
+        envoy: EnvoyAdmin,
         keeper: Keeper,
         watch: PolicyWatch,
         secrets: SecretMounts,
@@ -62,7 +62,7 @@ class Pages:
         """The agent's own metrics, then Envoy's."""
         try:
             stats, prometheus = self._envoy.stats(), self._envoy.prometheus()
-        except EnvoyAway:
+        except EnvoyUnreachable:
             stats, prometheus = {}, b""
         return 200, _with_labels(self._own_metrics(stats).encode() + prometheus, self._labels)
 
@@ -72,14 +72,14 @@ class Pages:
             "# HELP heterollm_router_policy_version Version of the policy: written for Envoy, accepted, refused.",
             "# TYPE heterollm_router_policy_version gauge",
             _sample("policy_version", applied.version if applied else 0, state="written"),
-            _sample("policy_version", version_of(stats, "rds") or 0, state="applied"),
+            _sample("policy_version", accepted_version(stats, "rds") or 0, state="applied"),
             _sample("policy_version", self._keeper.refused_version, state="refused"),
             "# HELP heterollm_router_policy_refusals_total Policies not taken over: malformed, or refused by Envoy.",
             "# TYPE heterollm_router_policy_refusals_total counter",
             _sample("policy_refusals_total", self._keeper.refusals),
-            "# HELP heterollm_router_envoy_rejects_total Updates refused by Envoy since its start.",
+            "# HELP heterollm_router_envoy_rejects_total Updates rejected by Envoy since its start.",
             "# TYPE heterollm_router_envoy_rejects_total counter",
-            *(_sample("envoy_rejects_total", count, resource=kind) for kind, count in rejected(stats).items()),
+            *(_sample("envoy_rejects_total", count, resource=kind) for kind, count in rejected_updates(stats).items()),
             "# HELP heterollm_router_client_keys API keys of clients that are in force.",
             "# TYPE heterollm_router_client_keys gauge",
             _sample("client_keys", self._secrets.clients),

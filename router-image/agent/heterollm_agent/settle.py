@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from heterollm_agent.envoy import Envoy, EnvoyAway, policy_rejections
+from heterollm_agent.envoy_admin import EnvoyAdmin, EnvoyUnreachable, rejected_policy_updates
 
 __all__ = ["Refused", "Settling"]
 
@@ -24,11 +24,11 @@ class Refused(RuntimeError):
 class Settling:
     """One policy on its way into Envoy. An Envoy that is not there reads everything when it starts."""
 
-    def __init__(self, envoy: Envoy) -> None:
+    def __init__(self, envoy: EnvoyAdmin) -> None:
         self._envoy = envoy
         try:
-            self._refusals = policy_rejections(envoy.stats())
-        except EnvoyAway:
+            self._refusals = rejected_policy_updates(envoy.stats())
+        except EnvoyUnreachable:
             self._refusals = 0
 
     def wait(self, kind: str, version: str) -> None:
@@ -44,20 +44,20 @@ class Settling:
                     return
                 time.sleep(pause)
                 pause, looks = min(2 * pause, _LONGEST_PAUSE), looks + 1
-        except EnvoyAway:
+        except EnvoyUnreachable:
             return
 
     def check(self) -> None:
         """Whether all was taken: endpoints too, which have no version to wait for."""
         try:
-            if policy_rejections(self._envoy.stats()) > self._refusals:
+            if rejected_policy_updates(self._envoy.stats()) > self._refusals:
                 raise Refused("Envoy refused a part of it")
-        except EnvoyAway:
+        except EnvoyUnreachable:
             return
 
     def _done(self, kind: str, version: str) -> bool:
-        return self._envoy.version(kind) == version and (kind != "cds" or self._envoy.warming() == 0)
+        return self._envoy.accepted_version(kind) == version and (kind != "cds" or self._envoy.warming_clusters() == 0)
 
     def _give_up(self, kind: str, version: str) -> None:
-        if self._envoy.version(kind) != version:
+        if self._envoy.accepted_version(kind) != version:
             raise Refused(f"Envoy has not taken {kind} {version} within {_LIMIT:.0f} s")
