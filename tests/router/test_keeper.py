@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from heterollm_agent.directory import Applied, PolicyDirectory
 from heterollm_agent.keeper import Keeper
 from heterollm_agent.policy import Policy
+from heterollm_agent.xds_directory import AppliedPolicy, XdsDirectory
 
 LONG, SHORT = 61.0, 59.0
 
@@ -16,7 +16,7 @@ LONG, SHORT = 61.0, 59.0
 class World:
     """A keeper, and what it does."""
 
-    def __init__(self, directory: PolicyDirectory) -> None:
+    def __init__(self, directory: XdsDirectory) -> None:
         self.now = 1000.0
         self.applied: list[int] = []
         self.tidied: list[int] = []
@@ -42,7 +42,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    return World(PolicyDirectory(tmp_path))
+    return World(XdsDirectory(tmp_path))
 
 
 def test_a_policy_is_tidied_once_it_has_been_in_force_for_a_while(world: World) -> None:
@@ -74,8 +74,8 @@ def test_a_refused_policy_is_not_what_is_tidied(world: World) -> None:
 
 
 def test_what_a_former_process_has_left_is_tidied(tmp_path: Path) -> None:
-    directory = PolicyDirectory(tmp_path)
-    directory.note(Applied(7, "uid"))
+    directory = XdsDirectory(tmp_path)
+    directory.record_applied(AppliedPolicy(7, "uid"))
     world = World(directory)
     world.later(LONG)
     assert world.tidied == [], "what is in force is not known yet"

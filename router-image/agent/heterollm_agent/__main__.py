@@ -9,13 +9,13 @@ import threading
 import time
 
 from heterollm_agent.apply import apply, tidy
-from heterollm_agent.directory import PolicyDirectory
 from heterollm_agent.envoy_admin import EnvoyAdmin, EnvoyUnreachable
 from heterollm_agent.http_pages import Pages, serve
 from heterollm_agent.keeper import Keeper
 from heterollm_agent.policy_watch import PolicyWatch
 from heterollm_agent.secret_mounts import SecretMounts
 from heterollm_agent.settings import Settings
+from heterollm_agent.xds_directory import XdsDirectory
 
 _ENDINGS = (signal.SIGTERM, signal.SIGINT)
 _log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def main() -> None:
     # Blocked before any thread starts, so that none of them swallows what the main thread waits for.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
     settings = Settings.read(os.environ)
-    envoy, directory = EnvoyAdmin(settings.admin), PolicyDirectory(settings.policy_dir)
+    envoy, directory = EnvoyAdmin(settings.admin), XdsDirectory(settings.policy_dir)
     keeper = Keeper(directory, lambda policy: apply(policy, directory, envoy), lambda policy: tidy(policy, directory))
     watch, draining = PolicyWatch(settings, keeper), threading.Event()
     # Before the policy: Envoy starts as soon as that is there.

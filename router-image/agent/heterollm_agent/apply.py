@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from heterollm_agent.directory import Applied, PolicyDirectory
 from heterollm_agent.envoy_admin import EnvoyAdmin
 from heterollm_agent.handover import await_engines, write_endpoints
 from heterollm_agent.policy import Policy
 from heterollm_agent.settle import Refused, Settling
 from heterollm_agent.stages import cluster_stages
+from heterollm_agent.xds_directory import AppliedPolicy, XdsDirectory
 
 __all__ = ["apply", "tidy"]
 
 
-def apply(policy: Policy, directory: PolicyDirectory, envoy: EnvoyAdmin) -> None:
+def apply(policy: Policy, directory: XdsDirectory, envoy: EnvoyAdmin) -> None:
     """Write what has changed: endpoints, clusters, (wait for them,) routes, listeners.
 
     Clusters that the policy no longer has stay until `tidy`: requests that came before still go there.
@@ -27,10 +27,10 @@ def apply(policy: Policy, directory: PolicyDirectory, envoy: EnvoyAdmin) -> None
     except Refused:
         _restore(before, directory)
         raise
-    directory.note(Applied(policy.version, policy.uid))
+    directory.record_applied(AppliedPolicy(policy.version, policy.uid))
 
 
-def tidy(policy: Policy, directory: PolicyDirectory) -> None:
+def tidy(policy: Policy, directory: XdsDirectory) -> None:
     """Drop what the policy in force no longer has."""
     directory.write("cds.json", policy.files["cds.json"])
     for name in directory.files().keys() - policy.files.keys():
@@ -38,7 +38,7 @@ def tidy(policy: Policy, directory: PolicyDirectory) -> None:
 
 
 def _write(
-    policy: Policy, before: Mapping[str, str], directory: PolicyDirectory, envoy: EnvoyAdmin, settling: Settling
+    policy: Policy, before: Mapping[str, str], directory: XdsDirectory, envoy: EnvoyAdmin, settling: Settling
 ) -> None:
     def bring(kind: str, text: str) -> None:
         if directory.write(f"{kind}.json", text):
@@ -57,7 +57,7 @@ def _write(
     settling.check()
 
 
-def _restore(before: Mapping[str, str], directory: PolicyDirectory) -> None:
+def _restore(before: Mapping[str, str], directory: XdsDirectory) -> None:
     """So that an Envoy that restarts now finds the last good policy."""
     for name, text in before.items():
         directory.write(name, text)

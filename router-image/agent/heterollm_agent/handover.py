@@ -6,8 +6,8 @@ import json
 import time
 from collections.abc import Iterable
 
-from heterollm_agent.directory import PolicyDirectory
 from heterollm_agent.envoy_admin import EnvoyAdmin, EnvoyUnreachable
+from heterollm_agent.xds_directory import XdsDirectory
 
 __all__ = ["await_engines", "write_endpoints"]
 
@@ -18,7 +18,7 @@ _POLL = 0.01
 Address = tuple[str, int]
 
 
-def write_endpoints(name: str, fresh: str, old: str | None, directory: PolicyDirectory, envoy: EnvoyAdmin) -> None:
+def write_endpoints(name: str, fresh: str, old: str | None, directory: XdsDirectory, envoy: EnvoyAdmin) -> None:
     """Write a tier's endpoints.
 
     A new engine is used after its first check, so if only new ones remain, the old ones stay, and what comes

@@ -7,8 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from heterollm_agent.directory import Applied, PolicyDirectory
 from heterollm_agent.policy import Malformed, Policy
+from heterollm_agent.xds_directory import AppliedPolicy, XdsDirectory
 
 __all__ = ["Keeper"]
 
@@ -23,7 +23,7 @@ class Keeper:
 
     def __init__(
         self,
-        directory: PolicyDirectory,
+        directory: XdsDirectory,
         apply: Callable[[Policy], None],
         tidy: Callable[[Policy], None],
         now: Callable[[], float] = time.monotonic,
@@ -45,7 +45,7 @@ class Keeper:
         """Policies not taken over since the start: malformed, or refused by Envoy (number)."""
 
     @property
-    def applied(self) -> Applied | None:
+    def applied(self) -> AppliedPolicy | None:
         """What is in the directory now."""
         with self._lock:
             return self._applied
@@ -102,6 +102,6 @@ class Keeper:
             return
         self._in_force(policy)
         with self._lock:
-            self._applied = Applied(policy.version, policy.uid)
+            self._applied = AppliedPolicy(policy.version, policy.uid)
         self.refused_version = 0
         _log.info("policy %d applied", policy.version)

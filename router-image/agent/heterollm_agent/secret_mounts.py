@@ -14,8 +14,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from heterollm_agent.directory import PolicyDirectory
 from heterollm_agent.settings import Settings
+from heterollm_agent.xds_directory import XdsDirectory
 
 __all__ = ["CLIENTS_FILE", "ENGINE_FILE", "SecretMounts", "client_filter", "engine_filter"]
 
@@ -39,7 +39,7 @@ class SecretMounts(threading.Thread):
         super().__init__(name="secret mounts", daemon=True)
         self._client_keys_dir = settings.client_keys
         self._engine_key_file = settings.engine_key
-        self._directory = PolicyDirectory(settings.keys_dir)
+        self._directory = XdsDirectory(settings.keys_dir)
         self._client_keys: dict[str, str] = {}
         self.failures = 0
         """Times that a mounted Secret could not be read (number)."""
