@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from e2e.cluster.router_module import ensure_module
-from heterollm_agent.apply import apply, tidy
+from heterollm_agent.apply_policy import apply_policy, prune
 from heterollm_agent.envoy_admin import EnvoyAdmin
 from heterollm_agent.policy import Policy, parse
 from heterollm_agent.secret_mounts import CLIENTS_FILE, ENGINE_FILE, client_filter, engine_filter
@@ -200,7 +200,7 @@ class Envoy:
     async def tidy(self) -> None:
         """Drop what the last policy no longer had, as the agent does after a while."""
         assert self._present is not None
-        await asyncio.to_thread(tidy, self._present, XdsDirectory(self.policy_dir))
+        await asyncio.to_thread(prune, self._present, XdsDirectory(self.policy_dir))
 
     async def stats(self, pattern: str) -> dict[str, int]:
         """Envoy's counters and gauges whose name matches."""
@@ -254,7 +254,7 @@ class Envoy:
         return files | {"cds.json": json.dumps(clusters), "version": str(self._version)}
 
     def _write(self, fresh: Policy, admin: EnvoyAdmin) -> None:
-        apply(fresh, XdsDirectory(self.policy_dir), admin)
+        apply_policy(fresh, XdsDirectory(self.policy_dir), admin)
 
     async def _find_listener(self) -> None:
         async with aiohttp.ClientSession() as session:

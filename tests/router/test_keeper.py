@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from heterollm_agent.keeper import Keeper
-from heterollm_agent.policy import Policy
+from heterollm_agent.policy import Policy, PolicyRefused
 from heterollm_agent.xds_directory import AppliedPolicy, XdsDirectory
 
 LONG, SHORT = 61.0, 59.0
@@ -27,7 +27,7 @@ class World:
 
     def _apply(self, policy: Policy) -> None:
         if self.refuses:
-            raise RuntimeError("refused")
+            raise PolicyRefused("rejected")
         self.applied.append(policy.version)
 
     def show(self, version: int) -> None:

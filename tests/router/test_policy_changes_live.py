@@ -12,7 +12,7 @@ from functools import partial
 import aiohttp
 import pytest
 
-from heterollm_agent.settle import Refused
+from heterollm_agent.policy import PolicyRefused
 from heterollm_controllers.routing import RoutingPolicy
 from tests.router.engine import Engine, slow
 from tests.router.envoy import Envoy, chat, policy, tier
@@ -188,7 +188,7 @@ async def test_a_policy_envoy_refuses_leaves_the_old_one_in_force_and_on_disk() 
 
         before = files()
         nonsense = tier("small", engine, max_requests=1 << 32)
-        with pytest.raises(Refused):
+        with pytest.raises(PolicyRefused):
             await envoy.publish(policy(nonsense))
         assert files() == before
         async with envoy.session() as client:

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 
-from heterollm_agent.apply import apply, tidy
+from heterollm_agent.apply_policy import apply_policy, prune
 from heterollm_agent.envoy_admin import EnvoyAdmin, EnvoyUnreachable
 from heterollm_agent.http_pages import Pages, serve
 from heterollm_agent.keeper import Keeper
@@ -28,7 +28,9 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
     settings = Settings.read(os.environ)
     envoy, directory = EnvoyAdmin(settings.admin), XdsDirectory(settings.policy_dir)
-    keeper = Keeper(directory, lambda policy: apply(policy, directory, envoy), lambda policy: tidy(policy, directory))
+    keeper = Keeper(
+        directory, lambda policy: apply_policy(policy, directory, envoy), lambda policy: prune(policy, directory)
+    )
     watch, draining = PolicyWatch(settings, keeper), threading.Event()
     # Before the policy: Envoy starts as soon as that is there.
     secrets = SecretMounts(settings)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from heterollm_agent.policy import Malformed, Policy
+from heterollm_agent.policy import MalformedPolicy, Policy, PolicyRefused
 from heterollm_agent.xds_directory import AppliedPolicy, XdsDirectory
 
 __all__ = ["Keeper"]
@@ -84,7 +84,7 @@ class Keeper:
     def _read(self, read: Callable[[], Policy | None]) -> Policy | None:
         try:
             return read()
-        except Malformed as error:
+        except MalformedPolicy as error:
             self.refusals += 1
             _log.error("policy ignored: %s", error)
             return None
@@ -94,7 +94,7 @@ class Keeper:
             return
         try:
             self._apply(policy)
-        except RuntimeError as error:
+        except PolicyRefused as error:
             self.refusals += 1
             self._refused = (policy.uid, policy.version)
             self.refused_version = policy.version

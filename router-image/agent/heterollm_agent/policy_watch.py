@@ -101,7 +101,7 @@ def configmaps(settings: Settings) -> Iterator[dict[str, object] | None]:
 
 
 def policy_from_configmap(configmap: dict[str, object], *, tls: bool = False) -> Policy:
-    """Parse the policy that a watched ConfigMap holds; raises Malformed."""
+    """Parse the policy that a watched ConfigMap holds; raises MalformedPolicy."""
     data, metadata = configmap.get("data"), configmap.get("metadata")
     uid = metadata.get("uid") if isinstance(metadata, dict) else None
     return parse(data if isinstance(data, dict) else {}, uid, tls=tls)
