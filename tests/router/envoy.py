@@ -197,8 +197,8 @@ class Envoy:
         assert self.admin is not None
         await asyncio.to_thread(self._write, self._present, self.admin)
 
-    async def tidy(self) -> None:
-        """Drop what the last policy no longer had, as the agent does after a while."""
+    async def prune(self) -> None:
+        """Remove what the last policy no longer had, as the agent does after a while."""
         assert self._present is not None
         await asyncio.to_thread(prune, self._present, XdsDirectory(self.policy_dir))
 

@@ -168,7 +168,7 @@ async def test_what_a_policy_no_longer_has_is_dropped_in_the_end() -> None:
         # A router that restarts meanwhile needs it: the clusters are still there.
         await envoy.stop()
         await envoy.start()
-        await envoy.tidy()
+        await envoy.prune()
         assert not (envoy.policy_dir / "eds-one.json").exists()
 
         async def gone() -> bool:

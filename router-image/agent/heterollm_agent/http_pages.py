@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from heterollm_agent.envoy_admin import EnvoyAdmin, EnvoyUnreachable, accepted_version, rejected_updates
-from heterollm_agent.keeper import Keeper
+from heterollm_agent.policy_store import PolicyStore
 from heterollm_agent.policy_watch import PolicyWatch
 from heterollm_agent.secret_mounts import SecretMounts
 
@@ -29,7 +29,7 @@ class Pages:
     def __init__(
         self,
         envoy: EnvoyAdmin,
-        keeper: Keeper,
+        store: PolicyStore,
         watch: PolicyWatch,
         secrets: SecretMounts,
         draining: threading.Event,
@@ -37,7 +37,7 @@ class Pages:
     ) -> None:
         """`labels`: of every sample, besides its own."""
         self._envoy = envoy
-        self._keeper = keeper
+        self._store = store
         self._watch = watch
         self._secrets = secrets
         self._draining = draining
@@ -67,20 +67,20 @@ class Pages:
         return 200, _with_labels(self._own_metrics(stats).encode() + prometheus, self._labels)
 
     def _own_metrics(self, stats: dict[str, str]) -> str:
-        applied = self._keeper.applied
+        applied = self._store.applied
         lines = [
             "# HELP heterollm_router_policy_version Version of the policy: written for Envoy, accepted, refused.",
             "# TYPE heterollm_router_policy_version gauge",
             _sample("policy_version", applied.version if applied else 0, state="written"),
             _sample("policy_version", accepted_version(stats, "rds") or 0, state="applied"),
-            _sample("policy_version", self._keeper.refused_version, state="refused"),
-            "# HELP heterollm_router_policy_refusals_total Policies not taken over: malformed, or refused by Envoy.",
+            _sample("policy_version", self._store.refused_version, state="refused"),
+            "# HELP heterollm_router_policy_refusals_total Policies refused: malformed, or rejected by Envoy.",
             "# TYPE heterollm_router_policy_refusals_total counter",
-            _sample("policy_refusals_total", self._keeper.refusals),
+            _sample("policy_refusals_total", self._store.refusals),
             "# HELP heterollm_router_envoy_rejects_total Updates rejected by Envoy since its start.",
             "# TYPE heterollm_router_envoy_rejects_total counter",
             *(_sample("envoy_rejects_total", count, resource=kind) for kind, count in rejected_updates(stats).items()),
-            "# HELP heterollm_router_client_keys API keys of clients that are in force.",
+            "# HELP heterollm_router_client_keys API keys of clients that are in effect.",
             "# TYPE heterollm_router_client_keys gauge",
             _sample("client_keys", self._secrets.clients),
             "# HELP heterollm_router_secret_failures_total Times that a mounted Secret could not be read.",
@@ -89,7 +89,7 @@ class Pages:
             "# HELP heterollm_router_envoy_up Whether Envoy's admin interface answers.",
             "# TYPE heterollm_router_envoy_up gauge",
             _sample("envoy_up", int(bool(stats))),
-            "# HELP heterollm_router_watch_age_seconds Time since the API server was last heard.",
+            "# HELP heterollm_router_watch_age_seconds Time since the API server last sent something.",
             "# TYPE heterollm_router_watch_age_seconds gauge",
             _sample("watch_age_seconds", f"{self._watch.age():.3f}"),
             "# HELP heterollm_router_watches_total Watches opened.",

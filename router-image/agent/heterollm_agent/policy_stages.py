@@ -14,7 +14,7 @@ Address = tuple[str, int]
 def cluster_stages(new: str, old: str | None) -> list[str]:
     """What to write as Envoy's clusters, one after the other; `new` itself, byte for byte, if one stage is enough.
 
-    Aggregate clusters change once those they are made of are ready. Clusters that `new` lacks stay.
+    Composite clusters change once those they are made of are ready. Clusters that `new` lacks stay.
     """
     if old is None or old == new:
         return [new]
@@ -22,11 +22,11 @@ def cluster_stages(new: str, old: str | None) -> list[str]:
     before = _by_name(json.loads(old))
     after = _by_name(wanted)
     removed = [cluster for name, cluster in before.items() if name not in after]
-    members_only = [before.get(name, cluster) if _is_aggregate(cluster) else cluster for name, cluster in after.items()]
+    members_only = [before.get(name, cluster) if _is_composite(cluster) else cluster for name, cluster in after.items()]
     last = _text(wanted, [*after.values(), *removed], "with removed clusters") if removed else new
     if members_only == list(after.values()):
         return [last]
-    return [_text(wanted, [*members_only, *removed], "before aggregate clusters"), last]
+    return [_text(wanted, [*members_only, *removed], "before composite clusters"), last]
 
 
 def endpoint_stages(new: str, old: str | None) -> list[str]:
@@ -57,7 +57,7 @@ def _by_name(response: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {cluster["name"]: cluster for cluster in response["resources"]}
 
 
-def _is_aggregate(cluster: dict[str, Any]) -> bool:
+def _is_composite(cluster: dict[str, Any]) -> bool:
     return "cluster_type" in cluster
 
 

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from functools import partial
 from urllib.parse import quote, urlencode
 
-from heterollm_agent.keeper import Keeper
 from heterollm_agent.policy import Policy, parse, seed_from_mount
+from heterollm_agent.policy_store import PolicyStore
 from heterollm_agent.settings import Settings
 
 __all__ = ["PolicyWatch", "WatchEnded", "configmaps", "policy_from_configmap"]
@@ -35,12 +35,12 @@ class WatchEnded(OSError):
 
 
 class PolicyWatch(threading.Thread):
-    """Shows the keeper every policy: the mounted one first, then the API server's; again after each failure."""
+    """Offers the store every policy: the mounted one first, then the API server's; again after each failure."""
 
-    def __init__(self, settings: Settings, keeper: Keeper) -> None:
+    def __init__(self, settings: Settings, store: PolicyStore) -> None:
         super().__init__(name="policy watch", daemon=True)
         self._settings = settings
-        self._keeper = keeper
+        self._store = store
         self._last_event = time.monotonic()
         self.opened = 0
         """Watches opened since the start (number)."""
@@ -52,9 +52,9 @@ class PolicyWatch(threading.Thread):
     def run(self) -> None:
         pause = _FIRST_PAUSE
         while True:
-            self._keeper.show_seed(partial(seed_from_mount, self._settings.seed_dir, tls=self._settings.tls))
+            self._store.offer_seed(partial(seed_from_mount, self._settings.seed_dir, tls=self._settings.tls))
             last_event = self._last_event
-            self._keeper.tidy()
+            self._store.prune_when_due()
             try:
                 self._watch_once()
             except OSError as error:
@@ -67,9 +67,9 @@ class PolicyWatch(threading.Thread):
         for configmap in configmaps(self._settings):
             self._last_event = time.monotonic()
             if configmap is not None:
-                self._keeper.show_live(partial(policy_from_configmap, configmap, tls=self._settings.tls))
+                self._store.offer_watched(partial(policy_from_configmap, configmap, tls=self._settings.tls))
             # The API server sends a bookmark every minute.
-            self._keeper.tidy()
+            self._store.prune_when_due()
 
 
 def configmaps(settings: Settings) -> Iterator[dict[str, object] | None]:
