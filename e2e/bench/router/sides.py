@@ -11,7 +11,7 @@ from pathlib import Path
 from e2e.bench.router.cases import KEY, MODEL
 from e2e.bench.router.installs import environment
 from e2e.bench.router.parts import PARTS, ResourceFiles
-from e2e.bench.router.process import free_port
+from e2e.ports import free_port
 from heterollm_agent.policy import parse
 from heterollm_agent.secret_mounts import CLIENTS_FILE, ENGINE_FILE, client_filter, engine_filter
 from heterollm_controllers.routing import Change, Endpoint, Retries, RoutingPolicy, TierRoute, envoy_files
