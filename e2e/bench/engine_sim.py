@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from e2e.bench.usage import cpu_seconds
 from e2e.ports import free_port
 
 ENGINE_IMAGE = Path(__file__).parents[2] / "engine-image"
@@ -132,12 +133,6 @@ async def client(port: int, case: Case, count: int) -> list[float]:
         times.append(time.perf_counter() - start)
     writer.close()
     return times
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def measure(pid: int, port: int, case: Case, requests: int, concurrency: int) -> Figures:
