@@ -13,7 +13,6 @@ import asyncio
 import json
 import os
 import platform
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from e2e.bench.usage import cpu_seconds
+from e2e.ports import free_port
 
 ENGINE_IMAGE = Path(__file__).parents[2] / "engine-image"
 START_SECONDS = 30.0
@@ -62,9 +64,7 @@ CASES = (
 @contextmanager
 def running_engine() -> Iterator[tuple[int, int]]:
     """An engine without latency; yields its process id and port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     words = ["--model-path", "m", "--port", str(port), "--sim-profile", "instant", "--sim-startup-seconds", "0"]
     engine = subprocess.Popen(
         [sys.executable, "-m", "simulated_engine", *words, "--enable-metrics"],
@@ -133,12 +133,6 @@ async def client(port: int, case: Case, count: int) -> list[float]:
         times.append(time.perf_counter() - start)
     writer.close()
     return times
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def measure(pid: int, port: int, case: Case, requests: int, concurrency: int) -> Figures:

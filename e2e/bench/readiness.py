@@ -11,8 +11,8 @@ from pathlib import Path
 from e2e.bench.clusters import BenchApi, prepare
 from e2e.bench.router_account import agent_environment
 from e2e.cluster.controlplane import ControlPlane
+from heterollm_agent.policy_watch import configmaps, policy_from_configmap
 from heterollm_agent.settings import Settings
-from heterollm_agent.watch import policy_of, watch
 from heterollm_controllers.api import names
 from heterollm_operator.kube.kinds import CLUSTER, find
 from tests.apiserver.kube import Kube, eventually, sample
@@ -72,10 +72,10 @@ class Watcher(threading.Thread):
         self._came = 0.0
 
     def run(self) -> None:
-        for configmap in watch(self._settings):
+        for configmap in configmaps(self._settings):
             if configmap is not None:
                 with self._news:
-                    self.version, self._came = policy_of(configmap).version, time.monotonic()
+                    self.version, self._came = policy_from_configmap(configmap).version, time.monotonic()
                     self._news.notify_all()
 
     def after(self, version: int) -> float:

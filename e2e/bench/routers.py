@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from e2e.bench.clusters import BenchApi
-from e2e.bench.router.process import free_port
 from e2e.bench.router_account import agent_environment
 from e2e.cluster.controlplane import ControlPlane
+from e2e.ports import free_port
 from heterollm_controllers.api import names
 from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec

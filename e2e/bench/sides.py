@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from e2e.bench.audit import AuditLog
 from e2e.bench.clusters import BenchApi, apply_clusters, children, objects_per_cluster, prepare, verify
 from e2e.bench.usage import cpu_seconds, peak_mib
 from e2e.cluster.controlplane import ControlPlane
+from e2e.ports import free_port
 
 __all__ = ["Run", "loop", "operator"]
 
@@ -95,7 +95,7 @@ class _Meter:
 
 async def operator(folder: Path, clusters: int) -> Run:
     """All clusters are applied at once while the operator runs."""
-    port = _free_port()
+    port = free_port()
     command = ["-m", "heterollm_cli.main", "operator", f"--listen=127.0.0.1:{port}", "--lease-namespace=default"]
     async with _bench(folder) as (control_plane, api):
         command.append(f"--kubeconfig={control_plane.kubeconfig}")
@@ -168,12 +168,6 @@ async def _said(process: _Process, word: str) -> None:
     line = await asyncio.to_thread(process.stdout.readline)
     if line.strip() != word:
         raise RuntimeError(f"the loop said {line!r} instead of {word!r}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def _leads(process: _Process, port: int) -> None:

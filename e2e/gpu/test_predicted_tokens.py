@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from e2e.ports import free_port
 from heterollm_controllers.sizing.accelerators import Gpu, accelerator
 from heterollm_controllers.sizing.models import entry, known_model
 from heterollm_controllers.sizing.plan import Split
@@ -56,9 +56,7 @@ def gpu() -> Gpu:
 @contextmanager
 def _server(folder: Path) -> Iterator[str]:
     """A server of the model in `folder`, ended with its whole process group."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [PYTHON, "-m", "sglang.launch_server", "--model-path", str(folder), "--load-format", "dummy"]
     command += ["--skip-tokenizer-init", "--host", "127.0.0.1", "--port", str(port)]
     with (folder / "log").open("wb") as log:

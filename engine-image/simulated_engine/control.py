@@ -13,7 +13,7 @@ from . import SGLANG_VERSION
 from .engine import Engine
 from .errors import ApiError
 from .faults import FaultPlan
-from .prompts import read_json
+from .request_parsing import read_json
 
 __all__ = ["Control", "metrics_response"]
 

@@ -1,4 +1,4 @@
-"""One imitated engine: its status, and the way of a request through faults, queue, slot and accounting."""
+"""One imitated engine: its status, and the way of a request through faults, queue, slot and counters."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import Enum
 
-from .accounts import Accounts
 from .config import Config
+from .counters import Counters
 from .errors import ApiError
 from .faults import Fault, FaultPlan
+from .generation import AnswerSampler, Generation, Request, SampledAnswer
 from .performance import first_token_share
 from .prefix_cache import PrefixCache
 from .scheduler import Job, QueueFull, Scheduler
-from .turns import Draft, Request, Turn, Writer
 
 __all__ = ["Engine", "State"]
 
@@ -38,14 +38,14 @@ class Engine:
         self.config = config
         self.scheduler = Scheduler(config.profile, config.max_queued_requests)
         self.prefix_cache = PrefixCache(config.prefix_cache_tokens)
-        self.accounts = Accounts(config.buckets)
+        self.counters = Counters(config.buckets)
         self.faults = config.faults or FaultPlan()
         self.state = State.STARTING
         self.draining = False
         self._in_flight = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
-        self._writer = Writer(config)
+        self._sampler = AnswerSampler(config)
 
     @property
     def started(self) -> bool:
@@ -68,36 +68,36 @@ class Engine:
         return self.healthy and not self.scheduler.paused
 
     @asynccontextmanager
-    async def turn(self, request: Request, streaming: bool) -> AsyncIterator[Turn]:
-        """Serve one request: queue it, give it a slot, and account for it however it ends.
+    async def serve(self, request: Request, streaming: bool) -> AsyncIterator[Generation]:
+        """Serve one request: queue it, give it a slot, and count it however it ends.
 
         Raises ApiError when it is refused, QueueFull when there is no room to wait, Aborted when it is aborted
         before it got its slot.
         """
         self._check_length(request)
         clock = asyncio.get_running_loop().time
-        draft = self._writer.draft(request)
-        fault = self._meet(self.faults.pick(draft.fault_position))
-        turn = self._prepare(request, draft, fault, clock())
+        sampled = self._sampler.sample(request)
+        fault = self._end_at_once(self.faults.pick(sampled.fault_position))
+        generation = self._prepare(request, sampled, fault, clock())
         finished = False
         self._in_flight += 1
         self._quiet.clear()
         try:
-            with self.scheduler.hold(turn.job):
-                await self.scheduler.admission(turn.job)
-                self.accounts.admitted(turn.job, streaming)
+            with self.scheduler.hold(generation.job):
+                await self.scheduler.admission(generation.job)
+                self.counters.count_admitted(generation.job, streaming)
                 if fault is Fault.HANG:
-                    await self.scheduler.forever(turn.job)
-                yield turn
-                finished = turn.finish_reason != "abort"
+                    await self.scheduler.forever(generation.job)
+                yield generation
+                finished = generation.finish_reason != "abort"
         finally:
             self._in_flight -= 1
             if not self._in_flight:
                 self._quiet.set()
             if finished:
-                self.accounts.finished(turn.job, len(turn.tokens), clock(), streaming)
+                self.counters.count_finished(generation.job, len(generation.tokens), clock(), streaming)
             else:
-                self.accounts.aborted += 1
+                self.counters.aborted += 1
 
     async def produces_a_token(self) -> bool:
         """Whether the engine gets a token out within the health time-out; takes as long as the real check."""
@@ -127,8 +127,8 @@ class Engine:
                 f"context length of {limit} tokens.",
             )
 
-    def _meet(self, fault: Fault) -> Fault:
-        """Let the faults that end a request at once happen."""
+    def _end_at_once(self, fault: Fault) -> Fault:
+        """End the request or the process if the fault does so; return any other fault."""
         if fault is Fault.CRASH:
             log.error("simulated fault: crash")
             os._exit(1)
@@ -138,19 +138,19 @@ class Engine:
             raise QueueFull
         return fault
 
-    def _prepare(self, request: Request, draft: Draft, fault: Fault, now: float) -> Turn:
+    def _prepare(self, request: Request, sampled: SampledAnswer, fault: Fault, now: float) -> Generation:
         factor = self.faults.latency_factor
         empty = fault is Fault.EMPTY
-        tokens = [] if empty else draft.tokens
+        tokens = [] if empty else sampled.tokens
         cached = min(self.prefix_cache.read(request.prompt), request.prompt_tokens)
         job = Job(
             rid=request.rid,
             prompt_tokens=request.prompt_tokens,
             output_tokens=len(tokens),
-            first_token_delay=draft.first_token_delay * factor * first_token_share(cached, request.prompt_tokens),
+            first_token_delay=sampled.first_token_delay * factor * first_token_share(cached, request.prompt_tokens),
             seconds_per_token=self.config.profile.seconds_per_token * factor,
             arrived=now,
             cached_tokens=cached,
         )
-        told = cached if self.config.cache_report else None
-        return Turn(job, tokens, "stop" if empty else draft.finish_reason, self.scheduler, told)
+        reported = cached if self.config.cache_report else None
+        return Generation(job, tokens, "stop" if empty else sampled.finish_reason, self.scheduler, reported)

@@ -7,13 +7,13 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from . import prompts
+from . import request_parsing
 from .engine import Engine
 from .errors import ApiError, error_body, error_response
-from .prompts import Ask
-from .replies import ChatFormat, CompletionFormat, Format, GenerateFormat, event
+from .generation import Generation, Request
+from .request_parsing import ParsedRequest
+from .response_formats import ChatFormat, CompletionFormat, Format, GenerateFormat, event
 from .scheduler import Aborted, QueueFull
-from .turns import Request, Turn
 
 __all__ = ["Inference"]
 
@@ -28,35 +28,35 @@ class Inference:
 
     async def chat(self, http: web.Request) -> web.StreamResponse:
         """POST /v1/chat/completions."""
-        ask = prompts.chat(await prompts.read_json(http, strict_type=True))
-        return await self._answer(http, ask, ChatFormat(self._engine.config.identity, ask.model))
+        parsed = request_parsing.chat(await request_parsing.read_json(http, strict_type=True))
+        return await self._answer(http, parsed, ChatFormat(self._engine.config.identity, parsed.model))
 
     async def completion(self, http: web.Request) -> web.StreamResponse:
         """POST /v1/completions."""
-        ask = prompts.completion(await prompts.read_json(http, strict_type=True))
-        return await self._answer(http, ask, CompletionFormat(self._engine.config.identity, ask.model))
+        parsed = request_parsing.completion(await request_parsing.read_json(http, strict_type=True))
+        return await self._answer(http, parsed, CompletionFormat(self._engine.config.identity, parsed.model))
 
     async def generate(self, http: web.Request) -> web.StreamResponse:
         """POST /generate; its bad requests have a shape of their own."""
         try:
-            ask = prompts.generate(await prompts.read_json(http, strict_type=False))
-            form = GenerateFormat(self._engine.config.identity, ask.model, ask.batched)
-            return await self._answer(http, ask, form)
+            parsed = request_parsing.generate(await request_parsing.read_json(http, strict_type=False))
+            form = GenerateFormat(self._engine.config.identity, parsed.model, parsed.batched)
+            return await self._answer(http, parsed, form)
         except ApiError as error:
             if error.status != HTTPStatus.BAD_REQUEST:
                 raise
             return web.json_response({"error": {"message": error.message}}, status=error.status)
 
-    async def _answer(self, http: web.Request, ask: Ask, form: Format) -> web.StreamResponse:
-        if ask.stream:
-            return await self._stream(http, ask, form)
+    async def _answer(self, http: web.Request, parsed: ParsedRequest, form: Format) -> web.StreamResponse:
+        if parsed.stream:
+            return await self._stream(http, parsed, form)
         try:
-            done = await self._all(ask.requests)
+            done = await self._all(parsed.requests)
         except (QueueFull, Aborted) as refusal:
             return error_response(_refused(refusal))
-        return web.json_response(form.whole([turn for turn, _ in done], [text for _, text in done]))
+        return web.json_response(form.whole([generation for generation, _ in done], [text for _, text in done]))
 
-    async def _all(self, requests: tuple[Request, ...]) -> list[tuple[Turn, str]]:
+    async def _all(self, requests: tuple[Request, ...]) -> list[tuple[Generation, str]]:
         if len(requests) == 1:
             return [await self._one(requests[0])]
         tasks = [asyncio.create_task(self._one(request)) for request in requests]
@@ -67,15 +67,15 @@ class Inference:
             for task in tasks:
                 task.cancel()
 
-    async def _one(self, request: Request) -> tuple[Turn, str]:
-        async with self._engine.turn(request, streaming=False) as turn:
-            return turn, await turn.whole()
+    async def _one(self, request: Request) -> tuple[Generation, str]:
+        async with self._engine.serve(request, streaming=False) as generation:
+            return generation, await generation.whole()
 
-    async def _stream(self, http: web.Request, ask: Ask, form: Format) -> web.StreamResponse:
+    async def _stream(self, http: web.Request, parsed: ParsedRequest, form: Format) -> web.StreamResponse:
         response = web.StreamResponse(headers=STREAM_HEADERS)
         try:
-            async with self._engine.turn(ask.requests[0], streaming=True) as turn:
-                await self._write(http, response, ask, form, turn)
+            async with self._engine.serve(parsed.requests[0], streaming=True) as generation:
+                await self._write(http, response, parsed, form, generation)
         except (QueueFull, Aborted) as refusal:
             # As in SGLang: a streamed request is refused inside a 200, where no proxy can retry it.
             await response.prepare(http)
@@ -85,17 +85,19 @@ class Inference:
         return response
 
     @staticmethod
-    async def _write(http: web.Request, response: web.StreamResponse, ask: Ask, form: Format, turn: Turn) -> None:
+    async def _write(
+        http: web.Request, response: web.StreamResponse, parsed: ParsedRequest, form: Format, generation: Generation
+    ) -> None:
         text = ""
-        async for piece in turn.pieces():
+        async for piece in generation.pieces():
             text += piece
             if not response.prepared:
                 await response.prepare(http)
-                await _write_all(response, form.opening(turn))
-            await response.write(event(form.piece(turn, piece, text)))
+                await _write_all(response, form.opening(generation))
+            await response.write(event(form.piece(generation, piece, text)))
         if not response.prepared:
             await response.prepare(http)
-        await _write_all(response, form.closing(turn, text, ask.include_usage))
+        await _write_all(response, form.closing(generation, text, parsed.include_usage))
 
 
 async def _write_all(response: web.StreamResponse, values: list[dict[str, object]]) -> None:

@@ -9,8 +9,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from .accounts import BY_STREAMING, PerMode
 from .config import Config
+from .counters import BY_STREAMING, ModeCounters
 from .engine import Engine
 from .histogram import Histogram
 
@@ -50,45 +50,45 @@ class _EngineCollector(Collector):
             yield family
 
     def _counters(self) -> Iterator[Metric]:
-        accounts = self._engine.accounts
+        counters = self._engine.counters
         yield self._by_mode("prompt_tokens", "Prefill tokens processed.", lambda mode: mode.prompt_tokens)
         yield self._by_mode("generation_tokens", "Tokens generated.", lambda mode: mode.generation_tokens)
         yield self._by_mode("num_requests", "Requests finished.", lambda mode: mode.requests)
         labels = self._tokenizer_labels
         aborted = CounterMetricFamily("sglang:num_aborted_requests", "Requests aborted.", labels=list(labels))
-        aborted.add_metric(list(labels.values()), accounts.aborted)
+        aborted.add_metric(list(labels.values()), counters.aborted)
         yield aborted
         cached = CounterMetricFamily(
             "sglang:cached_tokens",
             "Prompt tokens taken from the cache.",
             labels=[*labels, "cache_source"],
         )
-        cached.add_metric([*labels.values(), "device"], accounts.cached_tokens)
+        cached.add_metric([*labels.values(), "device"], counters.cached_tokens)
         yield cached
 
     def _histograms(self) -> Iterator[Metric]:
-        accounts = self._engine.accounts
+        counters = self._engine.counters
         yield self._modes("time_to_first_token_seconds", lambda mode: mode.time_to_first_token)
         yield self._modes("request_time_per_output_token_seconds", lambda mode: mode.time_per_output_token)
         yield self._modes("e2e_request_latency_seconds", lambda mode: mode.e2e_latency)
         plain = self._tokenizer_labels
-        yield _histogram("inter_token_latency_seconds", plain, accounts.inter_token_latency)
-        yield _histogram("prompt_tokens_histogram", plain, accounts.prompt_length)
-        yield _histogram("generation_tokens_histogram", plain, accounts.generation_length)
-        yield _histogram("queue_time_seconds", self._scheduler_labels, accounts.queue_time)
+        yield _histogram("inter_token_latency_seconds", plain, counters.inter_token_latency)
+        yield _histogram("prompt_tokens_histogram", plain, counters.prompt_length)
+        yield _histogram("generation_tokens_histogram", plain, counters.generation_length)
+        yield _histogram("queue_time_seconds", self._scheduler_labels, counters.queue_time)
 
-    def _by_mode(self, name: str, description: str, value: Callable[[PerMode], float]) -> Metric:
+    def _by_mode(self, name: str, description: str, value: Callable[[ModeCounters], float]) -> Metric:
         labels = self._tokenizer_labels
         family = CounterMetricFamily(f"sglang:{name}", description, labels=[*labels, "is_streaming"])
         for text, streaming in BY_STREAMING.items():
-            family.add_metric([*labels.values(), text], value(self._engine.accounts.modes[streaming]))
+            family.add_metric([*labels.values(), text], value(self._engine.counters.modes[streaming]))
         return family
 
-    def _modes(self, name: str, histogram: Callable[[PerMode], Histogram]) -> Metric:
+    def _modes(self, name: str, histogram: Callable[[ModeCounters], Histogram]) -> Metric:
         labels = self._tokenizer_labels
         family = HistogramMetricFamily(f"sglang:{name}", _seconds(name), labels=[*labels, "is_streaming"])
         for text, streaming in BY_STREAMING.items():
-            found = histogram(self._engine.accounts.modes[streaming])
+            found = histogram(self._engine.counters.modes[streaming])
             family.add_metric([*labels.values(), text], found.cumulative(), found.total)
         return family
 

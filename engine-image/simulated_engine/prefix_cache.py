@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from .answers import CHARACTERS_PER_TOKEN
+from .made_up_text import CHARACTERS_PER_TOKEN
 
 __all__ = ["PrefixCache"]
 

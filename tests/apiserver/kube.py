@@ -13,12 +13,13 @@ from typing import Any, TypeVar
 
 from heterollm_controllers.api import names
 from heterollm_operator.kube.client import Api, ApiError
-from heterollm_operator.kube.kinds import CHILDREN, CLUSTER, Kind
+from heterollm_operator.kube.kinds import CHILDREN, CLUSTER, Kind, find
 
 __all__ = ["NAMESPACE", "AdminApi", "Kube", "Write", "eventually", "sample"]
 
 NAMESPACE = Kind("v1", "Namespace", "namespaces")
 SELECTOR = f"{names.MANAGED_BY}={names.MANAGER}"
+_STATEFUL_SET = find("apps/v1", "StatefulSet")
 _LIMIT = 20.0
 
 T = TypeVar("T")
@@ -105,11 +106,24 @@ class Kube:
         status = (await self.get(CLUSTER, cluster)).get("status", {})
         return next((item for item in status.get("conditions", []) if item["type"] == type_), {})
 
+    async def current_condition(self, cluster: str, type_: str, status: str) -> Mapping[str, Any] | None:
+        """One of a cluster's conditions, if it has this status for the cluster's present generation."""
+        generation = (await self.get(CLUSTER, cluster))["metadata"]["generation"]
+        condition = await self.condition(cluster, type_)
+        current = condition.get("observedGeneration") == generation
+        return condition if current and condition["status"] == status else None
+
     async def programmed(self, cluster: str) -> bool:
         """Whether every object of the cluster's present generation is applied."""
-        generation = (await self.get(CLUSTER, cluster))["metadata"]["generation"]
-        condition = await self.condition(cluster, "Programmed")
-        return condition.get("status") == "True" and condition["observedGeneration"] == generation
+        return await self.current_condition(cluster, "Programmed", "True") is not None
+
+    async def engine_images(self) -> dict[str, str]:
+        """Image of each engine that is not about to go, by the engine's name."""
+        return {
+            item["metadata"]["name"]: item["spec"]["template"]["spec"]["containers"][0]["image"]
+            for item in await self.find(_STATEFUL_SET)
+            if "deletionTimestamp" not in item["metadata"]
+        }
 
     def writes(self, *, agent: str = "heterollm/", leases: bool = False) -> list[Write]:
         """What was written in this namespace so far, by everyone whose user agent starts so."""

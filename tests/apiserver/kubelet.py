@@ -10,7 +10,7 @@ from typing import Any
 
 from heterollm_operator.kube.client import ApiError
 from heterollm_operator.kube.kinds import find
-from tests.apiserver.kube import Kube
+from tests.apiserver.kube import Kube, eventually
 
 __all__ = ["FakeKubelet"]
 
@@ -29,6 +29,15 @@ class FakeKubelet:
     async def make_ready(self) -> None:
         """Every pod that exists now runs and is ready."""
         await asyncio.gather(*map(self._run, await self._kube.find(POD)))
+
+    async def until_ready(self, cluster: str = "demo", seconds: float = 60.0) -> None:
+        """Make pods ready until the cluster's present generation is Ready."""
+
+        async def ready() -> bool:
+            await self.make_ready()
+            return await self._kube.current_condition(cluster, "Ready", "True") is not None
+
+        await eventually(ready, seconds)
 
     async def make_unready(self, name: str) -> None:
         """The pod runs on, and is not ready, until `make_ready`."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 
 import aiohttp
+
+from e2e.ports import free_port
 
 __all__ = ["OperatorProcess"]
 
@@ -26,9 +27,7 @@ class OperatorProcess:
         restart: bool = False,
         module: str = "heterollm_cli.main",
     ) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = int(probe.getsockname()[1])
+        self._port = free_port()
         self._command = (
             *(sys.executable, "-m", module, "operator", f"--kubeconfig={kubeconfig}"),
             *(f"--lease-namespace={namespace}", f"--listen=127.0.0.1:{self._port}", *options),

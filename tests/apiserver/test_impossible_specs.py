@@ -76,30 +76,13 @@ async def running(kube: Kube) -> dict[str, tuple[str, int]]:
     }
 
 
-async def holds(kube: Kube, type_: str, status: str) -> Manifest | None:
-    """A condition, if it has that status for the cluster's present generation."""
-    generation = (await kube.get(CLUSTER, "demo"))["metadata"]["generation"]
-    condition = dict(await kube.condition("demo", type_))
-    return condition if (condition.get("status"), condition.get("observedGeneration")) == (status, generation) else None
-
-
-async def serve(kube: Kube, kubelet: FakeKubelet) -> None:
-    """Wait until the whole cluster serves."""
-
-    async def ready() -> Manifest | None:
-        await kubelet.make_ready()
-        return await holds(kube, "Ready", "True")
-
-    await eventually(ready)
-
-
 @pytest.fixture
 async def serving(kube: Kube, operator: StartOperator) -> Kube:
     """A namespace with the cluster demo, all of whose engines serve."""
     process = await operator()
     await eventually(process.leads, 60)
     await kube.apply(CLUSTER, sample())
-    await serve(kube, FakeKubelet(kube))
+    await FakeKubelet(kube).until_ready()
     return kube
 
 
@@ -112,22 +95,22 @@ async def test_what_runs_keeps_running_until_the_spec_is_corrected(
     status = (await serving.get(CLUSTER, "demo"))["status"]
     await serving.apply(CLUSTER, changed(**change))
 
-    accepted = await eventually(lambda: holds(serving, "Accepted", "False"))
+    accepted = await eventually(lambda: serving.current_condition("demo", "Accepted", "False"))
     assert accepted is not None
     assert accepted["reason"] == reason
     assert accepted["message"].startswith("tier small: ")
     for text in texts:
         assert text in accepted["message"]
-    stalled = await holds(serving, "Stalled", "True")
+    stalled = await serving.current_condition("demo", "Stalled", "True")
     assert stalled is not None
     assert stalled["reason"] == reason
-    ready = await holds(serving, "Ready", "False")
+    ready = await serving.current_condition("demo", "Ready", "False")
     assert ready is not None
     assert (ready["reason"], ready["message"]) == (
         "NotAccepted",
         "the spec is not accepted; engines serving: small 2/2, large 1/1",
     )
-    assert await holds(serving, "Reconciling", "False")
+    assert await serving.current_condition("demo", "Reconciling", "False")
     refused = (await serving.get(CLUSTER, "demo"))["status"]
     assert refused["observedGeneration"] == 2
     assert refused["engines"] == "3/3"
@@ -147,9 +130,9 @@ async def test_what_runs_keeps_running_until_the_spec_is_corrected(
     assert (await serving.get(CONFIG_MAP, "demo-policy"))["data"] == policy
 
     await serving.apply(CLUSTER, sample())
-    await eventually(lambda: holds(serving, "Ready", "True"))
-    assert await holds(serving, "Accepted", "True")
-    assert await holds(serving, "Stalled", "False")
+    await eventually(lambda: serving.current_condition("demo", "Ready", "True"))
+    assert await serving.current_condition("demo", "Accepted", "True")
+    assert await serving.current_condition("demo", "Stalled", "False")
     assert await running(serving) == before
 
 
@@ -157,7 +140,7 @@ async def test_a_tier_that_never_ran_starts_once_its_spec_is_corrected(kube: Kub
     process = await operator()
     await eventually(process.leads, 60)
     await kube.apply(CLUSTER, changed(accelerator={"type": "X1000", "perNode": 8}))
-    await eventually(lambda: holds(kube, "Accepted", "False"))
+    await eventually(lambda: kube.current_condition("demo", "Accepted", "False"))
 
     async def engines() -> set[str]:
         return {item["metadata"]["name"] for item in await kube.find(STATEFUL_SET)}
@@ -166,8 +149,8 @@ async def test_a_tier_that_never_ran_starts_once_its_spec_is_corrected(kube: Kub
         return await engines() == {"demo-large-0"}
 
     await eventually(other_tier_runs)
-    assert await holds(kube, "Stalled", "True")
+    assert await kube.current_condition("demo", "Stalled", "True")
     await kube.apply(CLUSTER, sample())
-    await serve(kube, FakeKubelet(kube))
+    await FakeKubelet(kube).until_ready()
     assert await engines() == {"demo-large-0", "demo-small-0", "demo-small-1"}
-    assert await holds(kube, "Stalled", "False")
+    assert await kube.current_condition("demo", "Stalled", "False")

@@ -50,17 +50,11 @@ async def test_it_is_said_until_it_ends(
     kubelet = FakeKubelet(kube)
 
     async def says(name: str, type_: str, status: str, reason: str) -> bool:
-        generation = (await kube.get(CLUSTER, name))["metadata"]["generation"]
-        said = await kube.condition(name, type_)
-        found = said.get("status"), said.get("reason"), said.get("observedGeneration")
-        return found == (status, reason, generation)
-
-    async def serves(name: str) -> bool:
-        await kubelet.make_ready()
-        return await says(name, "Ready", "True", "Serving")
+        condition = await kube.current_condition(name, type_, status)
+        return condition is not None and condition["reason"] == reason
 
     await kube.apply(CLUSTER, sample(engines=1))
-    await eventually(lambda: serves("demo"), 60)
+    await kubelet.until_ready()
     tiers = (await kube.get(CLUSTER, "demo"))["status"]["tiers"]
     engines = {item["metadata"]["uid"] for item in await kube.find(STATEFUL_SET)}
 
@@ -77,9 +71,10 @@ async def test_it_is_said_until_it_ends(
     assert "KeyError: 'nvfp4'" in process.log
 
     await kube.apply(CLUSTER, sample("other", engines=1))
-    await eventually(lambda: serves("other"), 60)
+    await kubelet.until_ready("other")
 
     flag.unlink()
-    await eventually(lambda: serves("demo"), 60)
+    await kubelet.until_ready()
+    assert await says("demo", "Ready", "True", "Serving")
     assert await says("demo", "Accepted", "True", "Valid")
     assert await says("demo", "Programmed", "True", "Applied")

@@ -28,7 +28,7 @@ class Upgraded:
         first = await operator(f"--engine-image={OLD}")
         await eventually(first.leads, 60)
         await self.kube.apply(CLUSTER, sample())
-        await self.serve()
+        await self.kubelet.until_ready()
         self.made = await self.identities()
         await first.stop()
         self.written = len(self.kube.writes())
@@ -36,29 +36,14 @@ class Upgraded:
         await eventually(second.leads, 60)
         await eventually(lambda: self.condition("UpdateAvailable", "True"))
 
-    async def serve(self) -> None:
-        async def ready() -> bool:
-            await self.kubelet.make_ready()
-            return await self.condition("Ready", "True")
-
-        await eventually(ready)
-
     async def condition(self, type_: str, status: str) -> bool:
         return (await self.kube.condition("demo", type_)).get("status") == status
-
-    async def engines(self) -> dict[str, str]:
-        """Every engine that is not about to go, by name, and its image."""
-        return {
-            item["metadata"]["name"]: item["spec"]["template"]["spec"]["containers"][0]["image"]
-            for item in await self.kube.find(STATEFUL_SET)
-            if "deletionTimestamp" not in item["metadata"]
-        }
 
     async def become(self, engines: dict[str, str]) -> None:
         """Wait until there are exactly these engines, by short name."""
 
         async def so() -> bool:
-            return await self.engines() == {f"demo-{name}": image for name, image in engines.items()}
+            return await self.kube.engine_images() == {f"demo-{name}": image for name, image in engines.items()}
 
         await eventually(so)
 
@@ -109,7 +94,7 @@ async def test_no_engine_changes(upgraded: Upgraded) -> None:
 async def test_a_tier_that_grows_grows_by_engines_of_the_same_kind(upgraded: Upgraded) -> None:
     await upgraded.kube.apply(CLUSTER, sample(engines=3))
     await upgraded.become({"small-0": OLD, "small-1": OLD, "small-2": OLD, "large-0": OLD})
-    await upgraded.serve()
+    await upgraded.kubelet.until_ready()
     assert await upgraded.condition("UpdateAvailable", "True")
     assert upgraded.made.items() <= (await upgraded.identities()).items()
 
@@ -125,7 +110,7 @@ async def test_opting_in_surges_one_engine_and_drains_one(upgraded: Upgraded) ->
     assert upgraded.made["demo-small-0"] == (await upgraded.identities())["demo-small-0"]
     await upgraded.kubelet.make_ready()
     await upgraded.become({"small-1": NEW, "small-2": NEW, "large-1": NEW})
-    await upgraded.serve()
+    await upgraded.kubelet.until_ready()
     assert await upgraded.condition("UpdateAvailable", "False")
     small = [write for write in upgraded.writes() if "small" in write[1]]
     assert small == [

@@ -35,18 +35,9 @@ class Priced:
         manifest["spec"]["tiers"][0] |= {"podTemplate": TEMPLATE, **small}
         await self.kube.apply(CLUSTER, manifest)
 
-    async def serve(self) -> None:
-        async def ready() -> bool:
-            await self.kubelet.make_ready()
-            return await self.says("Ready", "True")
-
-        await eventually(ready, 60)
-
     async def says(self, type_: str, status: str) -> bool:
         """Of the present generation."""
-        generation = (await self.kube.get(CLUSTER, "demo"))["metadata"]["generation"]
-        condition = await self.kube.condition("demo", type_)
-        return (condition.get("status"), condition.get("observedGeneration")) == (status, generation)
+        return await self.kube.current_condition("demo", type_, status) is not None
 
     async def cost(self) -> float:
         tier = (await self.kube.get(CLUSTER, "demo"))["status"]["tiers"][0]
@@ -69,7 +60,7 @@ async def test_nothing_is_restarted(priced: Priced, operator: StartOperator) -> 
     first = await operator(f"--engine-image={OLD}")
     await eventually(first.leads, 60)
     await priced.edit()
-    await priced.serve()
+    await priced.kubelet.until_ready()
     before, costs = await priced.running(), [await priced.cost()]
     for edit in EDITS:
         await priced.edit(**edit)

@@ -63,27 +63,9 @@ class Cluster:
         same = (condition.get("status"), condition.get("reason")) == (status, reason)
         return observed and same and all(word in condition["message"] for word in words)
 
-    async def engines(self) -> dict[str, str]:
-        """Images of the engines that are not about to go."""
-        return {
-            item["metadata"]["name"]: item["spec"]["template"]["spec"]["containers"][0]["image"]
-            for item in await self.kube.find(STATEFUL_SET)
-            if "deletionTimestamp" not in item["metadata"]
-        }
-
     async def policy(self) -> str:
         """The published policy as text."""
         return str((await self.kube.get(CONFIG_MAP, "demo-policy"))["data"])
-
-    async def serve(self) -> None:
-        async def ready() -> bool:
-            await self.kubelet.make_ready()
-            cluster = await self.kube.get(CLUSTER, "demo")
-            condition = await self.kube.condition("demo", "Ready")
-            current = condition.get("observedGeneration") == cluster["metadata"]["generation"]
-            return bool(current and condition["status"] == "True")
-
-        await eventually(ready, 60)
 
     async def goes_on(self, threshold: str) -> None:
         """Whatever a cluster with a refused tier needs is still done: traffic, changes, repairs."""
@@ -126,7 +108,7 @@ async def cluster(kube: Kube, operator: StartOperator) -> Cluster:
 async def serving(cluster: Cluster) -> Cluster:
     """All engines serve."""
     await cluster.kube.apply(CLUSTER, changed())
-    await cluster.serve()
+    await cluster.kubelet.until_ready()
     return cluster
 
 
@@ -144,28 +126,28 @@ async def test_templates_of_new_clusters(cluster: Cluster) -> None:
     await eventually(all_said)
 
     async def others_run() -> bool:
-        return set(await cluster.engines()) == {f"demo{number}-large-0" for number in range(len(TEMPLATES))}
+        return set(await cluster.kube.engine_images()) == {f"demo{number}-large-0" for number in range(len(TEMPLATES))}
 
     await eventually(others_run)
     assert await cluster.kube.exists(DEPLOYMENT, "demo0-router")
     await cluster.kube.apply(CLUSTER, changed() | {"metadata": {"name": "demo0"}})
 
     async def corrected() -> bool:
-        return "demo0-small-1" in await cluster.engines()
+        return "demo0-small-1" in await cluster.kube.engine_images()
 
     await eventually(corrected)
     assert await cluster.accepted("True", "Valid", name="demo0")
 
 
 async def test_a_template_of_a_serving_cluster(serving: Cluster) -> None:
-    engines = await serving.engines()
+    engines = await serving.kube.engine_images()
     template, words = TEMPLATES["a boolean that is none"]
     tier = {"podTemplate": template, "replicas": {"min": 3, "max": 8}}
     await serving.kube.apply(CLUSTER, changed("0.3", **tier))
     await eventually(lambda: serving.accepted("False", "PodTemplateInvalid", "tier small: ", words))
 
     async def one_more() -> bool:
-        return await serving.engines() == engines | {"demo-small-2": engines["demo-small-0"]}
+        return await serving.kube.engine_images() == engines | {"demo-small-2": engines["demo-small-0"]}
 
     await eventually(one_more)
     await serving.goes_on("0.3")
@@ -181,9 +163,9 @@ async def test_an_obstacle_to_a_new_cluster_ends_without_an_edit(
         await cluster.kube.apply(CLUSTER, changed())
         await eventually(lambda: cluster.accepted(said[0], said[1], "tier small: ", "tier large: ", said[2]))
         await cluster.goes_on("0.7")
-        assert await cluster.engines() == {}
+        assert await cluster.kube.engine_images() == {}
         assert (await cluster.kube.condition("demo", "Ready"))["status"] == "False"
-    await cluster.serve()
+    await cluster.kubelet.until_ready()
     assert await cluster.accepted("True", "Valid")
 
 
@@ -191,16 +173,16 @@ async def test_an_obstacle_to_a_new_cluster_ends_without_an_edit(
 async def test_an_obstacle_to_a_serving_cluster_ends_without_an_edit(
     serving: Cluster, obstacle: str, said: tuple[str, str, str]
 ) -> None:
-    engines = await serving.engines()
+    engines = await serving.kube.engine_images()
     async with in_the_way(serving.kube, obstacle):
         await _in_force(serving)
         await serving.kube.apply(CLUSTER, changed("0.3", engine={"gpus": 2, "image": "new"}))
         await eventually(lambda: serving.accepted(said[0], said[1], "tier small: ", said[2]))
         await serving.goes_on("0.3")
-        assert await serving.engines() == engines
+        assert await serving.kube.engine_images() == engines
         await serving.lets_go_of_an_unready_engine()
-    await serving.serve()
-    new = {name: image for name, image in (await serving.engines()).items() if "small" in name}
+    await serving.kubelet.until_ready()
+    new = {name: image for name, image in (await serving.kube.engine_images()).items() if "small" in name}
     assert {*new.values()} == {"new"}
 
 
@@ -221,13 +203,13 @@ async def test_an_engine_that_is_refused_stops_neither_the_others_nor_a_deletion
             )
 
         async def large_is_gone() -> bool:
-            return set(await serving.engines()) == {"demo-small-0", "demo-small-1"}
+            return set(await serving.kube.engine_images()) == {"demo-small-0", "demo-small-1"}
 
         await eventually(said)
         await eventually(large_is_gone)
         await serving.goes_on("0.7")
         await serving.lets_go_of_an_unready_engine()
-    await serving.serve()
+    await serving.kubelet.until_ready()
 
 
 async def _in_force(cluster: Cluster) -> None:

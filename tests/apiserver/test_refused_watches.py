@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from heterollm_controllers.api import names
-from heterollm_operator.kube import watch
-from heterollm_operator.kube.client import Api, ApiError
-from heterollm_operator.kube.freshness import Freshness
-from heterollm_operator.kube.kinds import CLUSTER, WATCHED, Kind, Scope, find, scopes
-from heterollm_operator.runtime.metrics import Metrics
+from heterollm_operator.kube.client import ApiError
+from heterollm_operator.kube.kinds import CLUSTER, WATCHED, Kind, Scope, find
 from tests.apiserver.conftest import StartOperator
 from tests.apiserver.kube import NAMESPACE, Kube, eventually, sample
 from tests.apiserver.process import OperatorProcess
+from tests.apiserver.recording_watcher import CONFIG_MAP, create_config_map, recording_watcher
 from tests.apiserver.test_permissions import kubeconfig_of
 
 RBAC = "rbac.authorization.k8s.io/v1"
 ROLE = find(RBAC, "Role")
 ROLE_BINDING = find(RBAC, "RoleBinding")
 SERVICE_ACCOUNT = find("v1", "ServiceAccount")
-CONFIG_MAP = find("v1", "ConfigMap")
 SOON = 20.0  # of which the longest back-off is 15
 VERBS = ["get", "list", "watch", "create", "update", "patch", "delete"]
 
@@ -137,60 +131,32 @@ async def test_a_namespace_that_is_not_there_yet(tenants: Tenants, operator: Sta
     assert await process.leads()
 
 
-class Watching:
-    """A watcher of two namespaces whose streams end every few seconds, so that permissions are asked for again."""
-
-    def __init__(self, api: Api, namespaces: tuple[str, ...]) -> None:
-        settings = watch.settings()
-        settings.watching.server_timeout = 2
-        self.heard: list[str] = []
-        self.freshness = Freshness(scopes(namespaces), time.monotonic)
-        self.watcher = watch.Watcher(api, namespaces, self._hear, self.freshness, Metrics(), settings)
-
-    def _hear(self, _: str | None, body: Mapping[str, Any]) -> None:
-        self.heard.append(body["metadata"]["name"])
-
-    async def has_heard(self, name: str) -> bool:
-        return name in self.heard
-
-
 async def test_a_watch_that_is_refused_from_now_on(tenants: Tenants, tmp_path: Path) -> None:
     for tenant in (tenants.first, tenants.second):
         if tenant is tenants.second:
             await tenants.make(tenant.namespace)
         await tenants.grant(tenant.namespace)
-    api = await Api.connect(str(await tenants.kubeconfig(tmp_path)))
-    watching = Watching(api, (tenants.first.namespace, tenants.second.namespace))
-    task = asyncio.create_task(watching.watcher.run())
-    config_maps = Scope(CONFIG_MAP, tenants.second.namespace)
-    try:
-        await create(tenants.second, "before")
-        await eventually(lambda: watching.has_heard("before"))
+    kubeconfig = await tenants.kubeconfig(tmp_path)
+    namespaces = tenants.first.namespace, tenants.second.namespace
+    # The watches end every few seconds, so that permissions are checked again.
+    async with recording_watcher(kubeconfig, *namespaces, server_timeout=2) as watcher:
+        await create_config_map(tenants.second, "before")
+        await eventually(lambda: watcher.has_seen("before"))
         await tenants.grant(tenants.second.namespace, without=("configmaps",))
 
         async def noticed() -> bool:
-            return list(watching.freshness.refused) == [config_maps]
+            return list(watcher.freshness.refused) == [Scope(CONFIG_MAP, tenants.second.namespace)]
 
         await eventually(noticed)
-        await create(tenants.second, "unheard")
-        await create(tenants.first, "elsewhere")
-        await eventually(lambda: watching.has_heard("elsewhere"))
+        await create_config_map(tenants.second, "unseen")
+        await create_config_map(tenants.first, "elsewhere")
+        await eventually(lambda: watcher.has_seen("elsewhere"))
         # For longer than a request's back-offs last: Kopf must not have given up.
         for second in range(12):
             await asyncio.sleep(1)
-            await create(tenants.first, f"elsewhere-{second}")
-            await eventually(lambda second=second: watching.has_heard(f"elsewhere-{second}"))  # type: ignore[misc]
-        assert not await watching.has_heard("unheard")
-        assert max(age or 0 for age in watching.freshness.ages().values()) < SOON, "each refusal is a sign of life"
+            await create_config_map(tenants.first, f"elsewhere-{second}")
+            await eventually(lambda second=second: watcher.has_seen(f"elsewhere-{second}"))  # type: ignore[misc]
+        assert not await watcher.has_seen("unseen")
+        assert watcher.longest_silence() < SOON, "each refusal is a sign of life"
         await tenants.grant(tenants.second.namespace)
-        await eventually(lambda: watching.has_heard("unheard"), SOON)
-        assert not task.done()
-    finally:
-        await watching.watcher.stop(5)
-        await api.close()
-    await task
-
-
-async def create(kube: Kube, name: str) -> None:
-    labels = names.labels("demo", "test")
-    await kube.create(CONFIG_MAP, {"metadata": {"name": name, "labels": labels}})
+        await eventually(lambda: watcher.has_seen("unseen"), SOON)

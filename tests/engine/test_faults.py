@@ -52,7 +52,7 @@ async def test_queue_full(engine: Factory) -> None:
 async def test_the_latency_factor_slows_it(engine: Factory) -> None:
     client = await engine("--sim-ttft-p50-ms", "5", "--sim-ttft-p99-ms", "5", "--sim-fault", '{"latency_factor": 4}')
     await client.chat()
-    assert client.engine.accounts.modes[False].time_to_first_token.total == pytest.approx(0.020, abs=0.005)
+    assert client.engine.counters.modes[False].time_to_first_token.total == pytest.approx(0.020, abs=0.005)
 
 
 async def test_a_hanging_request_holds_its_slot_and_nothing_else(engine: Factory) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from simulated_engine.config import from_words
+from simulated_engine.generation import AnswerSampler, Request
 from simulated_engine.performance import PROFILES, LatencyModel
-from simulated_engine.turns import Request, Writer
 
 from .conftest import Factory
 
@@ -47,8 +47,8 @@ def test_single_figures_can_be_replaced() -> None:
 
 
 def drafts(seed: int) -> list[Any]:
-    writer = Writer(from_words([*MODEL, "--sim-seed", str(seed)]))
-    return [writer.draft(Request(prompt_tokens=5)) for _ in range(5)]
+    sampler = AnswerSampler(from_words([*MODEL, "--sim-seed", str(seed)]))
+    return [sampler.sample(Request(prompt_tokens=5)) for _ in range(5)]
 
 
 def test_the_same_seed_gives_the_same_run() -> None:
@@ -58,10 +58,10 @@ def test_the_same_seed_gives_the_same_run() -> None:
 
 def test_one_request_s_options_do_not_change_the_next_answer() -> None:
     config = from_words(MODEL)
-    usual, unusual = Writer(config), Writer(config)
-    usual.draft(Request(prompt_tokens=5))
-    unusual.draft(Request(prompt_tokens=500, max_tokens=300, exact_length=True))
-    assert usual.draft(Request(prompt_tokens=5)) == unusual.draft(Request(prompt_tokens=5))
+    usual, unusual = AnswerSampler(config), AnswerSampler(config)
+    usual.sample(Request(prompt_tokens=5))
+    unusual.sample(Request(prompt_tokens=500, max_tokens=300, exact_length=True))
+    assert usual.sample(Request(prompt_tokens=5)) == unusual.sample(Request(prompt_tokens=5))
 
 
 async def test_sglang_s_random_seed_counts(engine: Factory) -> None:
@@ -75,6 +75,6 @@ async def test_sglang_s_random_seed_counts(engine: Factory) -> None:
 async def test_an_answer_takes_its_first_token_and_its_tokens(engine: Factory) -> None:
     client = await engine("--sim-ttft-p50-ms", "40", "--sim-ttft-p99-ms", "40", "--sim-tpot-ms", "4")
     await client.chat(max_tokens=11, ignore_eos=True)
-    mode = client.engine.accounts.modes[False]
+    mode = client.engine.counters.modes[False]
     assert mode.time_to_first_token.total == pytest.approx(0.040, abs=0.005)
     assert mode.e2e_latency.total >= 0.080

@@ -59,7 +59,7 @@ async def test_a_client_that_leaves_frees_its_slot(engine: Factory) -> None:
     await client.until_busy(1, 0)
     ask.cancel()
     await client.until_busy(0, 0)
-    assert client.engine.accounts.aborted == 1
+    assert client.engine.counters.aborted == 1
 
 
 async def test_requests_start_at_the_given_rate(engine: Factory) -> None:

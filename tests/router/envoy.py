@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from e2e.cluster.router_module import ensure_module
-from heterollm_agent.apply import apply, tidy
-from heterollm_agent.directory import PolicyDirectory
-from heterollm_agent.envoy import Envoy as Admin
-from heterollm_agent.keys import CLIENTS_FILE, ENGINE_FILE, client_filter, engine_filter
+from heterollm_agent.apply_policy import apply_policy, prune
+from heterollm_agent.envoy_admin import EnvoyAdmin
 from heterollm_agent.policy import Policy, parse
+from heterollm_agent.secret_mounts import CLIENTS_FILE, ENGINE_FILE, client_filter, engine_filter
+from heterollm_agent.xds_directory import XdsDirectory
 from heterollm_controllers.routing.envoy.files import envoy_files
 from heterollm_controllers.routing.ir import Endpoint, RoutingPolicy, TierRoute
 from tests.router.engine import Engine
@@ -133,7 +133,7 @@ class Envoy:
         for directory in (self.policy_dir, self.keys_dir, self.tls_dir):
             directory.mkdir()
         self._process: asyncio.subprocess.Process | None = None
-        self.admin: Admin | None = None
+        self.admin: EnvoyAdmin | None = None
         self.admin_url = "http://127.0.0.1:1"
         self.url = ""
         """Root of the listener."""
@@ -152,7 +152,7 @@ class Envoy:
         if self._first is not None:
             for name, text in UNGUARDED.items():
                 (self.keys_dir / name).write_text(text, encoding="utf-8")
-            self._write(parse(self.data(self._first), None, tls=self._tls), Admin(urlsplit("http://127.0.0.1:1")))
+            self._write(parse(self.data(self._first), None, tls=self._tls), EnvoyAdmin(urlsplit("http://127.0.0.1:1")))
         try:
             await self.start()
         except BaseException:
@@ -182,7 +182,7 @@ class Envoy:
         )  # fmt: skip
         await self.until(lambda: where.exists() and bool(where.read_text()))
         self.admin_url = f"http://{where.read_text()}"
-        self.admin = Admin(urlsplit(self.admin_url))
+        self.admin = EnvoyAdmin(urlsplit(self.admin_url))
         await self.until(self.admin.has_policy)
         await self._find_listener()
 
@@ -209,10 +209,10 @@ class Envoy:
         assert self.admin is not None
         await asyncio.to_thread(self._write, self._present, self.admin)
 
-    async def tidy(self) -> None:
-        """Drop what the last policy no longer had, as the agent does after a while."""
+    async def prune(self) -> None:
+        """Remove what the last policy no longer had, as the agent does after a while."""
         assert self._present is not None
-        await asyncio.to_thread(tidy, self._present, PolicyDirectory(self.policy_dir))
+        await asyncio.to_thread(prune, self._present, XdsDirectory(self.policy_dir))
 
     async def stats(self, pattern: str) -> dict[str, int]:
         """Envoy's counters and gauges whose name matches."""
@@ -265,8 +265,8 @@ class Envoy:
             self._change(cluster)
         return files | {"cds.json": json.dumps(clusters), "version": str(self._version)}
 
-    def _write(self, fresh: Policy, admin: Admin) -> None:
-        apply(fresh, PolicyDirectory(self.policy_dir), admin)
+    def _write(self, fresh: Policy, admin: EnvoyAdmin) -> None:
+        apply_policy(fresh, XdsDirectory(self.policy_dir), admin)
 
     async def _find_listener(self) -> None:
         async with aiohttp.ClientSession() as session:

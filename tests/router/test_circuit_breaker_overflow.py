@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.router.engine import Engine, slow
-from tests.router.envoy import Envoy, chat, policy, tier
+from tests.router.engine import slow
+from tests.router.two_tiers import TwoTiers
 
 
 async def test_overflow_is_answered_429_with_retry_after_and_does_not_spill() -> None:
-    async with Engine("s0", slow) as small, Engine("l0") as large:
-        tiers = policy(tier("small", small, max_requests=1), tier("large", large))
-        async with Envoy(tiers) as envoy, envoy.session() as client:
-            held = asyncio.create_task(client.post("/v1/chat/completions", json=chat()))
-            await small.waiting.wait()
+    async with TwoTiers(slow, small_tier={"max_requests": 1}) as router:
+        held = asyncio.create_task(router.post())
+        await router.small.waiting.wait()
 
-            refused = await client.post("/v1/chat/completions", json=chat())
-            assert refused.status == 429
-            assert refused.headers["retry-after"] == "1"
-            assert refused.content_type == "application/json"
-            assert (await refused.json())["error"] == {
-                "message": "All engines that may answer are busy. Please retry later.",
-                "type": "rate_limit_error",
-                "param": None,
-                "code": "overloaded",
-            }
-            assert not large.requests
+        refused = await router.post()
+        assert refused.status == 429
+        assert refused.headers["retry-after"] == "1"
+        assert refused.content_type == "application/json"
+        assert (await refused.json())["error"] == {
+            "message": "All engines that may answer are busy. Please retry later.",
+            "type": "rate_limit_error",
+            "param": None,
+            "code": "overloaded",
+        }
+        assert not router.large.requests
 
-            small.release.set()
-            assert (await held).status == 200
-            assert (await client.post("/v1/chat/completions", json=chat())).status == 200
+        router.small.release.set()
+        assert (await held).status == 200
+        assert (await router.post()).status == 200

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import Any, NamedTuple
 
-import aiohttp
 import pytest
 
-from tests.router.agent import Agent
-from tests.router.engine import Engine, stream
-from tests.router.envoy import Envoy, chat, policy, tier
+from tests.router.engine import stream
+from tests.router.envoy import chat
 from tests.router.replies import whole
 from tests.router.test_metrics import figures
+from tests.router.two_tiers import TwoTiers
 
 _CHAT, _COMPLETIONS, _RESPONSES = (f"/v1/{path}" for path in ("chat/completions", "completions", "responses"))
 _FUNCTION = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
@@ -152,25 +150,14 @@ ROWS: dict[str, Row] = {
 }
 
 
-class Router(NamedTuple):
-    """A router with a small tier of one engine, and a large one that would give a good answer."""
-
-    client: aiohttp.ClientSession
-    agent: Agent
-    small: Engine
-    large: Engine
-
-
 @pytest.fixture
-async def router() -> AsyncIterator[Router]:
-    async with AsyncExitStack() as stack:
-        small, large = [await stack.enter_async_context(Engine(name)) for name in ("s0", "l0")]
-        envoy = await stack.enter_async_context(Envoy(policy(tier("small", small), tier("large", large))))
-        agent = await stack.enter_async_context(Agent(envoy.policy_dir, admin=envoy.admin_url))
-        yield Router(await stack.enter_async_context(envoy.session()), agent, small, large)
+async def router() -> AsyncIterator[TwoTiers]:
+    """Its large tier would give a good answer."""
+    async with TwoTiers(agent=True) as running:
+        yield running
 
 
-async def test_correct_answers_are_passed_on_at_once_and_count_as_successes(router: Router) -> None:
+async def test_correct_answers_are_passed_on_at_once_and_count_as_successes(router: TwoTiers) -> None:
     wrong = []
     for name, row in ROWS.items():
         body = _body(row)
@@ -202,7 +189,7 @@ def _body(row: Row) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("finish", ["length", "content_filter", "stop"])
-async def test_streams_are_never_judged(router: Router, finish: str) -> None:
+async def test_streams_are_never_judged(router: TwoTiers, finish: str) -> None:
     end = {"index": 0, "delta": {"content": ""}, "finish_reason": finish}
     for event in (json.dumps({"choices": [end]}), "[DONE]", None):
         router.small.events.put_nowait(event)

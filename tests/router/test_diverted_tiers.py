@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import NamedTuple
-
-import aiohttp
 import pytest
 
 from tests.router.engine import Engine, error
 from tests.router.envoy import Envoy, chat, policy, tier
+from tests.router.two_tiers import TwoTiers
 
 
-class Router(NamedTuple):
-    """A running router, and a way to change the share."""
+class Router(TwoTiers):
+    """A router of two tiers that diverts a share of the first."""
 
-    envoy: Envoy
-    client: aiohttp.ClientSession
-    small: Engine
-    large: Engine
+    def __init__(self, percent: int) -> None:
+        super().__init__(small_tier={"diverted_percent": percent})
 
     async def divert(self, percent: int, of_large: int = 0) -> None:
         """Publish these shares."""
-        small = tier("small", self.small, diverted_percent=percent)
-        await self.envoy.publish(policy(small, tier("large", self.large, diverted_percent=of_large)))
+        shares = self.policy(small={"diverted_percent": percent}, large={"diverted_percent": of_large})
+        await self.envoy.publish(shares)
 
     async def tiers(self, conversations: int, turn: str = "") -> list[str]:
         """Who answers each of so many conversations."""
@@ -35,33 +29,21 @@ class Router(NamedTuple):
         messages = [{"role": "system", "content": context}, {"role": "user", "content": "hello"}]
         if turn:
             messages += [{"role": "assistant", "content": "yes"}, {"role": "user", "content": turn}]
-        body = {"model": "small", "messages": messages, **more}
-        answer = await self.client.post("/v1/chat/completions", json=body)
-        assert answer.status == 200
-        return answer.headers["x-llm-tier"]
-
-
-@asynccontextmanager
-async def routed(percent: int) -> AsyncIterator[Router]:
-    """A router of two tiers that diverts this share of the first."""
-    async with Engine("s0") as small, Engine("l0") as large:
-        first = policy(tier("small", small, diverted_percent=percent), tier("large", large))
-        async with Envoy(first) as envoy, envoy.session() as client:
-            yield Router(envoy, client, small, large)
+        return await self.tier_of({"model": "small", "messages": messages, **more})
 
 
 @pytest.mark.parametrize(
     ("percent", "fewest", "most"), [(0, 0, 0), (10, 8, 35), (30, 40, 80), (80, 140, 180), (100, 200, 200)]
 )
 async def test_the_share_is_kept_and_conversations_stay_on_their_side(percent: int, fewest: int, most: int) -> None:
-    async with routed(percent) as router:
+    async with Router(percent) as router:
         first = await router.tiers(200)
         assert fewest <= first.count("large") <= most
         assert await router.tiers(200, turn="again") == first
 
 
 async def test_a_growing_share_only_moves_conversations_one_way() -> None:
-    async with routed(10) as router:
+    async with Router(10) as router:
         before = set[int]()
         for percent in (10, 30, 60, 100):
             await router.divert(percent)
@@ -71,7 +53,7 @@ async def test_a_growing_share_only_moves_conversations_one_way() -> None:
 
 
 async def test_the_last_tier_and_requests_for_it_are_not_diverted() -> None:
-    async with routed(100) as router:
+    async with Router(100) as router:
         assert await router.tier("any", model="large") == "large"
         assert len(router.large.requests) == 1
         await router.divert(0)
@@ -79,16 +61,16 @@ async def test_the_last_tier_and_requests_for_it_are_not_diverted() -> None:
 
 
 async def test_the_last_tiers_requests_may_go_to_the_one_before_it() -> None:
-    async with routed(0) as router:
+    async with Router(0) as router:
         await router.divert(0, of_large=100)
         assert await router.tier("any", model="large") == "small"
         assert await router.tier("any") == "small"
 
 
 async def test_diverted_requests_fall_back_to_their_own_tier() -> None:
-    async with routed(100) as router:
+    async with Router(100) as router:
         router.large.answer = error
-        answer = await router.client.post("/v1/chat/completions", json=chat(model="small"))
+        answer = await router.post(chat(model="small"))
         assert (answer.status, answer.headers["x-llm-tier"], answer.headers["x-llm-attempts"]) == (200, "small", "3")
         await router.large.kill()
         await router.envoy.healthy("large", 0)

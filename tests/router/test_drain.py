@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import aiohttp
 
@@ -13,14 +14,21 @@ from tests.router.engine import Engine, ok, slow
 from tests.router.envoy import Envoy, chat, policy, tier
 
 
-async def test_draining_lasts_as_long_as_a_request_runs() -> None:
-    async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(Engine("a", slow))
-        envoy = await stack.enter_async_context(Envoy(policy(tier("small", engine))))
-        client = await stack.enter_async_context(envoy.session())
+@asynccontextmanager
+async def holding() -> AsyncIterator[tuple[Engine, Envoy, aiohttp.ClientSession, asyncio.Task[aiohttp.ClientResponse]]]:
+    """A router with one engine, and a request that it holds."""
+    async with (
+        Engine("a", slow) as engine,
+        Envoy(policy(tier("small", engine))) as envoy,
+        envoy.session() as client,
+    ):
         held = asyncio.create_task(client.post("/v1/chat/completions", json=chat()))
         await engine.waiting.wait()
+        yield engine, envoy, client, held
 
+
+async def test_draining_lasts_as_long_as_a_request_runs() -> None:
+    async with holding() as (engine, envoy, client, held):
         assert envoy.admin is not None
         draining = asyncio.create_task(asyncio.to_thread(drain, envoy.admin, 0.2, 30.0))
         await envoy.until_async(lambda: _says(client, "close"))
@@ -35,12 +43,7 @@ async def test_draining_lasts_as_long_as_a_request_runs() -> None:
 
 
 async def test_draining_is_bounded_and_ends_with_envoy() -> None:
-    async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(Engine("a", slow))
-        envoy = await stack.enter_async_context(Envoy(policy(tier("small", engine))))
-        client = await stack.enter_async_context(envoy.session())
-        held = asyncio.create_task(client.post("/v1/chat/completions", json=chat()))
-        await engine.waiting.wait()
+    async with holding() as (_, envoy, _, held):
         assert envoy.admin is not None
         begin = time.monotonic()
         await asyncio.to_thread(drain, envoy.admin, 0.1, 0.5)

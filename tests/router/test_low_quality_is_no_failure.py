@@ -4,41 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import replace
-from typing import NamedTuple
 
 import aiohttp
 import pytest
 from aiohttp import web
 
-from heterollm_controllers.routing.ir import Retries, RetryChange, RoutingPolicy
-from tests.router.agent import Agent
+from heterollm_controllers.routing.ir import Retries, RetryChange
 from tests.router.engine import Answer, Engine, crash, error, ok, queue_full, slow
-from tests.router.envoy import Envoy, chat, policy, tier
+from tests.router.envoy import chat
 from tests.router.replies import in_turn, says
 from tests.router.test_metrics import Figures, figures, reaches
+from tests.router.two_tiers import TwoTiers
 
 EMPTY = says("")
 _RETRIES = Retries(changes=(RetryChange(temperature=0.2), RetryChange(temperature=0.4), RetryChange(temperature=0.6)))
 
 
-class Router(NamedTuple):
-    """A router of two tiers of one engine each."""
+class Router(TwoTiers):
+    """A router that retries answers of low quality."""
 
-    client: aiohttp.ClientSession
-    agent: Agent
-    envoy: Envoy
-    small: Engine
-    large: Engine
-
-    async def post(self) -> aiohttp.ClientResponse:
+    async def ask(self) -> aiohttp.ClientResponse:
         """Ask the small tier."""
-        return await self.client.post("/v1/chat/completions", json=chat(model="small"))
-
-    def policy(self, retries: Retries = _RETRIES) -> RoutingPolicy:
-        """Of the two tiers."""
-        return policy(tier("small", self.small), tier("large", self.large), retries=retries)
+        return await self.post(chat(model="small"))
 
     async def figures(self) -> Figures:
         """The router's own."""
@@ -47,18 +34,14 @@ class Router(NamedTuple):
 
 @pytest.fixture
 async def router() -> AsyncIterator[Router]:
-    async with AsyncExitStack() as stack:
-        small, large = [await stack.enter_async_context(Engine(name)) for name in ("s0", "l0")]
-        tiers = policy(tier("small", small), tier("large", large), retries=_RETRIES)
-        envoy = await stack.enter_async_context(Envoy(tiers))
-        agent = await stack.enter_async_context(Agent(envoy.policy_dir, admin=envoy.admin_url))
-        yield Router(await stack.enter_async_context(envoy.session()), agent, envoy, small, large)
+    async with Router(agent=True, retries=_RETRIES) as running:
+        yield running
 
 
 async def test_a_better_answer_of_another_tier_is_no_failure_of_the_first(router: Router) -> None:
     router.small.answer = EMPTY
     for _ in range(20):
-        answer = await router.post()
+        answer = await router.ask()
         assert (answer.status, answer.headers["x-llm-tier"]) == (200, "large")
     counted = await router.figures()
     place = {"wanted_tier": "small", "heterollm_tier": "large", "code": "200", "diverted": "false"}
@@ -74,7 +57,7 @@ async def test_a_better_answer_of_another_tier_is_no_failure_of_the_first(router
 
 async def test_a_tier_that_gives_no_answer_has_failed_whatever_the_next_one_says(router: Router) -> None:
     router.small.answer, router.large.answer = error, EMPTY
-    answer = await router.post()
+    answer = await router.ask()
     assert (answer.status, answer.headers["x-llm-quality"]) == (200, "empty")
     counted = await router.figures()
     assert counted.of("requests_total", wanted_tier="small", heterollm_tier="large", low_quality="false") == 1
@@ -84,9 +67,9 @@ async def test_a_tier_that_gives_no_answer_has_failed_whatever_the_next_one_says
 
 async def test_what_comes_after_it_is_not_slow(router: Router) -> None:
     """The first byte waits for both answers; of how fast the second tier is that says nothing."""
-    await router.post()
+    await router.ask()
     router.small.answer = EMPTY
-    await router.post()
+    await router.ask()
     counted = await reaches(router.agent, 2, "first_byte_milliseconds_count")
     for place, word in (("small", "false"), ("large", "true")):
         assert counted.of("first_byte_milliseconds_count", heterollm_tier=place, low_quality=word) == 1
@@ -117,7 +100,7 @@ async def test_a_client_gets_an_answer_and_not_the_error_of_its_retries(router: 
         return web.json_response(next(bodies))
 
     router.small.answer, router.large.answer = answer, then
-    got = await router.post()
+    got = await router.ask()
     assert (got.status, await got.json()) == (200, first), "the first is of the request as the client sent it"
     assert (got.headers["x-llm-tier"], got.headers["x-llm-quality"]) == ("small", "empty")
     assert got.content_type == "application/json"
@@ -131,23 +114,22 @@ async def test_a_client_gets_an_answer_and_not_the_error_of_its_retries(router: 
     assert counted.of("tokens_total", heterollm_tier="small", kind="prompt") == 5
     # The next answer on the same connection is its own.
     router.small.answer = ok
-    assert (await (await router.post()).json())["model"] == "s0"
+    assert (await (await router.ask()).json())["model"] == "s0"
 
 
 async def test_a_client_gets_an_answer_when_nobody_is_left_to_retry(router: Router) -> None:
     router.small.answer = EMPTY
     await router.large.kill()
-    got = await router.post()
+    got = await router.ask()
     assert (got.status, got.headers["x-llm-tier"], got.headers["x-llm-quality"]) == (200, "small", "empty")
 
 
 async def test_a_client_gets_an_answer_when_the_next_tier_is_full(router: Router) -> None:
-    tiers = router.policy()
-    await router.envoy.publish(replace(tiers, tiers=(tiers.tiers[0], replace(tiers.tiers[1], max_requests=1))))
+    await router.envoy.publish(router.policy(large={"max_requests": 1}))
     router.small.answer, router.large.answer = EMPTY, slow
     held = asyncio.create_task(router.client.post("/v1/chat/completions", json=chat(model="large")))
     await router.large.waiting.wait()
-    got = await router.post()
+    got = await router.ask()
     router.large.release.set()
     assert (await held).status == 200
     assert (got.status, got.headers["x-llm-tier"], got.headers["x-llm-quality"]) == (200, "small", "empty")
@@ -155,11 +137,11 @@ async def test_a_client_gets_an_answer_when_the_next_tier_is_full(router: Router
 
 async def test_its_retries_take_nothing_from_those_of_failures(router: Router) -> None:
     """A hundred of each kind are saved up."""
-    await router.envoy.publish(router.policy(Retries(budget_percent=0)))
+    await router.envoy.publish(router.policy(retries=Retries(budget_percent=0)))
     router.small.answer = router.large.answer = EMPTY
-    attempts = [int((await router.post()).headers["x-llm-attempts"]) for _ in range(60)]
+    attempts = [int((await router.ask()).headers["x-llm-attempts"]) for _ in range(60)]
     assert attempts[:25] == [4] * 25
     assert attempts[-1] < 4
     router.small.answer = router.large.answer = in_turn(error, error, ok)
-    answer = await router.post()
+    answer = await router.ask()
     assert (answer.status, answer.headers["x-llm-attempts"]) == (200, "3")

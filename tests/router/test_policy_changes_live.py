@@ -9,42 +9,15 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from functools import partial
 
-import aiohttp
 import pytest
 
-from heterollm_agent.settle import Refused
+from heterollm_agent.policy import PolicyRefused
 from heterollm_controllers.routing.ir import RoutingPolicy
 from tests.router.engine import Engine, slow
 from tests.router.envoy import Envoy, chat, policy, tier
+from tests.router.load import Load
 
-
-class Load:
-    """Requests one after another, from several clients, until stopped."""
-
-    def __init__(self, client: aiohttp.ClientSession, **request: str) -> None:
-        self._client = client
-        self._request = request
-        self._stop = asyncio.Event()
-        self.statuses: list[int] = []
-
-    async def __aenter__(self) -> Load:
-        self._tasks = [asyncio.create_task(self._run(number)) for number in range(4)]
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        self._stop.set()
-        await asyncio.gather(*self._tasks)
-
-    def beyond(self, count: int) -> bool:
-        """Whether more than this many requests are done."""
-        return len(self.statuses) > count
-
-    async def _run(self, number: int) -> None:
-        while not self._stop.is_set():
-            body = chat(f"client {number}, request {len(self.statuses)}", **self._request)
-            async with self._client.post("/v1/chat/completions", json=body) as answer:
-                await answer.read()
-                self.statuses.append(answer.status)
+CLIENTS = 4
 
 
 async def test_no_request_fails_while_engines_and_tiers_come_and_go() -> None:
@@ -60,11 +33,10 @@ async def test_no_request_fails_while_engines_and_tiers_come_and_go() -> None:
         ]
         envoy = await stack.enter_async_context(Envoy(policies[0]))
         client = await stack.enter_async_context(envoy.session())
-        async with Load(client, model="small") as load:
+        async with Load(client, CLIENTS, model="small") as load:
             for changed in policies * 2:
-                before = len(load.statuses)
                 await envoy.publish(changed)
-                await envoy.until(partial(load.beyond, before + 20))
+                await load.more(20)
         assert set(load.statuses) == {200}
 
 
@@ -74,11 +46,10 @@ async def test_no_request_fails_while_every_tier_is_replaced_by_others() -> None
         policies = [policy(tier("one", a)), policy(tier("two", b)), policy(tier("three", a), tier("four", b))]
         envoy = await stack.enter_async_context(Envoy(policies[0]))
         client = await stack.enter_async_context(envoy.session())
-        async with Load(client) as load:
+        async with Load(client, CLIENTS) as load:
             for changed in policies * 3:
-                before = len(load.statuses)
                 await envoy.publish(changed)
-                await envoy.until(partial(load.beyond, before + 20))
+                await load.more(20)
         assert set(load.statuses) == {200}
 
 
@@ -122,21 +93,26 @@ async def _running(envoy: Envoy) -> bool:
     return (await envoy.stats("^http.router.downstream_rq_active$")).get("http.router.downstream_rq_active") == 1
 
 
+async def publish_before_ready(envoy: Envoy, load: Load, engine: Engine, changed: RoutingPolicy, checks: int) -> None:
+    """Publish a policy whose engine is ready only after so many checks and further requests."""
+    engine.ready.clear()
+    change = asyncio.create_task(envoy.publish(changed))
+    await envoy.until(lambda: engine.checks >= checks)
+    await load.more(20)
+    engine.ready.set()
+    await change
+    await load.more(20)
+
+
 async def test_no_request_fails_while_the_tier_that_serves_for_another_is_replaced() -> None:
     async with AsyncExitStack() as stack:
         a, b = [await stack.enter_async_context(Engine(name)) for name in ("a", "b")]
         envoy = await stack.enter_async_context(Envoy(policy(tier("small"), tier("large", a))))
         client = await stack.enter_async_context(envoy.session())
-        async with Load(client, model="small") as load:
-            await envoy.until(partial(load.beyond, 20))
+        async with Load(client, CLIENTS, model="small") as load:
+            await load.more(20)
             # It passes its first check only when others have been waiting for it.
-            b.ready.clear()
-            change = asyncio.create_task(envoy.publish(policy(tier("small"), tier("other", b))))
-            await envoy.until(lambda: b.checks > 0)
-            await envoy.until(partial(load.beyond, len(load.statuses) + 20))
-            b.ready.set()
-            await change
-            await envoy.until(partial(load.beyond, len(load.statuses) + 20))
+            await publish_before_ready(envoy, load, b, policy(tier("small"), tier("other", b)), checks=1)
         assert set(load.statuses) == {200}
         assert b.requests
 
@@ -146,15 +122,9 @@ async def test_no_request_is_routed_to_a_new_tier_whose_engine_fails_its_first_c
         a, b = [await stack.enter_async_context(Engine(name)) for name in ("a", "b")]
         envoy = await stack.enter_async_context(Envoy(policy(tier("one", a))))
         client = await stack.enter_async_context(envoy.session())
-        async with Load(client) as load:
-            b.ready.clear()
-            change = asyncio.create_task(envoy.publish(policy(tier("two", b))))
+        async with Load(client, CLIENTS) as load:
             # The first check has timed out when there is a second one.
-            await envoy.until(lambda: b.checks > 1)
-            await envoy.until(partial(load.beyond, len(load.statuses) + 20))
-            b.ready.set()
-            await change
-            await envoy.until(partial(load.beyond, len(load.statuses) + 20))
+            await publish_before_ready(envoy, load, b, policy(tier("two", b)), checks=2)
         assert set(load.statuses) == {200}
         assert b.requests
 
@@ -168,7 +138,7 @@ async def test_what_a_policy_no_longer_has_is_dropped_in_the_end() -> None:
         # A router that restarts meanwhile needs it: the clusters are still there.
         await envoy.stop()
         await envoy.start()
-        await envoy.tidy()
+        await envoy.prune()
         assert not (envoy.policy_dir / "eds-one.json").exists()
 
         async def gone() -> bool:
@@ -188,7 +158,7 @@ async def test_a_policy_envoy_refuses_leaves_the_old_one_in_force_and_on_disk() 
 
         before = files()
         nonsense = tier("small", engine, max_requests=1 << 32)
-        with pytest.raises(Refused):
+        with pytest.raises(PolicyRefused):
             await envoy.publish(policy(nonsense))
         assert files() == before
         async with envoy.session() as client:

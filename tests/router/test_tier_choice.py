@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from typing import NamedTuple
 
-import aiohttp
 import pytest
 import pytest_asyncio
 
-from tests.router.engine import Engine
-from tests.router.envoy import Envoy, chat, policy, tier
+from tests.router.envoy import chat
+from tests.router.two_tiers import TwoTiers
 
 CODE = "```python\ndef f(x):\n    return x\n```"
 MATHS = "∑ 1/n² ≤ π²/6"
@@ -23,29 +21,10 @@ def asking(*parts: object) -> dict[str, object]:
     return {"model": "auto", "messages": [{"role": "user", "content": list(parts)}]}
 
 
-class Router(NamedTuple):
-    """A running router with its engines."""
-
-    client: aiohttp.ClientSession
-    small: Engine
-    large: Engine
-
-    async def tier_of(self, body: object, **headers: str) -> str:
-        """The tier that answered."""
-        answer = await self.client.post("/v1/chat/completions", json=body, headers=headers)
-        assert answer.status == 200, await answer.text()
-        return answer.headers["x-llm-tier"]
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def router() -> AsyncIterator[Router]:
-    async with (
-        Engine("s0") as small,
-        Engine("l0") as large,
-        Envoy(policy(tier("small", small), tier("large", large))) as envoy,
-        envoy.session() as client,
-    ):
-        yield Router(client, small, large)
+async def router() -> AsyncIterator[TwoTiers]:
+    async with TwoTiers() as running:
+        yield running
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -90,29 +69,29 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
         pytest.param(chat("hello", max_tokens="many", tools=[{"f": [1, 2.5e3, None, True]}]), "small", id="extras"),
     ],
 )
-async def test_the_tier_follows_from_model_and_text(router: Router, body: object, expected: str) -> None:
+async def test_the_tier_follows_from_model_and_text(router: TwoTiers, body: object, expected: str) -> None:
     assert await router.tier_of(body) == expected
 
 
-async def test_names_may_be_escaped_as_json_allows(router: Router) -> None:
+async def test_names_may_be_escaped_as_json_allows(router: TwoTiers) -> None:
     for body in (b'{"model":"model\\/large"}', b'{"mod\\u0065l": "l\\u0061rge"}', b' \n{ "model" :\t"large" } '):
         answer = await router.client.post("/v1/completions", data=body)
         assert (answer.status, answer.headers["x-llm-tier"]) == (200, "large")
 
 
-async def test_signs_count_however_the_client_writes_characters(router: Router) -> None:
+async def test_signs_count_however_the_client_writes_characters(router: TwoTiers) -> None:
     for ascii_only in (True, False):
         body = json.dumps(chat(f"{CODE}\n{MATHS}"), ensure_ascii=ascii_only).encode()
         answer = await router.client.post("/v1/chat/completions", data=body)
         assert answer.headers["x-llm-tier"] == "large"
 
 
-async def test_the_last_of_two_equal_keys_counts_as_it_does_at_the_engine(router: Router) -> None:
+async def test_the_last_of_two_equal_keys_counts_as_it_does_at_the_engine(router: TwoTiers) -> None:
     answer = await router.client.post("/v1/completions", data=b'{"model":"small","model":"large"}')
     assert answer.headers["x-llm-tier"] == "large"
 
 
-async def test_the_score_is_told_and_grows_with_what_is_asked(router: Router) -> None:
+async def test_the_score_is_told_and_grows_with_what_is_asked(router: TwoTiers) -> None:
     scores = []
     for text in ("hello", LONG, f"{CODE}{MATHS}", f"{CODE}{MATHS}{LONG}"):
         answer = await router.client.post("/v1/chat/completions", json=chat(text))
@@ -122,7 +101,7 @@ async def test_the_score_is_told_and_grows_with_what_is_asked(router: Router) ->
     assert 0.7 < scores[-1] <= 1
 
 
-async def test_the_body_reaches_the_engine_as_it_was(router: Router) -> None:
+async def test_the_body_reaches_the_engine_as_it_was(router: TwoTiers) -> None:
     body = chat("text " * 100_000, temperature=0.123456789012345678, seed=12345678901234567890, stop=["\u2028", "é"])
     await router.tier_of(body | {"model": "small"})
     assert router.small.requests[-1] == body | {"model": "small"}

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 
-import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import web
 
 from tests.router.engine import Engine
-from tests.router.envoy import Envoy, chat, policy, tier
+from tests.router.envoy import chat
+from tests.router.two_tiers import TwoTiers
 
 OURS = ("x-llm-tier", "x-llm-prefix", "x-llm-score", "x-llm-attempts", "x-llm-policy-version")
 """Headers that are the router's own."""
@@ -25,68 +24,40 @@ async def _forging(engine: Engine, request: web.Request) -> web.StreamResponse:
     return web.json_response(answer, headers=dict.fromkeys(OURS, "forged"))
 
 
-class Router:
-    """A running router with two tiers of one engine."""
-
-    def __init__(self, client: aiohttp.ClientSession, small: Engine, large: Engine) -> None:
-        self.client, self.small, self.large = client, small, large
-
-    async def post(self, body: object, **headers: str) -> aiohttp.ClientResponse:
-        """A chat request with x-llm- headers."""
-        named = {f"x-llm-{name}": value for name, value in headers.items()}
-        return await self.client.post("/v1/chat/completions", json=body, headers=named)
-
-    async def tier_of(self, body: object, **headers: str) -> str:
-        """The tier that answered."""
-        answer = await self.post(body, **headers)
-        assert answer.status == 200, await answer.text()
-        return answer.headers["x-llm-tier"]
-
-
-@asynccontextmanager
-async def _router(*, trust_headers: bool) -> AsyncIterator[Router]:
-    async with AsyncExitStack() as stack:
-        small = await stack.enter_async_context(Engine("s0", _forging))
-        large = await stack.enter_async_context(Engine("l0", _forging))
-        asked = policy(tier("small", small), tier("large", large), trust_headers=trust_headers)
-        envoy = await stack.enter_async_context(Envoy(asked))
-        yield Router(await stack.enter_async_context(envoy.session()), small, large)
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def trusting() -> AsyncIterator[Router]:
+async def trusting() -> AsyncIterator[TwoTiers]:
     """A router behind a gateway that sets or removes headers."""
-    async with _router(trust_headers=True) as router:
+    async with TwoTiers(_forging, _forging, trust_headers=True) as router:
         yield router
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def router() -> AsyncIterator[Router]:
+async def router() -> AsyncIterator[TwoTiers]:
     """A router as it is by default."""
-    async with _router(trust_headers=False) as untrusting:
+    async with TwoTiers(_forging, _forging, trust_headers=False) as untrusting:
         yield untrusting
 
 
-async def test_a_trusted_tier_beats_the_model_and_the_score(trusting: Router) -> None:
+async def test_a_trusted_tier_beats_the_model_and_the_score(trusting: TwoTiers) -> None:
     assert await trusting.tier_of(chat(model="small"), tier="large") == "large"
     assert await trusting.tier_of(chat(COMPLEX), tier="small") == "small"
     assert await trusting.tier_of({"messages": []}, tier="large") == "large"
 
 
 @pytest.mark.parametrize("name", ["huge", "", "auto", "small,large", "model/small"])
-async def test_a_trusted_tier_that_does_not_exist_is_refused(trusting: Router, name: str) -> None:
+async def test_a_trusted_tier_that_does_not_exist_is_refused(trusting: TwoTiers, name: str) -> None:
     answer = await trusting.post(chat(), tier=name)
     error = (await answer.json())["error"]
     assert (answer.status, error["type"], error["code"]) == (404, "invalid_request_error", "model_not_found")
 
 
-async def test_an_untrusted_tier_is_not_obeyed(router: Router) -> None:
+async def test_an_untrusted_tier_is_not_obeyed(router: TwoTiers) -> None:
     for name in ("large", "huge", ""):
         assert await router.tier_of(chat("hello"), tier=name) == "small"
         assert await router.tier_of(chat(model="small"), tier=name) == "small"
 
 
-async def test_a_hint_steers_what_the_score_would_decide_and_nothing_else(router: Router, trusting: Router) -> None:
+async def test_a_hint_steers_what_the_score_would_decide_and_nothing_else(router: TwoTiers, trusting: TwoTiers) -> None:
     for each in (router, trusting):
         assert await each.tier_of(chat("hello"), hint="plan") == "large"
         assert await each.tier_of(chat(COMPLEX), hint="act") == "small"
@@ -97,13 +68,13 @@ async def test_a_hint_steers_what_the_score_would_decide_and_nothing_else(router
     assert await trusting.tier_of(chat(), hint="plan", tier="small") == "small"
 
 
-async def test_a_score_is_said_only_where_it_decided(router: Router) -> None:
+async def test_a_score_is_said_only_where_it_decided(router: TwoTiers) -> None:
     assert "x-llm-score" in (await router.post(chat())).headers
     assert "x-llm-score" not in (await router.post(chat(model="small"))).headers
     assert "x-llm-score" not in (await router.post(chat(), hint="plan")).headers
 
 
-async def test_engines_and_clients_never_see_forged_headers(router: Router, trusting: Router) -> None:
+async def test_engines_and_clients_never_see_forged_headers(router: TwoTiers, trusting: TwoTiers) -> None:
     for each in (router, trusting):
         answer = await each.post(chat(model="small"), **{name.removeprefix("x-llm-"): "small" for name in OURS})
         told = {name: value for name, value in answer.headers.items() if name.startswith("x-llm-")}
@@ -111,7 +82,7 @@ async def test_engines_and_clients_never_see_forged_headers(router: Router, trus
         assert not [name for name in each.small.headers[-1] if name.startswith("x-llm-")]
 
 
-async def test_what_the_router_itself_answers_says_no_forged_header_either(router: Router) -> None:
+async def test_what_the_router_itself_answers_says_no_forged_header_either(router: TwoTiers) -> None:
     answer = await router.post({"model": "none"}, **{name.removeprefix("x-llm-"): "forged" for name in OURS})
     assert answer.status == 404
     assert "forged" not in answer.headers.values()

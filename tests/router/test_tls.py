@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from heterollm_agent.policy import Malformed, parse
+from heterollm_agent.policy import MalformedPolicy, parse
 from heterollm_controllers.routing.envoy.files import envoy_files
 from tests.router.agent import Agent
 from tests.router.certificates import issue, trusting
@@ -104,5 +104,5 @@ def test_a_pod_with_a_certificate_never_falls_back_to_plain_text() -> None:
     assert "transport_socket" in parse(data, None, tls=True).files["lds.json"]
     assert "transport_socket" not in parse(data, None, tls=False).files["lds.json"]
     del data["lds-tls.json"]
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedPolicy):
         parse(data, None, tls=True)

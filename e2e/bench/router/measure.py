@@ -15,8 +15,9 @@ from subprocess import Popen
 from e2e.bench.router.cases import CASES, Case, messages
 from e2e.bench.router.installs import Absent
 from e2e.bench.router.load import BadAnswer, Load, run_load
-from e2e.bench.router.process import cores, cpu_seconds, free_port, resident_mib, running, tree
+from e2e.bench.router.process import cores, cpu_seconds, resident_mib, running, tree
 from e2e.bench.router.sides import SIDES, Place
+from e2e.ports import free_port
 
 __all__ = ["Figures", "Running", "engines", "measure", "started"]
 

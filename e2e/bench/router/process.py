@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["cores", "cpu_seconds", "free_port", "resident_mib", "running", "tree"]
+__all__ = ["cores", "cpu_seconds", "resident_mib", "running", "tree"]
 
 _GRACE = 5.0
 """Seconds a side has to end by itself."""
@@ -74,10 +73,3 @@ def resident_mib(pids: Sequence[int]) -> float:
     """Resident memory of these processes together, in MiB."""
     pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

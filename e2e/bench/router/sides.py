@@ -11,9 +11,9 @@ from pathlib import Path
 from e2e.bench.router.cases import KEY, MODEL
 from e2e.bench.router.installs import environment
 from e2e.bench.router.parts import PARTS, ResourceFiles
-from e2e.bench.router.process import free_port
-from heterollm_agent.keys import CLIENTS_FILE, ENGINE_FILE, client_filter, engine_filter
+from e2e.ports import free_port
 from heterollm_agent.policy import parse
+from heterollm_agent.secret_mounts import CLIENTS_FILE, ENGINE_FILE, client_filter, engine_filter
 from heterollm_controllers.routing.envoy.files import envoy_files
 from heterollm_controllers.routing.ir import Endpoint, Retries, RetryChange, RoutingPolicy, TierRoute
 from tests.router.envoy import BINARY, module_environment, relocate

@@ -1,4 +1,4 @@
-"""The agent's process: follow the policy, serve health and metrics, leave after Envoy."""
+"""Runs the agent: watches the policy, serves health and metrics, ends after Envoy."""
 
 from __future__ import annotations
 
@@ -8,48 +8,49 @@ import signal
 import threading
 import time
 
-from heterollm_agent.apply import apply, tidy
-from heterollm_agent.directory import PolicyDirectory
-from heterollm_agent.envoy import Envoy, EnvoyAway
-from heterollm_agent.follow import Follower
-from heterollm_agent.keeper import Keeper
-from heterollm_agent.mounted import Secrets
-from heterollm_agent.pages import Pages
-from heterollm_agent.server import serve
+from heterollm_agent.apply_policy import apply_policy, prune
+from heterollm_agent.envoy_admin import EnvoyAdmin, EnvoyUnreachable
+from heterollm_agent.http_pages import Pages, serve
+from heterollm_agent.policy_store import PolicyStore
+from heterollm_agent.policy_watch import PolicyWatch
+from heterollm_agent.secret_mounts import SecretMounts
 from heterollm_agent.settings import Settings
+from heterollm_agent.xds_directory import XdsDirectory
 
-_ENDINGS = (signal.SIGTERM, signal.SIGINT)
+_END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Run until SIGTERM, and then as long as Envoy drains."""
+    """Run until SIGTERM or SIGINT, and then as long as Envoy drains."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     # Blocked before any thread starts, so that none of them swallows what the main thread waits for.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _END_SIGNALS)
     settings = Settings.read(os.environ)
-    envoy, directory = Envoy(settings.admin), PolicyDirectory(settings.policy_dir)
-    keeper = Keeper(directory, lambda policy: apply(policy, directory, envoy), lambda policy: tidy(policy, directory))
-    follower, draining = Follower(settings, keeper), threading.Event()
-    # Before the policy: Envoy starts as soon as that is there.
-    secrets = Secrets(settings)
+    envoy, directory = EnvoyAdmin(settings.admin), XdsDirectory(settings.policy_dir)
+    store = PolicyStore(
+        directory, lambda policy: apply_policy(policy, directory, envoy), lambda policy: prune(policy, directory)
+    )
+    watch, draining = PolicyWatch(settings, store), threading.Event()
+    # Before the policy: Envoy starts as soon as there is one.
+    secrets = SecretMounts(settings)
     labels = {"heterollm_cluster": settings.cluster, "heterollm_namespace": settings.namespace}
-    pages = Pages(envoy, keeper, follower, secrets, draining, labels)
+    pages = Pages(envoy, store, watch, secrets, draining, labels)
     secrets.start()
-    follower.start()
-    server = serve(settings.port, {"/healthz": pages.healthz, "/readyz": pages.readyz, "/metrics": pages.metrics})
+    watch.start()
+    server = serve(settings.port, pages.by_path())
     _log.info("health and metrics on port %d", server.server_port)
-    signal.sigwait(_ENDINGS)
+    signal.sigwait(_END_SIGNALS)
     draining.set()
     _outlive(envoy)
 
 
-def _outlive(envoy: Envoy) -> None:
-    """Endpoints still change and metrics are still read while Envoy drains."""
+def _outlive(envoy: EnvoyAdmin) -> None:
+    """Wait for Envoy's end: while it drains, endpoints still change and metrics are still read."""
     while True:
         try:
             envoy.stats()
-        except EnvoyAway:
+        except EnvoyUnreachable:
             return
         time.sleep(0.5)
 

@@ -1,4 +1,4 @@
-"""Where things are; defaults fit the pod, every one can be overridden for tests outside a cluster."""
+"""Reads the settings from the environment; the defaults fit the pod, tests override them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Settings:
     policy_dir: Path
     """Written here, read by Envoy."""
     seed_dir: Path
-    """The same ConfigMap, mounted: what is used while the API server has not been reached."""
+    """The same ConfigMap, mounted: used until the API server has been reached."""
     keys_dir: Path
     """Written here, read by Envoy: the filters that hold API keys. In the pod it is memory, never a disk."""
     client_keys: Path | None
@@ -44,7 +44,7 @@ class Settings:
 
     @classmethod
     def read(cls, env: Mapping[str, str]) -> Settings:
-        """From the environment; CLUSTER, POLICY_CONFIGMAP and POLICY_NAMESPACE are required."""
+        """Read the environment; raises KeyError without CLUSTER, POLICY_CONFIGMAP or POLICY_NAMESPACE."""
         host = env.get("KUBERNETES_SERVICE_HOST", "kubernetes.default.svc")
         host = f"[{host}]" if ":" in host else host
         api = env.get("KUBE_API_URL", f"https://{host}:{env.get('KUBERNETES_SERVICE_PORT', '443')}")

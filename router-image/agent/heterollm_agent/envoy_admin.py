@@ -1,4 +1,4 @@
-"""Envoy's admin interface, as far as the agent needs it."""
+"""Asks Envoy over its admin interface: accepted versions, rejected updates, healthy hosts, metrics."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import json
 from collections.abc import Mapping
 from urllib.parse import SplitResult, quote
 
-__all__ = ["Envoy", "EnvoyAway", "policy_rejections", "rejected", "version_of"]
+__all__ = ["EnvoyAdmin", "EnvoyUnreachable", "accepted_version", "rejected_policy_updates", "rejected_updates"]
 
 _TIMEOUT = 2.0
 """Seconds; the admin interface is on the same loopback."""
 
-_WATCHED = (
+_ACTED_ON = (
     r"^(cluster_manager\.cds\.(version_text|update_rejected|update_failure)"
     r"|listener_manager\.lds\.(version_text|update_rejected|update_failure)"
     r"|http\.router\.(rds\.routes\.(version_text|update_rejected|update_failure)|downstream_rq_active)"
@@ -29,45 +29,45 @@ _VERSIONS = {
 _WARMING = "cluster_manager.warming_clusters"
 
 _FROM_SECRETS = {"keys": 0, "certificate": 0}
-"""What is counted of updates that are not the policy's."""
+"""Kinds of updates that are not the policy's."""
 
 
-class EnvoyAway(OSError):
+class EnvoyUnreachable(OSError):
     """Envoy does not answer: it starts, restarts or has gone."""
 
 
-class Envoy:
-    """One Envoy, asked over its admin interface."""
+class EnvoyAdmin:
+    """The admin interface of one Envoy. Methods raise EnvoyUnreachable, but for has_policy."""
 
     def __init__(self, admin: SplitResult) -> None:
         self._admin = admin
 
     def stats(self) -> dict[str, str]:
-        """The few statistics the agent acts on, without those that have never counted; texts without their quotes."""
-        return self._stats(f"usedonly&filter={quote(_WATCHED)}")
+        """The few statistics the agent acts on, without those that never counted; texts without their quotes."""
+        return self._stats(f"usedonly&filter={quote(_ACTED_ON)}")
 
-    def version(self, kind: str) -> str:
-        """Accepted version of `kind` (cds, lds, rds), empty when none was: the cheapest question about it."""
-        return version_of(self._stats("type=TextReadouts"), kind)
+    def accepted_version(self, kind: str) -> str:
+        """Version of `kind` (cds, lds, rds) that Envoy accepted last, empty if none: cheaper than asking for stats."""
+        return accepted_version(self._stats("type=TextReadouts"), kind)
 
     def prometheus(self) -> bytes:
-        """Everything Envoy counts, without what has never been counted.
+        """All of Envoy's metrics in Prometheus's text format, without those that never counted.
 
-        Envoy puts its own name before every figure, also before those that the policy has it count for us.
+        Envoy puts its own name before every metric, also before our module's.
         """
-        return self._ask("GET", "/stats/prometheus?usedonly").replace(b"envoy_heterollm_", b"heterollm_")
+        return self._request("GET", "/stats/prometheus?usedonly").replace(b"envoy_heterollm_", b"heterollm_")
 
     def has_policy(self) -> bool:
-        """Whether it serves by some accepted policy."""
+        """Whether Envoy has accepted a policy; False while it cannot be reached."""
         try:
             stats = self.stats()
-        except EnvoyAway:
+        except EnvoyUnreachable:
             return False
-        return all(version_of(stats, kind) for kind in _VERSIONS)
+        return all(accepted_version(stats, kind) for kind in _VERSIONS)
 
-    def healthy(self, cluster: str) -> set[tuple[str, int]]:
-        """Addresses and ports of a cluster's hosts that pass their checks."""
-        listing = json.loads(self._ask("GET", f"/clusters?format=json&filter=^{quote(cluster)}$"))
+    def healthy_hosts(self, cluster: str) -> set[tuple[str, int]]:
+        """Addresses and ports of a cluster's hosts that pass their health checks."""
+        listing = json.loads(self._request("GET", f"/clusters?format=json&filter=^{quote(cluster)}$"))
         found = set()
         for status in listing.get("cluster_statuses", ()):
             for host in status.get("host_statuses", ()) if status["name"] == cluster else ():
@@ -82,47 +82,47 @@ class Envoy:
 
     def start_drain(self) -> None:
         """Ask clients, with every answer, to open their next connection elsewhere; keep serving."""
-        self._ask("POST", "/drain_listeners?graceful&skip_exit")
+        self._request("POST", "/drain_listeners?graceful&skip_exit")
 
-    def warming(self) -> int:
-        """Clusters that are not ready yet (number)."""
+    def warming_clusters(self) -> int:
+        """Clusters that Envoy is still warming (number)."""
         return int(self._stats(f"type=Gauges&filter=^{_WARMING}$").get(_WARMING, "0"))
 
     def _stats(self, query: str) -> dict[str, str]:
-        lines = self._ask("GET", f"/stats?{query}").decode().splitlines()
+        lines = self._request("GET", f"/stats?{query}").decode().splitlines()
         pairs = (line.partition(": ") for line in lines)
         return {name: value.strip('"') for name, _, value in pairs}
 
-    def _ask(self, method: str, path: str) -> bytes:
+    def _request(self, method: str, path: str) -> bytes:
         connection = http.client.HTTPConnection(self._admin.hostname or "", self._admin.port, timeout=_TIMEOUT)
         try:
             connection.request(method, path)
             answer = connection.getresponse()
             body = answer.read()
         except (OSError, http.client.HTTPException) as error:
-            raise EnvoyAway(f"Envoy's admin interface does not answer: {error}") from error
+            raise EnvoyUnreachable(f"Envoy's admin interface does not answer: {error}") from error
         finally:
             connection.close()
         if answer.status != 200:
-            raise EnvoyAway(f"Envoy's admin interface answered {answer.status} to {path}")
+            raise EnvoyUnreachable(f"Envoy's admin interface answered {answer.status} to {path}")
         return body
 
 
-def version_of(stats: Mapping[str, str], kind: str) -> str:
-    """Accepted version of `kind` (cds, lds, rds); empty when none was."""
+def accepted_version(stats: Mapping[str, str], kind: str) -> str:
+    """Version of `kind` (cds, lds, rds) that Envoy accepted last; empty if none."""
     return stats.get(_VERSIONS[kind], "")
 
 
-def policy_rejections(stats: Mapping[str, str]) -> int:
-    """Updates of the policy that were refused since Envoy's start (number)."""
-    return sum(count for kind, count in rejected(stats).items() if kind not in _FROM_SECRETS)
+def rejected_policy_updates(stats: Mapping[str, str]) -> int:
+    """Count the updates of the policy that Envoy has rejected since its start."""
+    return sum(count for kind, count in rejected_updates(stats).items() if kind not in _FROM_SECRETS)
 
 
-def rejected(stats: Mapping[str, str]) -> dict[str, int]:
-    """Updates refused since Envoy's start, by kind of resource: the policy's, and what comes from mounted Secrets."""
+def rejected_updates(stats: Mapping[str, str]) -> dict[str, int]:
+    """Count the updates Envoy has rejected since its start, by kind of resource: policy and mounted Secrets."""
     counts = {"cds": 0, "lds": 0, "rds": 0, "eds": 0, **_FROM_SECRETS}
     for name, value in stats.items():
-        # A failure is a file that is no resource at all; a rejected one has a wrong resource.
+        # A failure is a file that holds no resource at all; a rejected update holds a wrong one.
         if name.endswith((".update_rejected", ".update_failure", ".key_rotation_failed")):
             counts[_kind(name)] += int(value)
     return counts

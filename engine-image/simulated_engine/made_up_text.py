@@ -6,7 +6,7 @@ import random
 
 from .config import Identity
 
-__all__ = ["count_tokens", "words"]
+__all__ = ["count_tokens", "tokens"]
 
 CHARACTERS_PER_TOKEN = 4
 VOCABULARY = ("river", "stone", "field", "light", "water", "paper", "wheel", "table", "copper", "quiet")
@@ -17,7 +17,7 @@ def count_tokens(text: str) -> int:
     return -(-len(text) // CHARACTERS_PER_TOKEN)
 
 
-def words(source: random.Random, identity: Identity, count: int) -> list[str]:
+def tokens(source: random.Random, identity: Identity, count: int) -> list[str]:
     """The answer's tokens: the label, then words; ``"".join`` of them is the text."""
     if count <= 0:
         return []

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from .answers import count_tokens
 from .errors import ApiError
-from .turns import Request
+from .generation import Request
+from .made_up_text import count_tokens
 
-__all__ = ["Ask", "chat", "completion", "generate", "read_json"]
+__all__ = ["ParsedRequest", "chat", "completion", "generate", "read_json"]
 
 TOKENS_PER_MESSAGE = 4
 """What a chat template adds around each message."""
@@ -23,7 +23,7 @@ MAX_CHOICES = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ParsedRequest:
     """One HTTP request: what the engine must do, and how to answer."""
 
     model: str
@@ -52,7 +52,7 @@ async def read_json(http: web.Request, strict_type: bool) -> Mapping[str, object
     return body
 
 
-def chat(body: Mapping[str, object]) -> Ask:
+def chat(body: Mapping[str, object]) -> ParsedRequest:
     """/v1/chat/completions."""
     messages = body.get("messages")
     if not isinstance(messages, list):
@@ -62,19 +62,19 @@ def chat(body: Mapping[str, object]) -> Ask:
     texts = [_message_text(message) for message in messages]
     tokens = sum(TOKENS_PER_MESSAGE + count_tokens(text) for text in texts)
     limit = _limit(body, "max_completion_tokens", _limit(body, "max_tokens", None))
-    return _ask(body, [_Prompt(tokens, "\n".join(texts))], limit)
+    return _parsed(body, [_Prompt(tokens, "\n".join(texts))], limit)
 
 
-def completion(body: Mapping[str, object]) -> Ask:
+def completion(body: Mapping[str, object]) -> ParsedRequest:
     """/v1/completions; the prompt is a text, a list of token ids, or a list of either."""
     if body.get("prompt") is None:
         raise ApiError(400, "prompt: field required", "Bad Request")
     prompts, _ = _prompts(body["prompt"])
     # OpenAI's default for this endpoint.
-    return _ask(body, prompts, _limit(body, "max_tokens", 16))
+    return _parsed(body, prompts, _limit(body, "max_tokens", 16))
 
 
-def generate(body: Mapping[str, object]) -> Ask:
+def generate(body: Mapping[str, object]) -> ParsedRequest:
     """/generate, SGLang's own endpoint."""
     given = body.get("text", body.get("input_ids"))
     if given is None:
@@ -84,11 +84,11 @@ def generate(body: Mapping[str, object]) -> Ask:
         raise ApiError(400, "sampling_params must be an object")
     prompts, batched = _prompts(given)
     merged = {**sampling, "stream": body.get("stream"), "rid": body.get("rid")}
-    ask = _ask(merged, prompts, _limit(sampling, "max_new_tokens", 128))
-    return Ask(ask.model, ask.requests, ask.stream, batched=batched)
+    parsed = _parsed(merged, prompts, _limit(sampling, "max_new_tokens", 128))
+    return ParsedRequest(parsed.model, parsed.requests, parsed.stream, batched=batched)
 
 
-def _ask(body: Mapping[str, object], prompts: list[_Prompt], limit: int | None) -> Ask:
+def _parsed(body: Mapping[str, object], prompts: list[_Prompt], limit: int | None) -> ParsedRequest:
     copies = _limit(body, "n", 1) or 1
     stream = body.get("stream") is True
     if not prompts or len(prompts) * copies > MAX_CHOICES:
@@ -103,7 +103,7 @@ def _ask(body: Mapping[str, object], prompts: list[_Prompt], limit: int | None) 
     ]
     options = body.get("stream_options")
     usage = isinstance(options, dict) and options.get("include_usage") is True
-    return Ask(str(body.get("model") or "default"), tuple(requests), stream, include_usage=usage)
+    return ParsedRequest(str(body.get("model") or "default"), tuple(requests), stream, include_usage=usage)
 
 
 def _limit(body: Mapping[str, object], name: str, default: int | None) -> int | None:

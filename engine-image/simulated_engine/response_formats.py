@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 
 from .config import Identity
-from .turns import Turn
+from .generation import Generation
 
 __all__ = ["ChatFormat", "CompletionFormat", "Format", "GenerateFormat", "Json", "event"]
 
@@ -16,11 +16,11 @@ Json = dict[str, object]
 SIMULATION_NOTE = "Simulated: no model was run."
 
 
-def usage(turns: list[Turn]) -> Json:
+def usage(generations: list[Generation]) -> Json:
     """Token counts over all choices."""
-    prompt = sum(turn.job.prompt_tokens for turn in turns)
-    generated = sum(turn.sent for turn in turns)
-    cached = [turn.cached_tokens for turn in turns if turn.cached_tokens is not None]
+    prompt = sum(generation.job.prompt_tokens for generation in generations)
+    generated = sum(generation.sent for generation in generations)
+    cached = [generation.cached_tokens for generation in generations if generation.cached_tokens is not None]
     return {
         "prompt_tokens": prompt,
         "total_tokens": prompt + generated,
@@ -39,21 +39,21 @@ class Format(ABC):
         self._created = int(time.time())
 
     @abstractmethod
-    def whole(self, turns: list[Turn], texts: list[str]) -> object:
+    def whole(self, generations: list[Generation], texts: list[str]) -> object:
         """The body of a plain answer."""
 
-    def opening(self, turn: Turn) -> list[Json]:
+    def opening(self, generation: Generation) -> list[Json]:
         """Events before the first text."""
-        del turn
+        del generation
         return []
 
     @abstractmethod
-    def piece(self, turn: Turn, text: str, sent: str) -> Json:
+    def piece(self, generation: Generation, text: str, sent: str) -> Json:
         """The event for a new piece of text; ``sent`` is all text so far, this piece included."""
 
-    def closing(self, turn: Turn, text: str, include_usage: bool) -> list[Json]:
+    def closing(self, generation: Generation, text: str, include_usage: bool) -> list[Json]:
         """Events after the last text."""
-        del turn, text, include_usage
+        del generation, text, include_usage
         return []
 
 
@@ -61,9 +61,9 @@ class _OpenAIFormat(Format):
     object_name = ""
     chunk_name = ""
 
-    def _envelope(self, turn: Turn, choices: list[Json], name: str) -> Json:
+    def _envelope(self, generation: Generation, choices: list[Json], name: str) -> Json:
         return {
-            "id": turn.job.rid,
+            "id": generation.job.rid,
             "object": name,
             "created": self._created,
             "model": self._model,
@@ -71,10 +71,10 @@ class _OpenAIFormat(Format):
             "system_fingerprint": f"simulated-{self._identity.engine}",
         }
 
-    def _body(self, turns: list[Turn], choices: list[Json]) -> Json:
+    def _body(self, generations: list[Generation], choices: list[Json]) -> Json:
         return {
-            **self._envelope(turns[0], choices, self.object_name),
-            "usage": usage(turns),
+            **self._envelope(generations[0], choices, self.object_name),
+            "usage": usage(generations),
             "metadata": {
                 "weight_version": "default",
                 "note": SIMULATION_NOTE,
@@ -84,11 +84,11 @@ class _OpenAIFormat(Format):
             },
         }
 
-    def _chunk(self, turn: Turn, choice: Json) -> Json:
-        return self._envelope(turn, [choice], self.chunk_name)
+    def _chunk(self, generation: Generation, choice: Json) -> Json:
+        return self._envelope(generation, [choice], self.chunk_name)
 
-    def _usage_chunk(self, turn: Turn) -> Json:
-        return {**self._envelope(turn, [], self.chunk_name), "usage": usage([turn])}
+    def _usage_chunk(self, generation: Generation) -> Json:
+        return {**self._envelope(generation, [], self.chunk_name), "usage": usage([generation])}
 
 
 class ChatFormat(_OpenAIFormat):
@@ -97,31 +97,31 @@ class ChatFormat(_OpenAIFormat):
     object_name = "chat.completion"
     chunk_name = "chat.completion.chunk"
 
-    def whole(self, turns: list[Turn], texts: list[str]) -> object:
+    def whole(self, generations: list[Generation], texts: list[str]) -> object:
         choices: list[Json] = [
             {
                 "index": index,
                 "message": {"role": "assistant", "content": text, "reasoning_content": None},
                 "logprobs": None,
-                "finish_reason": turn.finish_reason,
+                "finish_reason": generation.finish_reason,
                 "matched_stop": None,
             }
-            for index, (turn, text) in enumerate(zip(turns, texts, strict=True))
+            for index, (generation, text) in enumerate(zip(generations, texts, strict=True))
         ]
-        return self._body(turns, choices)
+        return self._body(generations, choices)
 
-    def opening(self, turn: Turn) -> list[Json]:
-        return [self._delta(turn, {"role": "assistant", "content": ""}, None)]
+    def opening(self, generation: Generation) -> list[Json]:
+        return [self._delta(generation, {"role": "assistant", "content": ""}, None)]
 
-    def piece(self, turn: Turn, text: str, sent: str) -> Json:
+    def piece(self, generation: Generation, text: str, sent: str) -> Json:
         del sent
-        return self._delta(turn, {"content": text}, None)
+        return self._delta(generation, {"content": text}, None)
 
-    def closing(self, turn: Turn, text: str, include_usage: bool) -> list[Json]:
-        last = self._delta(turn, {}, turn.finish_reason)
-        return [last, self._usage_chunk(turn)] if include_usage else [last]
+    def closing(self, generation: Generation, text: str, include_usage: bool) -> list[Json]:
+        last = self._delta(generation, {}, generation.finish_reason)
+        return [last, self._usage_chunk(generation)] if include_usage else [last]
 
-    def _delta(self, turn: Turn, delta: Json, finish: str | None) -> Json:
+    def _delta(self, generation: Generation, delta: Json, finish: str | None) -> Json:
         choice: Json = {
             "index": 0,
             "delta": {"reasoning_content": None, **delta},
@@ -129,7 +129,7 @@ class ChatFormat(_OpenAIFormat):
             "finish_reason": finish,
             "matched_stop": None,
         }
-        return self._chunk(turn, choice)
+        return self._chunk(generation, choice)
 
 
 class CompletionFormat(_OpenAIFormat):
@@ -137,20 +137,20 @@ class CompletionFormat(_OpenAIFormat):
 
     object_name = chunk_name = "text_completion"
 
-    def whole(self, turns: list[Turn], texts: list[str]) -> object:
+    def whole(self, generations: list[Generation], texts: list[str]) -> object:
         choices = [
-            self._choice(index, text, turn.finish_reason)
-            for index, (turn, text) in enumerate(zip(turns, texts, strict=True))
+            self._choice(index, text, generation.finish_reason)
+            for index, (generation, text) in enumerate(zip(generations, texts, strict=True))
         ]
-        return self._body(turns, choices)
+        return self._body(generations, choices)
 
-    def piece(self, turn: Turn, text: str, sent: str) -> Json:
+    def piece(self, generation: Generation, text: str, sent: str) -> Json:
         del sent
-        return self._chunk(turn, self._choice(0, text, None))
+        return self._chunk(generation, self._choice(0, text, None))
 
-    def closing(self, turn: Turn, text: str, include_usage: bool) -> list[Json]:
-        last = self._chunk(turn, self._choice(0, "", turn.finish_reason))
-        return [last, self._usage_chunk(turn)] if include_usage else [last]
+    def closing(self, generation: Generation, text: str, include_usage: bool) -> list[Json]:
+        last = self._chunk(generation, self._choice(0, "", generation.finish_reason))
+        return [last, self._usage_chunk(generation)] if include_usage else [last]
 
     @staticmethod
     def _choice(index: int, text: str, finish: str | None) -> Json:
@@ -170,34 +170,37 @@ class GenerateFormat(Format):
         super().__init__(identity, model)
         self._batched = batched
 
-    def whole(self, turns: list[Turn], texts: list[str]) -> object:
-        found = [self._output(turn, text, turn.finish_reason) for turn, text in zip(turns, texts, strict=True)]
+    def whole(self, generations: list[Generation], texts: list[str]) -> object:
+        found = [
+            self._output(generation, text, generation.finish_reason)
+            for generation, text in zip(generations, texts, strict=True)
+        ]
         return found if self._batched else found[0]
 
-    def piece(self, turn: Turn, text: str, sent: str) -> Json:
-        return self._output(turn, sent, None)
+    def piece(self, generation: Generation, text: str, sent: str) -> Json:
+        return self._output(generation, sent, None)
 
-    def closing(self, turn: Turn, text: str, include_usage: bool) -> list[Json]:
-        return [self._output(turn, text, turn.finish_reason)]
+    def closing(self, generation: Generation, text: str, include_usage: bool) -> list[Json]:
+        return [self._output(generation, text, generation.finish_reason)]
 
-    def _output(self, turn: Turn, text: str, finish: str | None) -> Json:
+    def _output(self, generation: Generation, text: str, finish: str | None) -> Json:
         reason: Json | None = None
         if finish is not None:
             reason = {"type": finish}
             if finish == "length":
-                reason["length"] = turn.sent
+                reason["length"] = generation.sent
         return {
             "text": text,
-            "output_ids": list(range(turn.sent)),
+            "output_ids": list(range(generation.sent)),
             "meta_info": {
-                "id": turn.job.rid,
+                "id": generation.job.rid,
                 "finish_reason": reason,
-                "prompt_tokens": turn.job.prompt_tokens,
+                "prompt_tokens": generation.job.prompt_tokens,
                 "weight_version": "default",
                 "num_retractions": 0,
                 "reasoning_tokens": 0,
-                "completion_tokens": turn.sent,
-                "cached_tokens": turn.job.cached_tokens,
+                "completion_tokens": generation.sent,
+                "cached_tokens": generation.job.cached_tokens,
                 "simulated": SIMULATION_NOTE,
                 "tier": self._identity.tier,
                 "engine": self._identity.engine,

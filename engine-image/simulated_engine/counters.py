@@ -1,4 +1,4 @@
-"""What has been counted so far, for /metrics."""
+"""Counters and histograms of requests, for /metrics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from .config import Buckets
 from .histogram import Histogram
 from .scheduler import Job
 
-__all__ = ["BY_STREAMING", "Accounts", "PerMode"]
+__all__ = ["BY_STREAMING", "Counters", "ModeCounters"]
 
 BY_STREAMING = {"false": False, "true": True}
 """Values of SGLang's is_streaming label."""
@@ -25,7 +25,7 @@ LENGTH_BUCKETS = (
 """Tokens per prompt or answer; SGLang's bounds."""
 
 
-class PerMode:
+class ModeCounters:
     """Counts that SGLang keeps apart for streamed and plain requests."""
 
     def __init__(self, buckets: Buckets) -> None:
@@ -37,11 +37,11 @@ class PerMode:
         self.e2e_latency = Histogram(buckets.e2e_request_latency)
 
 
-class Accounts:
+class Counters:
     """Counters and histograms since the start. Latencies in seconds."""
 
     def __init__(self, buckets: Buckets) -> None:
-        self.modes = {streaming: PerMode(buckets) for streaming in BY_STREAMING.values()}
+        self.modes = {streaming: ModeCounters(buckets) for streaming in BY_STREAMING.values()}
         self.aborted = 0
         self.cached_tokens = 0
         self.queue_time = Histogram(QUEUE_BUCKETS)
@@ -49,14 +49,14 @@ class Accounts:
         self.prompt_length = Histogram(LENGTH_BUCKETS)
         self.generation_length = Histogram(LENGTH_BUCKETS)
 
-    def admitted(self, job: Job, streaming: bool) -> None:
-        """A job got its slot; its first token's moment is known from here on."""
+    def count_admitted(self, job: Job, streaming: bool) -> None:
+        """Count a job that got its slot; its first token's moment is known from here on."""
         self.queue_time.observe(job.admitted - job.arrived)
         self.cached_tokens += job.cached_tokens
         self.modes[streaming].time_to_first_token.observe(job.first_token_at - job.arrived)
 
-    def finished(self, job: Job, tokens: int, now: float, streaming: bool) -> None:
-        """A job ended with this many tokens at this moment of the loop's clock."""
+    def count_finished(self, job: Job, tokens: int, now: float, streaming: bool) -> None:
+        """Count a job that ended with this many tokens at this moment of the loop's clock."""
         mode = self.modes[streaming]
         mode.requests += 1
         mode.prompt_tokens += job.prompt_tokens

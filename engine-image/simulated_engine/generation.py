@@ -1,4 +1,4 @@
-"""What one request gets: the made-up answer drawn for it, handed out token by token as each falls due."""
+"""Generates answers: draws a made-up one for each request, and hands it out token by token as each falls due."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from . import answers
+from . import made_up_text
 from .config import Config
 from .performance import LatencyModel
 from .scheduler import Aborted, Job, Scheduler
 
-__all__ = ["Draft", "Request", "Turn", "Writer"]
+__all__ = ["AnswerSampler", "Generation", "Request", "SampledAnswer"]
 
 
 def _new_id() -> str:
@@ -34,7 +34,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class SampledAnswer:
     """All that chance decides about one request."""
 
     fault_position: float
@@ -45,15 +45,15 @@ class Draft:
     finish_reason: str
 
 
-class Writer:
-    """Drafts answers; deterministic by the seed and the order of arrival."""
+class AnswerSampler:
+    """Draws answers; deterministic by the seed and the order of arrival."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self._latency = LatencyModel(config.profile.ttft_p50, config.profile.ttft_p99)
         self._arrivals = 0
 
-    def draft(self, request: Request) -> Draft:
+    def sample(self, request: Request) -> SampledAnswer:
         """Draw for the next request."""
         self._arrivals += 1
         # A source per request: its options can then not shift what later requests draw.
@@ -61,7 +61,7 @@ class Writer:
         position = source.random()
         delay = self._latency.draw(source)
         count, reason = self._length(request, source)
-        return Draft(position, delay, answers.words(source, self._config.identity, count), reason)
+        return SampledAnswer(position, delay, made_up_text.tokens(source, self._config.identity, count), reason)
 
     def _length(self, request: Request, source: random.Random) -> tuple[int, str]:
         mean = self._config.output_tokens
@@ -74,15 +74,15 @@ class Writer:
 
 
 @dataclass(slots=True)
-class Turn:
-    """A request that has a slot."""
+class Generation:
+    """The answer to a request that has a slot, as it is generated."""
 
     job: Job
     tokens: list[str]
     finish_reason: str
     scheduler: Scheduler
     cached_tokens: int | None = None
-    """Tokens of the prompt that were cached; None when that is not told."""
+    """Tokens of the prompt that were cached; None when that is not reported."""
     sent: int = 0
     """Tokens handed out."""
 
