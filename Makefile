@@ -52,7 +52,7 @@ generate: venv ## Regenerate the committed generated files: CRD, chart copy, pla
 golden: venv ## Record the golden files anew: rendered objects, policies, status, simulations; read the diff
 	$(PY) -m tests.golden.record
 
-e2e-sglang: venv ## The real SGLang answers on both tiers, through the routing Service (as root, about 6 GB of disk)
+e2e-sglang: venv ## The real SGLang answers on both tiers, through the routing Service (as root, about 31 GB of disk at first)
 	$(PY) -m pytest e2e/sglang -v
 
 e2e-steering: venv tools ## A spike, a broken tier and its repair by a real Prometheus; STEERING_CHART=FILE draws it (as root)
