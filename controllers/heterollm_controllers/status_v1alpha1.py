@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from heterollm_controllers.reasons import ConditionType
 from heterollm_controllers.wire import WireType
 
 __all__ = [
@@ -316,9 +317,7 @@ class HeteroLLMClusterStatus(WireType):
         tuple[Condition, ...],
         Field(
             max_length=16,
-            description=(
-                "Accepted, Programmed, Ready, Reconciling, Stalled, UpdateAvailable, TiersCompatible, MetricsAvailable."
-            ),
+            description=f"{', '.join(ConditionType)}.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = ()

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from heterollm_controllers.clock import stamp
+from heterollm_controllers.reasons import Reason
 from heterollm_controllers.simulation.deciding import Orders
 from heterollm_controllers.status_v1alpha1 import Decision
 from heterollm_controllers.steering.facts import TierFacts
@@ -83,7 +84,7 @@ class HorizontalRule:
         wish = min(max(low, min(wish, fastest)), high)
         if wish == scaled.target:
             return None
-        action = "ScaledUp" if wish > scaled.target else "ScaledDown"
+        action = Reason.SCALED_UP if wish > scaled.target else Reason.SCALED_DOWN
         message = f"{scaled.target} to {wish} engines: {100 * ratio:.0f} % of the wanted {self._metric}"
         scaled.target = wish
         return Decision(time=stamp(now), action=action, subject=facts.name, message=message)
