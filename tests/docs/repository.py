@@ -7,10 +7,13 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["ROOT", "anchors", "code_blocks", "files", "pages", "prose"]
+__all__ = ["ROOT", "anchors", "code_blocks", "files", "links", "pages", "prose"]
 
 ROOT = Path(__file__).resolve().parents[2]
 _FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+_CODE = re.compile(r"`[^`\n]+`")
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_URL = re.compile(r"[a-z]+:")
 _HEADING = re.compile(r"^#+ +(.+?)\s*$", re.MULTILINE)
 
 
@@ -29,6 +32,15 @@ def pages() -> list[Path]:
 def prose(page: Path) -> str:
     """A page without its code blocks."""
     return _FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
+def links(page: Path) -> Iterator[tuple[Path, str]]:
+    """File and anchor of every link to something of ours."""
+    for target in _LINK.findall(_CODE.sub("`", prose(page))):
+        if _URL.match(target):
+            continue
+        path, _, anchor = target.partition("#")
+        yield (page.parent / path).resolve() if path else page, anchor
 
 
 def anchors(page: Path) -> set[str]:

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,7 @@ def _relative(path: str) -> str:
     return str(Path(path).resolve().relative_to(ROOT))
 
 
+@cache
 def _literals(path: Path) -> set[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     found = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
