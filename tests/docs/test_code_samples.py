@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from heterollm_controllers.v1alpha1 import HeteroLLMClusterSpec
@@ -57,6 +58,22 @@ def _problems(document: dict[str, Any]) -> list[str]:
     if part == "spec":
         return unknown_or_wrong(document["spec"], _SPEC, "spec")
     return unknown_or_wrong(document["model"], _SPEC["properties"]["tiers"]["items"]["properties"]["model"], "model")
+
+
+def test_whole_clusters_can_be_sized(tmp_path: Path) -> None:
+    whole = [(page, item) for page, text in _blocks("yaml") for item in yaml.safe_load_all(text)]
+    whole = [(page, item) for page, item in whole if _part(item) == "cluster"]
+    assert len(whole) >= 2
+    for page, cluster in whole:
+        file = tmp_path / page
+        file.write_text(yaml.safe_dump(cluster))
+        assert _status("size", "-f", str(file)) == 0, page
+
+
+def _status(*command: str) -> object:
+    with contextlib.redirect_stdout(io.StringIO()), pytest.raises(SystemExit) as ended:
+        main([*command])
+    return ended.value.code
 
 
 def test_targets_of_make_exist() -> None:
