@@ -109,7 +109,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 
 docs: $(DOCS_STAMP) ## Build the docs as a site into site/; a broken link fails
 	$(VENV)/docs/bin/zensical build --clean --strict
-$(DOCS_STAMP): requirements/docs.txt | venv
+$(DOCS_STAMP): requirements/docs.txt | $(STAMP)
 	@$(VENV)/bin/python -m venv $(VENV)/docs
 	@$(VENV)/docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
 	@touch $@

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 __all__ = ["ROOT", "anchors", "code_blocks", "files", "links", "pages", "prose"]
@@ -17,11 +18,12 @@ _URL = re.compile(r"[a-z]+:")
 _HEADING = re.compile(r"^#+ +(.+?)\s*$", re.MULTILINE)
 
 
-def files() -> list[Path]:
+@cache
+def files() -> tuple[Path, ...]:
     """Every file of the working tree that git does not ignore."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
-    return [ROOT / name for name in listed if name and (ROOT / name).is_file()]
+    return tuple(ROOT / name for name in listed if name and (ROOT / name).is_file())
 
 
 def pages() -> list[Path]:
