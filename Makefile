@@ -4,12 +4,13 @@ VENV ?= .venv
 PY := PYTHONPATH=. $(VENV)/bin/python
 PY_ALL := PYTHONPATH=.:engine-image:router-image/agent $(VENV)/bin/python
 STAMP := $(VENV)/.installed-$(shell cat requirements/dev.txt pyproject.toml | sha256sum | cut -c1-16)
+DOCS_STAMP := $(VENV)/docs/.installed-$(shell sha256sum requirements/docs.txt | cut -c1-16)
 ENGINE ?= simulated
 TEXT ?= What is 2 + 2?
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-down ask test lint types unit tools monitoring generate golden lock e2e-sglang e2e-steering soak bench-reconcile \
+.PHONY: help venv docs demo demo-down ask test lint types unit tools monitoring generate golden lock e2e-sglang e2e-steering soak bench-reconcile \
 	bench-engine-sim bench-sizing bench-steering flags oracle gpu-check hostile simulate-properties policies bench-router bench-affinity bench-policy clean
 
 help: ## List the targets
@@ -44,14 +45,15 @@ tools: venv monitoring ## Get what the tests run: the embedded Kubernetes (built
 monitoring: venv ## Fetch Debian's Prometheus and Alertmanager into the cache; they are not installed
 	@$(PY) -m e2e.monitoring.binaries
 
-generate: venv ## Regenerate the committed generated files: CRD, chart copy, plain manifests
+generate: venv ## Regenerate the committed generated files: CRD, chart copy, plain manifests, API reference
 	$(VENV)/bin/heterollm crd > crds/heterollmclusters.yaml
 	$(PY) -m helm.render
+	$(PY) -m hack.api_reference
 
 golden: venv ## Record the golden files anew: rendered objects, policies, status, simulations; read the diff
 	$(PY) -m tests.golden.record
 
-e2e-sglang: venv ## The real SGLang answers on both tiers, through the routing Service (as root, about 6 GB of disk)
+e2e-sglang: venv ## The real SGLang answers on both tiers, through the routing Service (as root, about 31 GB of disk at first)
 	$(PY) -m pytest e2e/sglang -v
 
 e2e-steering: venv tools ## A spike, a broken tier and its repair by a real Prometheus; STEERING_CHART=FILE draws it (as root)
@@ -105,12 +107,19 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	@bash requirements/make-venv.sh $(VENV)
 	@rm -f $(VENV)/.installed-* && touch $@
 
+docs: $(DOCS_STAMP) ## Build the docs as a site into site/; a broken link fails
+	$(VENV)/docs/bin/zensical build --clean --strict
+$(DOCS_STAMP): requirements/docs.txt | $(STAMP)
+	@$(VENV)/bin/python -m venv $(VENV)/docs
+	@$(VENV)/docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
+	@touch $@
+
 lock: venv ## Recompile the hashed locks from requirements/*.in
-	cd requirements && for f in runtime build dev; do \
+	cd requirements && for f in runtime build dev docs; do \
 	  ../$(VENV)/bin/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal \
 	    --python-version 3.11 $$f.in -o $$f.txt; done
 
 clean: ## Remove the virtual environment and caches of this checkout
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis .state
+	rm -rf $(VENV) site .cache .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis .state
 
 quote = '$(subst ','\'',$(1))'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from hack.api_reference import PAGE, api_reference
 from helm.render import CHART, generated_files, render
 
 _ROOT = CHART.parent.parent
@@ -13,6 +14,11 @@ _ROOT = CHART.parent.parent
 def test_committed_files_are_up_to_date() -> None:
     stale = [str(path) for path, text in generated_files().items() if _committed(str(path)) != text]
     assert not stale, "run `make generate`"
+
+
+def test_the_api_reference_is_up_to_date() -> None:
+    crd = yaml.safe_load((_ROOT / "crds" / "heterollmclusters.yaml").read_text())
+    assert PAGE.read_text() == api_reference(crd), "run `make generate`"
 
 
 def _committed(path: str) -> str | None:

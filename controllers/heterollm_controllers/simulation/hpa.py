@@ -19,6 +19,7 @@ from heterollm_controllers.api.signals import PodSignal
 from heterollm_controllers.api.timestamps import stamp
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import Decision
+from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.observation.tier_state import TierState
 from heterollm_controllers.simulation.policy_under_test import Orders
@@ -83,7 +84,7 @@ class HorizontalRule:
         wish = min(max(low, min(wish, fastest)), high)
         if wish == scaled.target:
             return None
-        action = "ScaledUp" if wish > scaled.target else "ScaledDown"
+        action = Reason.SCALED_UP if wish > scaled.target else Reason.SCALED_DOWN
         message = f"{scaled.target} to {wish} engines: {100 * ratio:.0f} % of the wanted {self._metric}"
         scaled.target = wish
         return Decision(time=stamp(now), action=action, subject=tier_state.name, message=message)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from heterollm_controllers.api.schema import Name, Time, WireType
 from heterollm_controllers.api.v1alpha1.sizing import Sizing
-from heterollm_controllers.api.vocabulary import CachingMode, EnginePhase, EscalationPhase, FallbackState
+from heterollm_controllers.api.vocabulary import CachingMode, ConditionType, EnginePhase, EscalationPhase, FallbackState
 
 __all__ = [
     "Condition",
@@ -205,9 +205,7 @@ class HeteroLLMClusterStatus(WireType):
         tuple[Condition, ...],
         Field(
             max_length=16,
-            description=(
-                "Accepted, Programmed, Ready, Reconciling, Stalled, UpdateAvailable, TiersCompatible, MetricsAvailable."
-            ),
+            description=f"{', '.join(ConditionType)}.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = ()
