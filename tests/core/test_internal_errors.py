@@ -49,7 +49,7 @@ def test_an_error_anywhere_else_keeps_the_status_and_says_so(monkeypatch: pytest
     status = world.status
     world.change(api_tier(replicas={"min": 2}))
     with monkeypatch.context() as patch:
-        patch.setattr(module, "steer", lambda *_: 1 // 0)
+        patch.setattr(module, "cluster_status", lambda *_: 1 // 0)
         with pytest.raises(ZeroDivisionError) as raised:
             world.outcome()
     outcome = internal_error(world.cluster, raised.value, world.now)

@@ -204,7 +204,7 @@ class World:
         if cluster is None or "deletionTimestamp" in cluster["metadata"]:
             return
         outcome = self.outcome(view)
-        self.requeue_after, self.retry = outcome.requeue_after, outcome.retry
+        self.requeue_after, self.retry = outcome.requeue_after, outcome.retry or bool(outcome.defects)
         steps = self._steps(cluster, outcome)
         failures: list[Failure] = []
         try:

@@ -13,7 +13,7 @@ from heterollm_controllers.api.timestamps import parse, stamp
 from heterollm_controllers.api.v1alpha1.status import EngineStatus
 from heterollm_controllers.observation.engines import ObservedEngine, ObservedPod
 
-__all__ = ["Gang", "check_gang"]
+__all__ = ["Gang", "check_gang", "remembered"]
 
 FIRST_BACKOFF = timedelta(seconds=10)
 LONGEST_BACKOFF = timedelta(minutes=5)
@@ -41,7 +41,7 @@ def check_gang(engine: ObservedEngine, known: EngineStatus | None, now: datetime
 
     One that has to be without pods (`off`) is not broken by losing them.
     """
-    memory = Gang(known.members, known.restarts, known.not_before) if known else Gang()
+    memory = remembered(known)
     if engine.nodes == 1 or engine.leaving or off:
         return memory
     alive = engine.alive
@@ -51,6 +51,11 @@ def check_gang(engine: ObservedEngine, known: EngineStatus | None, now: datetime
     if not why and len(alive) == engine.nodes:
         return replace(memory, members=tuple(pod.uid for pod in alive))
     return replace(memory, why=why)
+
+
+def remembered(known: EngineStatus | None) -> Gang:
+    """What status remembers of an engine, nothing decided."""
+    return Gang(known.members, known.restarts, known.not_before) if known else Gang()
 
 
 def _breakage(members: tuple[str, ...], alive: tuple[ObservedPod, ...]) -> str:

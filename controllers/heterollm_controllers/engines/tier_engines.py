@@ -22,14 +22,14 @@ class TierEngines:
     """The engines of one tier, before anything is decided on them.
 
     Attributes:
-        reserves: names of those that were on standby.
+        standby: names of those that were on standby.
         lost_at: when the tier lost the last engine that served; None while one serves or none ever did.
     """
 
     chosen: Chosen
     engines: tuple[ObservedEngine, ...]
     gangs: Mapping[str, Gang]
-    reserves: frozenset[str]
+    standby: frozenset[str]
     lost_at: str | None
 
     @property
@@ -52,7 +52,7 @@ def tier_state_of(tier: TierEngines) -> TierState:
     alive = [engine for engine in tier.engines if not engine.leaving]
     return TierState(
         name=tier.name,
-        engines=tuple(_engine_state(engine, engine.name in tier.reserves) for engine in alive),
+        engines=tuple(_engine_state(engine, engine.name in tier.standby) for engine in alive),
         leaving=len(tier.engines) - len(alive),
         rolling=any(engine.revision != tier.chosen.name for engine in alive),
         lost=tier.lost_at is not None,

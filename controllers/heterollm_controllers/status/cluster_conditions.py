@@ -25,6 +25,7 @@ def cluster_conditions(
     applying: bool,
     *others: ConditionUpdate,
     refused: int = 0,
+    defects: Sequence[str] = (),
 ) -> list[ConditionUpdate]:
     """All conditions of a cluster.
 
@@ -36,9 +37,10 @@ def cluster_conditions(
         applying: whether objects of a new generation are about to be applied for the first time.
         others: conditions that were judged elsewhere.
         refused: version of the routing policy that a router does not take; 0 if there is none.
+        defects: steps of the reconcile that failed by a defect of the operator, and why.
     """
     accepts = accepted(refusals)
-    programs = programmed(failures, applying, refused)
+    programs = programmed(failures, applying, refused, defects)
     readiness = ready(accepts, programs, views, waits)
     blocker = next((update for update in (accepts, programs) if update.reason in _NEEDS_SOMEBODY), None)
     return [

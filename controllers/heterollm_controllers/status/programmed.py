@@ -9,7 +9,11 @@ from heterollm_controllers.api.vocabulary import ConditionType, Reason
 from heterollm_controllers.status.conditions import ConditionUpdate
 
 
-def programmed(failures: Sequence[Failure], applying: bool, refused: int) -> ConditionUpdate:
+def programmed(
+    failures: Sequence[Failure], applying: bool, refused: int, defects: Sequence[str] = ()
+) -> ConditionUpdate:
+    if defects:
+        return ConditionUpdate(ConditionType.PROGRAMMED, False, Reason.INTERNAL_ERROR, "; ".join(defects))
     if failures:
         conflict = any(failure.conflict for failure in failures)
         reason = Reason.NAME_CONFLICT if conflict else Reason.APPLY_FAILED

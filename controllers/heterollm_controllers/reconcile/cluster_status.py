@@ -1,0 +1,139 @@
+"""Step 7: the status, from what every step found, and when to reconcile again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from heterollm_controllers.api import names
+from heterollm_controllers.api.errors import Impossible
+from heterollm_controllers.api.objects import Failure
+from heterollm_controllers.api.timestamps import parse
+from heterollm_controllers.api.v1alpha1.status import HeteroLLMClusterStatus, RoutingStatus
+from heterollm_controllers.api.vocabulary import ConditionType, Reason
+from heterollm_controllers.engines.tier_view import TierView
+from heterollm_controllers.observation.engines import ObservedEngine
+from heterollm_controllers.reconcile.context import ReconcileContext
+from heterollm_controllers.reconcile.control_loop import Steering
+from heterollm_controllers.reconcile.journal import Journal
+from heterollm_controllers.routing.versioning import Publication
+from heterollm_controllers.status.cluster_conditions import cluster_conditions
+from heterollm_controllers.status.conditions import conditions
+from heterollm_controllers.status.decisions import journal as latest
+from heterollm_controllers.status.metrics_available import metrics_available
+from heterollm_controllers.status.ready import Wait
+from heterollm_controllers.status.tier_status import tier_status
+from heterollm_controllers.status.tiers_compatible import compatible
+from heterollm_controllers.traffic.plan import state_in_force
+
+__all__ = ["Progress", "cluster_status", "next_deadline"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the cluster is from what it should be.
+
+    Attributes:
+        refusals: why tiers of the spec cannot be carried out.
+        failures: what of the children could not be carried out.
+        removed: engines of tiers that the spec no longer has.
+        pending: whether anything is about to be applied.
+        publishing: whether the routing policy is.
+    """
+
+    refusals: Sequence[Impossible]
+    failures: Sequence[Failure]
+    removed: Sequence[ObservedEngine]
+    pending: bool
+    publishing: bool
+
+
+def cluster_status(
+    context: ReconcileContext,
+    views: Sequence[TierView],
+    steering: Steering,
+    policy: Publication | None,
+    progress: Progress,
+    journal: Journal,
+) -> HeteroLLMClusterStatus:
+    """The complete status. A `policy` of None leaves what it said of routing."""
+    before, generation = context.conditions, context.cluster.generation
+    programmed = before.get(ConditionType.PROGRAMMED, {})
+    first_time = programmed.get("status") != "True" or programmed.get("observedGeneration") != generation
+    waiting, routers = _routers(context)
+    updates = cluster_conditions(
+        progress.refusals,
+        views,
+        _waits(progress, waiting),
+        progress.failures,
+        progress.pending and first_time,
+        compatible(context.spec, context.family_mismatch),
+        metrics_available(
+            steering.missing,
+            context.config.prometheus,
+            context.observed.readings is not None,
+            before.get(ConditionType.METRICS_AVAILABLE),
+        ),
+        refused=steering.refused,
+        defects=journal.failed,
+    )
+    fallback = steering.state.fallback
+    return HeteroLLMClusterStatus(
+        observed_generation=generation,
+        mode=state_in_force(fallback),
+        engines=f"{sum(len(view.serving) for view in views)}/{sum(view.desired for view in views)}",
+        conditions=conditions(updates, before, generation, context.now),
+        tiers=tuple(tier_status(view) for view in views),
+        routing=_routing(context, policy, routers),
+        fallback=fallback,
+        decisions=latest(context.status.get("decisions") or [], journal.decisions),
+    )
+
+
+def _routing(context: ReconcileContext, policy: Publication | None, routers: int) -> RoutingStatus:
+    cluster, service = context.cluster, context.spec.routing.service
+    port = "" if service.port == 80 else f":{service.port}"
+    recorded = context.status.get("routing") or {}
+    return RoutingStatus(
+        url=f"http://{cluster.name}.{cluster.namespace}.svc.{context.config.cluster_domain}{port}",
+        policy_version=policy.version if policy is not None else recorded.get("policyVersion", 0),
+        policy_digest=policy.digest if policy is not None else recorded.get("policyDigest", ""),
+        routers=routers,
+    )
+
+
+def _waits(progress: Progress, routers: str | None) -> list[Wait]:
+    """What Ready waits for beside the engines of the tiers."""
+    waits: list[Wait] = []
+    if progress.removed:
+        older = ", ".join(engine.name for engine in progress.removed)
+        waits.append((Reason.ENGINES_DRAINING, f"{older} of removed tiers finish their requests"))
+    if routers is not None:
+        waits.append((Reason.ROUTERS_STARTING, routers))
+    if progress.publishing:
+        waits.append((Reason.APPLYING, "the routing policy is being published"))
+    return waits
+
+
+def _routers(context: ReconcileContext) -> tuple[str | None, int]:
+    """What the routers still wait for, and how many are ready."""
+    deployment = context.live("Deployment", names.router_name(context.cluster.name))
+    if deployment is None:
+        return "the routers are being created", 0
+    status = deployment.get("status") or {}
+    ready, wanted = status.get("readyReplicas", 0), context.spec.routing.replicas
+    current = status.get("observedGeneration") == deployment["metadata"].get("generation")
+    done = current and ready == wanted == status.get("updatedReplicas", 0) == status.get("replicas", 0)
+    return (None if done else f"{ready}/{wanted} routers are ready"), ready
+
+
+def next_deadline(context: ReconcileContext, views: Sequence[TierView], steering: Steering) -> float | None:
+    """Seconds until a back-off of a broken or waiting engine ends, the time of one partly scheduled, or a fallback."""
+    deadlines = [
+        parse(gang.not_before) for view in views for gang in view.gangs.values() if gang.why and gang.not_before
+    ]
+    placements = (view.placement(engine) for view in views for engine in view.engines)
+    deadlines += [placement.deadline for placement in placements if placement.deadline is not None]
+    deadlines += [steering.deadline] if steering.deadline is not None else []
+    later = [(deadline - context.now).total_seconds() for deadline in deadlines if deadline > context.now]
+    return min(later, default=None)

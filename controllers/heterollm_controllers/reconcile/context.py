@@ -1,0 +1,103 @@
+"""All that one reconcile reads: what is observed, in the form in which the steps ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from heterollm_controllers.api.installation import Config
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
+from heterollm_controllers.api.v1alpha1.status import EngineStatus
+from heterollm_controllers.observation.engines import ObservedEngine, engines_of
+from heterollm_controllers.reconcile.contract import Observed
+from heterollm_controllers.render.owner import Cluster
+from heterollm_controllers.sizing import ConfigMaps
+from heterollm_controllers.status.conditions import previous
+from heterollm_controllers.status.tiers_compatible import family_mismatch
+
+__all__ = ["ReconcileContext", "owned_by"]
+
+
+@dataclass(frozen=True)
+class ReconcileContext:
+    """The inputs of a reconcile. No step changes them; what steps find they hand on by name."""
+
+    observed: Observed
+    spec: HeteroLLMClusterSpec
+    config: Config
+    now: datetime
+
+    @cached_property
+    def cluster(self) -> Cluster:
+        return Cluster(self.observed.cluster)
+
+    @cached_property
+    def status(self) -> Mapping[str, Any]:
+        """The earlier status."""
+        return self.observed.cluster.get("status") or {}
+
+    @cached_property
+    def conditions(self) -> Mapping[str, Mapping[str, Any]]:
+        """The earlier conditions, by type."""
+        return previous(self.status)
+
+    @cached_property
+    def owned(self) -> list[Mapping[str, Any]]:
+        """The children that are the cluster's."""
+        return [child for child in self.observed.children if owned_by(child, self.cluster.uid)]
+
+    @cached_property
+    def engines(self) -> list[ObservedEngine]:
+        pods = [child for child in self.observed.children if child["kind"] == "Pod"]
+        return engines_of([*self.owned, *pods])
+
+    @cached_property
+    def known(self) -> Mapping[str, EngineStatus]:
+        """What the earlier status says of engines, by name."""
+        return {
+            engine["name"]: EngineStatus.model_validate(engine)
+            for tier in self.status.get("tiers") or []
+            for engine in tier.get("engines") or []
+        }
+
+    @cached_property
+    def config_maps(self) -> ConfigMaps:
+        """Those that carry the cluster's label, whoever made them."""
+        maps = (child for child in self.observed.children if child["kind"] == "ConfigMap")
+        return {item["metadata"]["name"]: item.get("data") or {} for item in maps}
+
+    @cached_property
+    def family_mismatch(self) -> str:
+        """Why requests should not move between the tiers; empty when they may."""
+        return family_mismatch(self.spec, self.config_maps)
+
+    def engines_in(self, tier: str) -> list[ObservedEngine]:
+        return [engine for engine in self.engines if engine.tier == tier]
+
+    def revisions(self, tier: str) -> list[Mapping[str, Any]]:
+        """The tier's ControllerRevisions."""
+        return [
+            child
+            for child in self.owned
+            if child["kind"] == "ControllerRevision" and child["data"]["tier"]["name"] == tier
+        ]
+
+    def tier_before(self, tier: str) -> Mapping[str, Any]:
+        """A tier in the earlier status; empty if it is not there."""
+        return next((item for item in self.status.get("tiers") or [] if item["name"] == tier), {})
+
+    def phase_before(self, engine: str) -> str | None:
+        known = self.known.get(engine)
+        return known.phase if known else None
+
+    def live(self, kind: str, name: str) -> Mapping[str, Any] | None:
+        """A child that is the cluster's."""
+        return next((item for item in self.owned if item["kind"] == kind and item["metadata"]["name"] == name), None)
+
+
+def owned_by(child: Mapping[str, Any], uid: str) -> bool:
+    """Whether an owner with this uid owns the object."""
+    return any(owner["uid"] == uid for owner in child["metadata"].get("ownerReferences") or [])
