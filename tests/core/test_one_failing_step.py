@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 import pytest
 
 from heterollm_controllers.api import names
+from heterollm_controllers.engines import rollout
 from heterollm_controllers.reconcile import children, engine_steps, pipeline
 from tests.core.builders import api_tier
 from tests.core.world import World, settled
@@ -85,9 +86,8 @@ def test_other_children_are_repaired(
 
 def test_only_the_tier_that_fails_stands_still(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def next_step(desired: int, revision: str, *rest: Any) -> Any:
-        return fail() if "-small-" in revision else original(desired, revision, *rest)
+        return fail() if "-small-" in revision else rollout.next_step(desired, revision, *rest)
 
-    original = engine_steps.next_step
     with monkeypatch.context() as patch:
         patch.setattr(engine_steps, "next_step", next_step)
         more = {"min": 2}

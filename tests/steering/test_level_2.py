@@ -9,7 +9,6 @@ import pytest
 
 from heterollm_controllers.api.timestamps import parse
 from heterollm_controllers.metrics.readings import History
-from heterollm_controllers.traffic.plan import shares
 from tests.steering.world import START, World
 
 NAMES = ["small", "large"]
@@ -17,7 +16,7 @@ NAMES = ["small", "large"]
 
 def kept(world: World) -> int:
     """Share of its requests that the small tier gets."""
-    return shares(world.memory.fallback, NAMES)["small"]
+    return world.shares["small"]
 
 
 def escalated(**settings: Any) -> World:
@@ -195,7 +194,7 @@ def test_a_failing_last_tier_is_answered_for_by_the_one_before_it() -> None:
     world.large.failed = 5.0
     world.tick()
     assert (world.state, world.fallback.degraded) == ("Escalated", "small")
-    assert shares(world.memory.fallback, NAMES) == {"small": 100, "large": 0}
+    assert world.shares == {"small": 100, "large": 0}
 
 
 def test_two_tiers_never_answer_for_each_other() -> None:
@@ -203,7 +202,7 @@ def test_two_tiers_never_answer_for_each_other() -> None:
     world.small.failed = world.large.failed = 5.0
     world.seconds(600)
     assert world.said == []
-    assert shares(world.memory.fallback, NAMES) == {"small": 100, "large": 100}
+    assert world.shares == {"small": 100, "large": 100}
 
 
 def test_a_dry_run_only_tells() -> None:

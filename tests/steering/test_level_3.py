@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 
 from heterollm_controllers.api.signals import ClusterSignal
-from heterollm_controllers.traffic.plan import shares
 from tests.steering.world import World
 
 NAMES = ["small", "large"]
@@ -13,7 +12,7 @@ NAMES = ["small", "large"]
 
 def kept(world: World) -> int:
     """Share of its requests that the small tier gets."""
-    return shares(world.memory.fallback, NAMES)["small"]
+    return world.shares["small"]
 
 
 def failing_again(world: World, times: int) -> None:
@@ -111,7 +110,7 @@ def test_if_the_large_tier_fails_the_others_answer() -> None:
     world.large.lost, world.large.serving = True, 0
     world.tick()
     assert (world.state, world.fallback.degraded) == ("Escalated", "small")
-    assert shares(world.memory.fallback, NAMES) == {"small": 100, "large": 0}
+    assert world.shares == {"small": 100, "large": 0}
 
 
 def test_it_does_not_begin_while_the_last_tier_fails_itself() -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from heterollm_controllers.api.signals import ClusterSignal
 from heterollm_controllers.api.v1alpha1.status import EscalationStatus
-from heterollm_controllers.traffic.plan import shares
 from tests.steering.world import TICK, World
 
 NAMES = ["small", "large"]
@@ -17,7 +16,7 @@ NAMES = ["small", "large"]
 
 def kept(world: World) -> int:
     """Share of its requests that the small tier gets."""
-    return shares(world.memory.fallback, NAMES)["small"]
+    return world.shares["small"]
 
 
 def record(world: World) -> EscalationStatus:
@@ -131,7 +130,7 @@ def test_a_resting_tier_is_asked_at_once_when_its_stand_in_is_lost() -> None:
     assert record(world).phase == "Watching"
     world.tick()
     assert world.fallback.degraded == "small"
-    assert shares(world.memory.fallback, NAMES) == {"small": 100, "large": 0}
+    assert world.shares == {"small": 100, "large": 0}
 
 
 def test_half_is_asked_of_it_as_soon_as_its_stand_in_fails_some() -> None:

@@ -12,7 +12,7 @@ from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import FallbackStatus, ScalingStatus
 from heterollm_controllers.metrics.readings import History, Readings
 from heterollm_controllers.observation.tier_state import EngineState, TierState
-from heterollm_controllers.reconcile.control_loop import Steering, steer
+from heterollm_controllers.reconcile.control_loop import Steering, steer, traffic_in_force
 from heterollm_controllers.reconcile.control_state import ControlState
 from heterollm_controllers.simulation.policy_under_test import restored
 
@@ -155,6 +155,11 @@ class World:
     def scaling(self, tier: str = "small") -> ScalingStatus:
         """The tier's last decision."""
         return self.memory.scaling[tier]
+
+    @property
+    def shares(self) -> dict[str, int]:
+        """Per cent of its requests that each tier gets."""
+        return dict(traffic_in_force(self.spec, self.memory.fallback).shares)
 
     @property
     def fallback(self) -> FallbackStatus:

@@ -28,7 +28,7 @@ __all__ = ["Wanted", "engines_to_delete", "publication", "to_apply", "to_prune",
 
 def publication(context: ReconcileContext, views: Sequence[TierView], steering: Steering) -> Publication:
     """The routing policy, and its version."""
-    policy = routing_policy(context.cluster.name, context.spec, views, steering.state.fallback)
+    policy = routing_policy(context.cluster.name, context.spec, views, steering.traffic.shares)
     live = context.live("ConfigMap", names.policy_name(context.cluster.name)) or {}
     return publish(partial(envoy_files, policy), live.get("data") or {}, context.status.get("routing") or {})
 

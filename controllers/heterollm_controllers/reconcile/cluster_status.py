@@ -24,7 +24,7 @@ from heterollm_controllers.status.metrics_available import metrics_available
 from heterollm_controllers.status.ready import Wait
 from heterollm_controllers.status.tier_status import tier_status
 from heterollm_controllers.status.tiers_compatible import compatible
-from heterollm_controllers.traffic.plan import state_in_force
+from heterollm_controllers.traffic.fallback_in_force import state_in_force
 
 __all__ = ["Progress", "cluster_status", "next_deadline"]
 

@@ -12,20 +12,22 @@ from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import Decision, FallbackStatus, ScalingStatus
 from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.api.vocabulary import Reason
-from heterollm_controllers.capacity.autoscaler import (
+from heterollm_controllers.capacity.plan import (
     STABILIZATION_SECONDS,
     STABILIZATION_SECONDS_OF_LAST,
-    ScalingContext,
-    scale,
+    CapacityPlan,
+    plan_capacity,
 )
+from heterollm_controllers.capacity.rules import ScalingContext
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.metrics.tier_metrics import TierMetrics, missing_metrics, tier_metrics
 from heterollm_controllers.observation.tier_state import TierState
 from heterollm_controllers.reconcile.control_state import ControlState
 from heterollm_controllers.traffic.fallback import fall_back
-from heterollm_controllers.traffic.plan import diverted
+from heterollm_controllers.traffic.fallback_in_force import diverted, fallback_shares
+from heterollm_controllers.traffic.plan import TrafficPlan, plan_traffic
 
-__all__ = ["Steering", "SteeringInput", "steer"]
+__all__ = ["Steering", "SteeringInput", "steer", "traffic_in_force"]
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,14 @@ class Steering:
     """What holds after a tick.
 
     Attributes:
-        memory: what to record before any effect. It differs from the former one only by decisions.
+        state: what to record before any effect. It differs from the former one only by decisions.
         decisions: what was decided now, with the metrics, for the journal.
         missing: what keeps the cluster from being steered, for people; empty when all metrics are there.
         deadline: when to decide again even if no figure changes; None when nothing is waited for.
         load: requests in each engine of which that is known, by the engine's name.
         refused: version of a routing policy that a router does not take; 0 if there is none, or nobody knows.
+        traffic: the share of its requests that each tier gets, and who wanted another.
+        capacity: by tier, which rules wanted how many engines, and why they lost.
     """
 
     state: ControlState
@@ -61,6 +65,8 @@ class Steering:
     deadline: datetime | None = None
     load: Mapping[str, float] = field(default_factory=dict)
     refused: int = 0
+    traffic: TrafficPlan = TrafficPlan()
+    capacity: Mapping[str, CapacityPlan] = field(default_factory=dict)
 
 
 def steer(
@@ -83,19 +89,36 @@ def steer(
     fallback, changes = fall_back(spec.fallback, seen, cluster, state.fallback, now)
     decisions = [_decision(reason, subject, why, now) for reason, subject, why in changes]
     scaling: dict[str, ScalingStatus] = {}
+    capacity: dict[str, CapacityPlan] = {}
     by_name = {tier.name: tier for tier in spec.tiers}
     courses = _contexts(fallback, seen, by_name, now)
     for (tier_state, metrics), course in zip(seen, courses, strict=True):
         before = state.scaling.get(tier_state.name)
         after = before
         if not spec.scaling.paused and tier_state.name in by_name:
-            after = scale(by_name[tier_state.name], tier_state, metrics, before, course, now)
+            plan = plan_capacity(by_name[tier_state.name], tier_state, metrics, before, course, now)
+            after, capacity[tier_state.name] = plan.scaling, plan
         if after is not None:
             scaling[tier_state.name] = after
             decisions += _scaling_decisions(tier_state.name, before, after, now)
     load = {name: requests for _, metrics in seen for name, requests in metrics.load.items()}
     refused = round((cluster or {}).get(ClusterSignal.POLICY_REFUSED, 0.0))
-    return Steering(ControlState(scaling, fallback), tuple(decisions), missing, _deadline(fallback, now), load, refused)
+    return Steering(
+        ControlState(scaling, fallback),
+        tuple(decisions),
+        missing,
+        _deadline(fallback, now),
+        load,
+        refused,
+        traffic_in_force(spec, fallback),
+        capacity,
+    )
+
+
+def traffic_in_force(spec: HeteroLLMClusterSpec, fallback: FallbackStatus | None) -> TrafficPlan:
+    """The shares of the tiers of the spec, those included of which no engine runs."""
+    names = [tier.name for tier in spec.tiers]
+    return plan_traffic(names, fallback_shares(fallback, names))
 
 
 def _can_judge(readings: Readings, before: FallbackStatus | None) -> bool:

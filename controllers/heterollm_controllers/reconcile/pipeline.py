@@ -30,7 +30,7 @@ from heterollm_controllers.reconcile.children import (
 from heterollm_controllers.reconcile.cluster_status import Progress, cluster_status, next_deadline
 from heterollm_controllers.reconcile.context import ReconcileContext
 from heterollm_controllers.reconcile.contract import Observed, Outcome
-from heterollm_controllers.reconcile.control_loop import Steering, SteeringInput, steer
+from heterollm_controllers.reconcile.control_loop import Steering, SteeringInput, steer, traffic_in_force
 from heterollm_controllers.reconcile.control_state import control_state_of
 from heterollm_controllers.reconcile.engine_steps import (
     held_placements,
@@ -118,7 +118,9 @@ def _steer(
 
 
 def _held_steering(context: ReconcileContext) -> Steering:
-    return Steering(control_state_of(context.status), missing="the control loop failed")
+    state = control_state_of(context.status)
+    traffic = traffic_in_force(context.spec, state.fallback)
+    return Steering(state, missing="the control loop failed", traffic=traffic)
 
 
 def _plan_tiers(

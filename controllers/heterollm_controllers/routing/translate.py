@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.routing import Retries as RetriesSpec
 from heterollm_controllers.api.v1alpha1.routing import Routing
-from heterollm_controllers.api.v1alpha1.status import FallbackStatus
 from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.engines.tier_view import TierView
 from heterollm_controllers.routing.ir import Endpoint, Retries, RetryChange, RoutingPolicy, TierRoute
 from heterollm_controllers.sglang.launch import HTTP_PORT
-from heterollm_controllers.traffic.plan import shares
 
 __all__ = ["routing_policy"]
 
 UNSIZED_ENGINE = 4096
 """Requests in flight to an engine of which sizing knows nothing."""
+_ALL: Mapping[str, int] = MappingProxyType({})
 _WAITING = 2
 """In flight may be twice what an engine runs at once: as many wait in its queue."""
 
 
 def routing_policy(
-    cluster: str, spec: HeteroLLMClusterSpec, views: Sequence[TierView], fallback: FallbackStatus | None = None
+    cluster: str, spec: HeteroLLMClusterSpec, views: Sequence[TierView], shares: Mapping[str, int] = _ALL
 ) -> RoutingPolicy:
-    """What the routers of a cluster are told."""
-    kept = shares(fallback, [tier.name for tier in spec.tiers])
+    """What the routers of a cluster are told.
+
+    Args:
+        shares: per cent of its requests that each tier gets; all where a tier is not named.
+    """
     by_name = {view.chosen.tier.name: view for view in views}
     wanted = spec.routing
     return RoutingPolicy(
         cluster=cluster,
-        tiers=tuple(_tier_route(tier, by_name.get(tier.name), kept[tier.name]) for tier in spec.tiers),
+        tiers=tuple(_tier_route(tier, by_name.get(tier.name), shares.get(tier.name, 100)) for tier in spec.tiers),
         complexity_threshold=float(wanted.complexity_threshold),
         retries=_retries(wanted.retries),
         scorer_weights=tuple(sorted((name, float(weight)) for name, weight in (wanted.scorer_weights or {}).items())),

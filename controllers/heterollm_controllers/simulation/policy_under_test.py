@@ -13,7 +13,7 @@ from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.observation.tier_state import TierState
 from heterollm_controllers.reconcile.control_loop import Steering, steer
 from heterollm_controllers.reconcile.control_state import ControlState
-from heterollm_controllers.traffic.plan import shares, state_in_force
+from heterollm_controllers.traffic.fallback_in_force import state_in_force
 
 __all__ = ["Decider", "Operator", "Orders", "SteerFunction", "restored"]
 
@@ -66,7 +66,7 @@ class Operator:
         fallback = self.state.fallback
         return Orders(
             targets={tier.name: self.state.target(tier) for tier in self._spec.tiers},
-            shares=shares(fallback, self._names),
+            shares=steering.traffic.shares,
             state=state_in_force(fallback),
             decisions=steering.decisions,
         )

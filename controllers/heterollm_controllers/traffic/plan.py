@@ -1,33 +1,72 @@
-"""Who answers whose requests: the fallback in force as shares of each tier's requests."""
+"""Who answers whose requests: proposers want shares, one plan decides. By hand goes first, then the fallback."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
-from heterollm_controllers.api.v1alpha1.status import FallbackStatus
+__all__ = ["LostShare", "Proposer", "ShareProposal", "TrafficPlan", "plan_traffic"]
 
-__all__ = ["diverted", "shares", "state_in_force"]
+Proposer = Literal["Forced", "Fallback", "Migration"]
 
-
-def shares(status: FallbackStatus | None, tiers: Sequence[str]) -> dict[str, int]:
-    """Share in per cent of its requests that each tier gets; the rest goes to the tier that stands in for it."""
-    if status is None or status.dry_run:
-        return dict.fromkeys(tiers, 100)
-    if status.state == "PureLarge":
-        return {**dict.fromkeys(tiers[:-1], status.percent), tiers[-1]: 100}
-    resting = {item.tier: item.percent for item in status.escalations}
-    return {tier: resting.get(tier, 100) for tier in tiers}
+PRECEDENCE: tuple[Proposer, ...] = ("Forced", "Fallback", "Migration")
+"""Whose word counts where several want something of one tier, the first before the others."""
 
 
-def diverted(status: FallbackStatus | None, tiers: Sequence[str]) -> list[str]:
-    """Tiers whose requests another is to answer, as far as it has room."""
-    if status is None or status.dry_run:
-        return []
-    if status.state == "PureLarge":
-        return list(tiers[:-1])
-    return [item.tier for item in status.escalations if item.phase != "Watching" and item.tier in tiers]
+@dataclass(frozen=True)
+class ShareProposal:
+    """What a proposer wants.
+
+    Attributes:
+        shares: per cent of its requests that a tier gets, by the tier's name; tiers that are not named it leaves alone.
+        why: for people.
+    """
+
+    proposer: Proposer
+    shares: Mapping[str, int]
+    why: str
 
 
-def state_in_force(status: FallbackStatus | None) -> str:
-    """The fallback that the routers know of; a dry run only reports."""
-    return "Normal" if status is None or status.dry_run else status.state
+@dataclass(frozen=True)
+class LostShare:
+    """A share that a proposer wanted and did not get, and why."""
+
+    tier: str
+    proposal: ShareProposal
+    why: str
+
+
+@dataclass(frozen=True)
+class TrafficPlan:
+    """Shares of requests.
+
+    Attributes:
+        shares: per cent of its requests that each tier gets; the rest goes to the tier that stands in for it.
+        won: the proposal that each tier's share is from; tiers that nobody wants anything of are not in it.
+        lost: what was wanted and is not carried out.
+    """
+
+    shares: Mapping[str, int] = field(default_factory=dict)
+    won: Mapping[str, ShareProposal] = field(default_factory=dict)
+    lost: tuple[LostShare, ...] = ()
+
+    def share(self, tier: str) -> int:
+        """Per cent of its requests that a tier gets."""
+        return self.shares.get(tier, 100)
+
+
+def plan_traffic(tiers: Sequence[str], proposals: Iterable[ShareProposal]) -> TrafficPlan:
+    """One share for each tier: all of its requests, unless somebody wants less."""
+    ranked = sorted(proposals, key=lambda proposal: PRECEDENCE.index(proposal.proposer))
+    won: dict[str, ShareProposal] = {}
+    lost: list[LostShare] = []
+    for proposal in ranked:
+        for tier in tiers:
+            if tier not in proposal.shares:
+                continue
+            winner = won.setdefault(tier, proposal)
+            if winner is not proposal and winner.shares[tier] != proposal.shares[tier]:
+                lost.append(LostShare(tier, proposal, f"{winner.proposer} wants {winner.shares[tier]} %: {winner.why}"))
+    shares = {tier: won[tier].shares[tier] if tier in won else 100 for tier in tiers}
+    return TrafficPlan(shares, won, tuple(lost))
