@@ -4,9 +4,10 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use crate::abi::envoy::{Body, Map, Metadata, Stream};
+use crate::abi::status::Status;
 use crate::blame::{self, Before, Shared};
 use crate::edit::{self, Change};
-use crate::envoy::{Body, Map, Metadata, Stream};
 use crate::headers::{ATTEMPT, CHOSEN, FINAL, LENGTH, METADATA, OURS, PREFIX, QUALITY, TYPE};
 use crate::hold;
 use crate::in_flight::{Entered, InFlight};
@@ -14,7 +15,6 @@ use crate::kept::{now, Kept, KeptAnswer, LowQuality};
 use crate::overload;
 use crate::policy::Attempts;
 use crate::quality;
-use crate::status::Status;
 
 /// A longer answer is passed on unchecked (bytes): it would have to be held in memory as a whole.
 const CHECKED: usize = 1 << 20;

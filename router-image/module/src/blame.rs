@@ -1,8 +1,8 @@
 //! What a failed attempt and a good answer say of the engine, of the tier and of the request itself.
 
+use crate::abi::envoy::{Map, Metadata, Stream};
 use crate::budget::Budget;
 use crate::doubts::Doubts;
-use crate::envoy::{Map, Metadata, Stream};
 use crate::failures::{Failure, Failures};
 use crate::headers::{BROKEN, FINAL, METADATA, REQUEST, SHOULD_RETRY};
 use crate::kept::now;

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::time::Instant;
 
-use crate::envoy::{Body, Map, Stream};
+use crate::abi::envoy::{Body, Map, Stream};
+use crate::abi::status::Status;
 use crate::figures::{answering, attempts, Course, Figures};
 use crate::hash::{digits, hash};
 use crate::headers::{
@@ -15,7 +16,6 @@ use crate::headers::{
 use crate::kept::{Kept, KeptAnswer};
 use crate::policy::{Choices, Tier};
 use crate::request::{self, Seen};
-use crate::status::Status;
 use crate::tokens::{reported, END};
 
 /// One request.

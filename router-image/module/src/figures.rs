@@ -5,8 +5,8 @@
 
 use std::time::Instant;
 
+use crate::abi::envoy::{Attribute, Definitions, Map, Metadata, Metric, Stream};
 use crate::blame::{FAULTY, REFUSED, UNSENT};
-use crate::envoy::{Attribute, Definitions, Map, Metadata, Metric, Stream};
 use crate::headers::{CLIENT, METADATA};
 use crate::kept::LowQuality;
 use crate::tokens::Tokens;

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::envoy::Wake;
+use crate::abi::envoy::Wake;
 
 /// After an engine was lost, its requests wait so long: engines that are killed at once do not die at once, and what is
 /// sent to one of them meanwhile is lost as well, though it is not to blame.

@@ -2,8 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::abi::envoy::Stream;
 use crate::asked::Asked;
-use crate::envoy::Stream;
 use crate::headers::METADATA;
 
 const KEY: &str = "llm";

@@ -21,13 +21,13 @@ mod tokens;
 
 // These call Envoy, which is not there when the module's own tests run.
 #[cfg(not(test))]
+mod abi;
+#[cfg(not(test))]
 mod attempt;
 #[cfg(not(test))]
 mod blame;
 #[cfg(not(test))]
 mod choose;
-#[cfg(not(test))]
-mod envoy;
 #[cfg(not(test))]
 mod figures;
 #[cfg(not(test))]
@@ -35,8 +35,4 @@ mod headers;
 #[cfg(not(test))]
 mod hold;
 #[cfg(not(test))]
-mod hooks;
-#[cfg(not(test))]
 mod kept;
-#[cfg(not(test))]
-mod status;

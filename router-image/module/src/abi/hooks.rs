@@ -6,15 +6,15 @@ use std::ffi::c_void;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 
+use crate::abi::envoy::{log_error, logged, Buffer, Definitions, Stream};
+use crate::abi::status::Status;
 use crate::attempt::Attempt;
 use crate::blame::Shared;
 use crate::choose::Choose;
-use crate::envoy::{log_error, logged, Buffer, Definitions, Stream};
 use crate::figures::Figures;
 use crate::headers::REQUEST;
 use crate::lost;
 use crate::policy::{Attempts, Choices};
-use crate::status::Status;
 
 /// A filter as the listener or a cluster has it.
 enum Config {
