@@ -7,14 +7,14 @@ use std::sync::Arc;
 use crate::abi::envoy::{Body, Map, Metadata, Stream};
 use crate::abi::status::Status;
 use crate::blame::{self, Before, Shared};
-use crate::edit::{self, Change};
 use crate::headers::{ATTEMPT, CHOSEN, FINAL, LENGTH, METADATA, OURS, PREFIX, QUALITY, TYPE};
 use crate::hold;
 use crate::in_flight::{Entered, InFlight};
 use crate::kept::{now, Kept, KeptAnswer, LowQuality};
-use crate::overload;
 use crate::policy::Attempts;
-use crate::quality;
+use crate::protocol::overload;
+use crate::protocol::quality;
+use crate::protocol::rewrite::{self, Change};
 
 /// A longer answer is passed on unchecked (bytes): it would have to be held in memory as a whole.
 const CHECKED: usize = 1 << 20;
@@ -115,9 +115,9 @@ impl Attempt {
         let body = match change {
             change if answered > 0 => {
                 let earlier = policy.changes_before(number, answered);
-                edit::apply_anew(&body, change.unwrap_or(&Change::default()), &earlier, number)
+                rewrite::apply_anew(&body, change.unwrap_or(&Change::default()), &earlier, number)
             }
-            Some(change) => edit::apply(&body, change, number),
+            Some(change) => rewrite::apply(&body, change, number),
             None => return,
         };
         stream.drain(Body::ReceivedRequest);
@@ -186,9 +186,9 @@ impl Attempt {
     /// Whatever its quality, it is an answer: the engine and the tier have not failed.
     fn check(&self, stream: &Stream, policy: &Attempts) {
         self.good(stream, policy);
-        let asked = Kept::of(stream).map(|kept| kept.asked).unwrap_or_default();
+        let requirements = Kept::of(stream).map(|kept| kept.requirements).unwrap_or_default();
         let answer = stream.response_body();
-        let fault = match quality::fault(&answer, &asked) {
+        let fault = match quality::fault(&answer, &requirements) {
             None => return self.shared.low_quality.earn(policy.budget),
             Some(fault) => fault,
         };
@@ -196,7 +196,7 @@ impl Attempt {
         stream.set_header(Map::Response, QUALITY, fault.as_bytes());
         let (attempt, tier) = (self.number.get(), tier(stream));
         let answered = LowQuality { attempt, fault, tier }.note(stream);
-        let is_worth_it = policy.may_differ(attempt, answered, &asked) && !too_late(stream, policy);
+        let is_worth_it = policy.may_differ(attempt, answered, &requirements) && !too_late(stream, policy);
         if !is_worth_it || !self.shared.low_quality.allows(now()) {
             stream.set_header(Map::Response, FINAL, b"true");
         } else if answered == 1 {

@@ -8,15 +8,15 @@ use std::time::Instant;
 use crate::abi::envoy::{Body, Map, Stream};
 use crate::abi::status::Status;
 use crate::figures::{answering, attempts, Course, Figures};
-use crate::hash::{digits, hash};
 use crate::headers::{
     ATTEMPTS, CHOSEN, CLIENT, CONVERSATION, ERROR, HINT, LENGTH, METADATA, MOST_RETRIES, OVERLOADED, PREFIX, PRIORITY,
     QUALITY, RETRIES, RETRY_AFTER, SCORE, SHOULD_RETRY, TIER, TYPE,
 };
 use crate::kept::{Kept, KeptAnswer};
 use crate::policy::{Choices, Tier};
-use crate::request::{self, Seen};
-use crate::tokens::{reported, END};
+use crate::protocol::hash::{digits, hash};
+use crate::protocol::request::{self, RequestFeatures};
+use crate::protocol::tokens::{reported, END};
 
 /// One request.
 pub struct Choose {
@@ -85,17 +85,17 @@ impl Choose {
     /// The request is complete.
     pub fn request_end(&self, stream: &Stream, policy: &Choices) -> Status {
         let body = stream.request_body();
-        let seen = match request::read(&body) {
-            Some(seen) => seen,
+        let features = match request::parse(&body) {
+            Some(features) => features,
             None => return refuse(stream, &NOT_JSON),
         };
-        let Decision { tier, by, score } = match self.choose(policy, &seen) {
+        let Decision { tier, by, score } = match self.choose(policy, &features) {
             Ok(decision) => decision,
             Err(refusal) => return refuse(stream, &refusal),
         };
         self.decided(&tier.name, by, score);
         let conversation = self.wishes.borrow().conversation.as_deref().map(hash);
-        let hash = conversation.unwrap_or(seen.conversation) as u32;
+        let hash = conversation.unwrap_or(features.conversation) as u32;
         let side = tier.side(hash);
         // A cluster of no capacity answers, as one does that has no more.
         let chosen = if side.is_full(self.reserved.get()) {
@@ -103,7 +103,7 @@ impl Choose {
         } else {
             &side.chosen
         };
-        Kept::now(seen.asked).keep(stream);
+        Kept::now(features.requirements).keep(stream);
         if stream.header(Map::Request, LENGTH).is_none() {
             stream.set_header(Map::Request, LENGTH, body.len().to_string().as_bytes());
         }
@@ -207,7 +207,7 @@ impl Choose {
         };
     }
 
-    fn choose<'a>(&self, policy: &'a Choices, seen: &Seen) -> Result<Decision<'a>, Refusal<'a>> {
+    fn choose<'a>(&self, policy: &'a Choices, features: &RequestFeatures) -> Result<Decision<'a>, Refusal<'a>> {
         let decided = |tier: &'a Tier, by| Ok(Decision { tier, by, score: None });
         let (first, last) = (&policy.tiers[0], &policy.tiers[policy.tiers.len() - 1]);
         let wishes = self.wishes.borrow();
@@ -218,7 +218,7 @@ impl Choose {
                 |tier| decided(tier, "header"),
             );
         }
-        let model = match &seen.model {
+        let model = match &features.model {
             Some(model) => model.as_ref(),
             None => {
                 let message = Cow::Owned(format!("The field `model` is missing. {}", policy.help));
@@ -241,7 +241,7 @@ impl Choose {
             Some(b"act") => return decided(first, "hint"),
             _ => {}
         }
-        let score = policy.scorer.score(seen);
+        let score = policy.scorer.score(features);
         let tier = if score > policy.threshold { last } else { first };
         Ok(Decision {
             tier,

@@ -9,7 +9,7 @@ use crate::abi::envoy::{Attribute, Definitions, Map, Metadata, Metric, Stream};
 use crate::blame::{FAULTY, REFUSED, UNSENT};
 use crate::headers::{CLIENT, METADATA};
 use crate::kept::LowQuality;
-use crate::tokens::Tokens;
+use crate::protocol::tokens::Tokens;
 
 /// The figures of the listener.
 #[derive(Clone, Copy)]

@@ -3,33 +3,36 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::abi::envoy::Stream;
-use crate::asked::Asked;
 use crate::headers::METADATA;
+use crate::protocol::requirements::AnswerRequirements;
 
 const KEY: &str = "llm";
 
 pub struct Kept {
     /// When the request had come (milliseconds since 1970).
     pub start: u64,
-    pub asked: Asked,
+    pub requirements: AnswerRequirements,
 }
 
 impl Kept {
-    pub fn now(asked: Asked) -> Self {
-        Kept { start: now(), asked }
+    pub fn now(requirements: AnswerRequirements) -> Self {
+        Kept {
+            start: now(),
+            requirements,
+        }
     }
 
     pub fn keep(&self, stream: &Stream) {
         let mut bytes = self.start.to_le_bytes().to_vec();
-        bytes.extend(self.asked.encode());
+        bytes.extend(self.requirements.encode());
         stream.keep(KEY, &bytes);
     }
 
     pub fn of(stream: &Stream) -> Option<Self> {
-        let (start, asked) = split(stream.kept(KEY)?)?;
+        let (start, requirements) = split(stream.kept(KEY)?)?;
         Some(Kept {
             start: u64::from_le_bytes(start),
-            asked: Asked::decode(asked),
+            requirements: AnswerRequirements::decode(requirements),
         })
     }
 }

@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 
-use crate::asked::Asked;
-use crate::edit::{may_differ, Change};
 use crate::in_flight::InFlight;
-use crate::json::Value;
+use crate::protocol::json::Value;
+use crate::protocol::requirements::AnswerRequirements;
+use crate::protocol::rewrite::{may_differ, Change};
 use crate::score::Model;
 
 /// What the choose filter knows of the policy.
@@ -185,11 +185,11 @@ impl Attempts {
 
     /// Whether another attempt after this one, whose answer is of low quality as the `low_quality`-th, may have another
     /// answer: of another model, or by chance.
-    pub fn may_differ(&self, attempt: u32, low_quality: u32, asked: &Asked) -> bool {
+    pub fn may_differ(&self, attempt: u32, low_quality: u32, requirements: &AnswerRequirements) -> bool {
         let before = self.change_for(attempt, low_quality - 1);
         let after = self.change_for(attempt + 1, low_quality);
         let leaves_tier = attempt == TRIES && self.tiers.len() > 1;
-        leaves_tier || may_differ(before, after, asked)
+        leaves_tier || may_differ(before, after, requirements)
     }
 }
 

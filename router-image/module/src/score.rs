@@ -3,8 +3,8 @@
 
 mod signs;
 
-use crate::json::{Text, Value, EXPANSION};
-use crate::request::Seen;
+use crate::protocol::json::{Text, Value, EXPANSION};
+use crate::protocol::request::RequestFeatures;
 
 use self::signs::{Sign, Signs};
 
@@ -23,7 +23,7 @@ struct Feature {
     measure: Option<Measure>,
 }
 
-type Measure = fn(&Seen) -> f64;
+type Measure = fn(&RequestFeatures) -> f64;
 
 impl Model {
     /// From the policy's JSON; none when that is malformed or speaks of what cannot be measured.
@@ -59,12 +59,12 @@ impl Model {
         })
     }
 
-    pub fn score(&self, seen: &Seen) -> f64 {
+    pub fn score(&self, request: &RequestFeatures) -> f64 {
         let mut counts = vec![0; self.features.len()];
-        self.count_signs(&seen.question, &mut counts);
+        self.count_signs(&request.question, &mut counts);
         let mut total = 0.0;
         for (feature, &count) in self.features.iter().zip(&counts) {
-            let amount = feature.measure.map_or(f64::from(count), |measure| measure(seen));
+            let amount = feature.measure.map_or(f64::from(count), |measure| measure(request));
             total += feature.weight * (amount / feature.full).clamp(0.0, 1.0);
         }
         total.clamp(0.0, 1.0)
@@ -113,13 +113,13 @@ impl Model {
 /// Features that are not signs in the text.
 fn measure(name: Text) -> Option<Measure> {
     Some(match name.name().as_ref() {
-        b"length" => |seen| seen.bytes as f64,
-        b"turns" => |seen| seen.turns as f64,
-        b"tools" => |seen| seen.tools as f64,
-        b"structure" => |seen| seen.structure.into(),
-        b"effort" => |seen| seen.effort,
-        b"budget" => |seen| seen.budget,
-        b"media" => |seen| seen.media as f64,
+        b"length" => |request| request.bytes as f64,
+        b"turns" => |request| request.turns as f64,
+        b"tools" => |request| request.tools as f64,
+        b"structure" => |request| request.structure.into(),
+        b"effort" => |request| request.effort,
+        b"budget" => |request| request.budget,
+        b"media" => |request| request.media as f64,
         _ => return None,
     })
 }

@@ -1,7 +1,7 @@
 //! Hashes of the values that a conversation begins with: the same however they are spelled.
 
-use crate::hash::{hash, joined};
-use crate::json::{Kind, Read, Reader, Text};
+use crate::protocol::hash::{hash, joined};
+use crate::protocol::json::{Kind, Read, Reader, Text};
 
 /// Clients move it from message to message as a conversation grows: it says what to keep, and nothing to the model.
 const MARK: &str = "cache_control";

@@ -3,10 +3,10 @@
 
 use std::borrow::Cow;
 
-use crate::asked::{number, Asked, AskedFields};
-use crate::beginning::{self, field, of_prompt, of_text, value};
-use crate::hash::{hash, joined};
-use crate::json::{Kind, Read, Reader, Text};
+use crate::protocol::conversation::{self, field, of_prompt, of_text, value};
+use crate::protocol::hash::{hash, joined};
+use crate::protocol::json::{Kind, Read, Reader, Text};
+use crate::protocol::requirements::{number, AnswerRequirements, RequirementFields};
 
 /// Texts at the beginning and at the end of a message that are kept at least. The score looks at fewer bytes of each than
 /// so many line breaks between texts have, and a message of millions of texts must not take ten times its own memory.
@@ -20,7 +20,7 @@ const USER: &[u8] = b"user";
 
 /// A request as routing sees it.
 #[derive(Debug, Default, PartialEq)]
-pub struct Seen<'a> {
+pub struct RequestFeatures<'a> {
     /// What the client wrote as `model`; none if that is no string.
     pub model: Option<Cow<'a, [u8]>>,
     /// Tells this conversation from others, and is the same in all of its turns.
@@ -42,30 +42,30 @@ pub struct Seen<'a> {
     /// Reasoning effort asked for: medium is 1, high and more 2.
     pub effort: f64,
     /// For the check of the answer's quality.
-    pub asked: Asked,
+    pub requirements: AnswerRequirements,
 }
 
 /// None when the body is not a JSON object.
-pub fn read(body: &[u8]) -> Option<Seen<'_>> {
+pub fn parse(body: &[u8]) -> Option<RequestFeatures<'_>> {
     let (mut reader, mut fields) = (Reader::new(body), Fields::default());
     reader.fields(|reader, key| fields.read(reader, key)).ok()?;
     reader.end().ok()?;
-    Some(fields.seen())
+    Some(fields.features())
 }
 
 /// The fields of the request's body, each as it was written last.
 #[derive(Default)]
 struct Fields<'a> {
     model: Option<Text<'a>>,
-    instructions: Said<'a>,
-    messages: Said<'a>,
-    input: Said<'a>,
-    prompt: Said<'a>,
+    instructions: ParsedMessages<'a>,
+    messages: ParsedMessages<'a>,
+    input: ParsedMessages<'a>,
+    prompt: ParsedMessages<'a>,
     tools: usize,
     /// Hashes of the tools that are offered, and of what these were called before.
     tools_hash: u64,
     functions_hash: u64,
-    asked: AskedFields,
+    requirements: RequirementFields,
     /// What the client calls the conversation.
     key: Option<Text<'a>>,
     id: Option<Text<'a>>,
@@ -87,18 +87,18 @@ impl<'a> Fields<'a> {
             b"prompt_cache_key" => self.key = text_at(reader, &[])?,
             b"conversation" if reader.kind()? == Kind::Object => self.id = text_at(reader, &["id"])?,
             b"conversation" => self.id = text_at(reader, &[])?,
-            b"instructions" => self.instructions = Said::in_one(reader, b"", of_text)?,
-            b"messages" => self.messages = Said::in_messages(reader, &mut self.asked)?,
-            b"input" if reader.kind()? == Kind::Text => self.input = Said::in_one(reader, USER, of_text)?,
-            b"input" => self.input = Said::in_messages(reader, &mut self.asked)?,
-            b"prompt" => self.prompt = Said::in_one(reader, USER, of_prompt)?,
+            b"instructions" => self.instructions = ParsedMessages::in_one(reader, b"", of_text)?,
+            b"messages" => self.messages = ParsedMessages::in_messages(reader, &mut self.requirements)?,
+            b"input" if reader.kind()? == Kind::Text => self.input = ParsedMessages::in_one(reader, USER, of_text)?,
+            b"input" => self.input = ParsedMessages::in_messages(reader, &mut self.requirements)?,
+            b"prompt" => self.prompt = ParsedMessages::in_one(reader, USER, of_prompt)?,
             b"tools" => {
                 self.tools_hash = value(&mut reader.clone())?;
-                self.tools = self.asked.tools(reader)?;
+                self.tools = self.requirements.tools(reader)?;
             }
             b"functions" => {
                 self.functions_hash = value(&mut reader.clone())?;
-                self.asked.read(reader, b"functions")?;
+                self.requirements.read(reader, b"functions")?;
             }
             b"max_completion_tokens" => self.completion_budget = number(reader)?,
             b"max_output_tokens" => self.output_budget = number(reader)?,
@@ -111,25 +111,25 @@ impl<'a> Fields<'a> {
             b"reasoning_effort" if reader.kind()? == Kind::Number => self.effort = Some(2.0 * reader.number()?),
             b"reasoning_effort" => self.effort = text_at(reader, &[])?.and_then(effort),
             b"reasoning" => self.reasoning = text_at(reader, &["effort"])?.and_then(effort),
-            other => self.asked.read(reader, other)?,
+            other => self.requirements.read(reader, other)?,
         }
         Ok(())
     }
 
-    fn seen(self) -> Seen<'a> {
+    fn features(self) -> RequestFeatures<'a> {
         let conversation = self.conversation();
-        let mut said = self.instructions;
-        said.join(self.messages);
-        said.join(self.input);
-        said.join(self.prompt);
+        let mut parsed = self.instructions;
+        parsed.join(self.messages);
+        parsed.join(self.input);
+        parsed.join(self.prompt);
         let budget = self.completion_budget.or(self.output_budget).or(self.budget);
-        Seen {
+        RequestFeatures {
             model: self.model.map(|model| model.name()),
             conversation,
-            bytes: said.bytes,
-            question: said.question,
-            turns: said.turns,
-            media: said.media,
+            bytes: parsed.bytes,
+            question: parsed.question,
+            turns: parsed.turns,
+            media: parsed.media,
             tools: self.tools,
             budget: budget.unwrap_or(0.0),
             structure: if self.regex || self.ebnf {
@@ -138,7 +138,7 @@ impl<'a> Fields<'a> {
                 self.format.or(self.text_format).map_or(0, structure)
             },
             effort: self.effort.or(self.reasoning).unwrap_or(0.0),
-            asked: self.asked.asked(budget, self.format),
+            requirements: self.requirements.finish(budget, self.format),
         }
     }
 
@@ -162,7 +162,7 @@ impl<'a> Fields<'a> {
 
 /// What is said in one field of the body.
 #[derive(Default)]
-struct Said<'a> {
+struct ParsedMessages<'a> {
     /// Hash of all messages up to the user's first, which later turns leave as they are.
     beginning: u64,
     /// Whether that is complete.
@@ -175,33 +175,33 @@ struct Said<'a> {
     media: usize,
 }
 
-impl<'a> Said<'a> {
+impl<'a> ParsedMessages<'a> {
     fn in_one(reader: &mut Reader<'a>, role: &[u8], hashed_by: fn(Text) -> u64) -> Read<Self> {
-        let (mut said, mut content) = (Said::default(), Content::default());
+        let (mut parsed, mut content) = (ParsedMessages::default(), Content::default());
         if reader.kind()? == Kind::Null {
             reader.skip()?;
-            return Ok(said);
+            return Ok(parsed);
         }
         content.hashed_by = Some(hashed_by);
         content.read(reader)?;
-        said.note(&mut content, role);
-        Ok(said)
+        parsed.note(&mut content, role);
+        Ok(parsed)
     }
 
-    fn in_messages(reader: &mut Reader<'a>, asked: &mut AskedFields) -> Read<Self> {
-        let (mut said, mut content) = (Said::default(), Content::default());
+    fn in_messages(reader: &mut Reader<'a>, requirements: &mut RequirementFields) -> Read<Self> {
+        let (mut parsed, mut content) = (ParsedMessages::default(), Content::default());
         if reader.kind()? != Kind::List {
             reader.skip()?;
-            return Ok(said);
+            return Ok(parsed);
         }
         reader.items(|reader| {
-            said.turns += 1;
+            parsed.turns += 1;
             if reader.kind()? != Kind::Object {
                 return reader.skip();
             }
             let mut role = None;
             content.clear();
-            content.hashed_by = if said.begun { None } else { Some(of_text) };
+            content.hashed_by = if parsed.begun { None } else { Some(of_text) };
             reader.fields(|reader, key| {
                 if key.is("role") {
                     role = text_at(reader, &[])?;
@@ -210,15 +210,15 @@ impl<'a> Said<'a> {
                     content.clear();
                     content.read(reader)
                 } else if key.is("tools") {
-                    asked.tools_of_message(reader)
+                    requirements.tools_of_message(reader)
                 } else {
                     reader.skip()
                 }
             })?;
-            said.note(&mut content, &role.map(|role| role.name()).unwrap_or_default());
+            parsed.note(&mut content, &role.map(|role| role.name()).unwrap_or_default());
             Ok(())
         })?;
-        Ok(said)
+        Ok(parsed)
     }
 
     /// Notes a message; takes its texts if they are the newest question.
@@ -294,7 +294,7 @@ impl<'a> Content<'a> {
             Kind::Object => self.read_part(reader),
             // One of the tokens that a prompt is given in.
             Kind::Number if self.hashed_by.is_some() => {
-                self.hash = joined(self.hash, beginning::number(reader)?);
+                self.hash = joined(self.hash, conversation::number(reader)?);
                 Ok(())
             }
             _ => reader.skip(),
@@ -371,18 +371,18 @@ fn effort(word: Text) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::asked::Format;
+    use crate::protocol::requirements::Format;
 
-    fn seen(body: &str) -> Seen<'_> {
-        read(body.as_bytes()).unwrap()
+    fn features(body: &str) -> RequestFeatures<'_> {
+        parse(body.as_bytes()).unwrap()
     }
 
     fn question(body: &str) -> Vec<&[u8]> {
-        seen(body).question.iter().map(|text| text.raw).collect()
+        features(body).question.iter().map(|text| text.raw).collect()
     }
 
     fn conversation(body: &str) -> u64 {
-        seen(body).conversation
+        features(body).conversation
     }
 
     #[test]
@@ -465,8 +465,8 @@ mod tests {
     fn of_a_message_of_very_many_texts_the_first_and_the_last_are_kept() {
         let texts: Vec<String> = (0..20_000).map(|number| format!("\"{number}\"")).collect();
         let body = format!(r#"{{"messages":[{{"role":"user","content":[{}]}}]}}"#, texts.join(","));
-        let seen = seen(&body);
-        let raw: Vec<&[u8]> = seen.question.iter().map(|text| text.raw).collect();
+        let features = features(&body);
+        let raw: Vec<&[u8]> = features.question.iter().map(|text| text.raw).collect();
         assert!(raw.len() >= 2 * KEPT && raw.len() < 4 * KEPT);
         assert!(raw[..KEPT]
             .iter()
@@ -476,7 +476,7 @@ mod tests {
         assert!(last
             .clone()
             .all(|(number, text)| *text == (20_000 - KEPT + number).to_string().as_bytes()));
-        assert_eq!(seen.bytes, texts.iter().map(|text| text.len() - 2).sum::<usize>());
+        assert_eq!(features.bytes, texts.iter().map(|text| text.len() - 2).sum::<usize>());
     }
 
     #[test]
@@ -498,28 +498,31 @@ mod tests {
     fn of_equal_keys_the_last_counts() {
         let body = r#"{"model":"a","m\u006fdel":"b","messages":[{"content":"gone"}],"max_tokens":5,"max_tokens":null,
             "messages":[{"role":"user","content":[{"type":"image_url"},"gone"],"content":"here","role":"x"}]}"#;
-        let seen = seen(body);
+        let features = features(body);
         assert_eq!(
-            (seen.model.as_deref(), seen.conversation),
+            (features.model.as_deref(), features.conversation),
             (
                 Some(&b"b"[..]),
                 conversation(r#"{"messages":[{"role":"x","content":"here"}]}"#)
             )
         );
-        assert_eq!((seen.turns, seen.bytes, seen.media, seen.budget), (1, 4, 0, 0.0));
+        assert_eq!(
+            (features.turns, features.bytes, features.media, features.budget),
+            (1, 4, 0, 0.0)
+        );
     }
 
     #[test]
     fn what_is_asked_of_the_answer_is_noted() {
-        let seen = seen(
+        let features = features(
             r#"{"tools":[{"type":"function","function":{"name":"\u0061","parameters":{"name":"x"}}},7,{"name":"y"}],
             "functions":[{"name":"b"}],"response_format":{"type":"json_object"}}"#,
         );
         assert_eq!(
-            (seen.asked.format, seen.tools, seen.structure),
+            (features.requirements.format, features.tools, features.structure),
             (Some(Format::Object), 3, 1)
         );
-        assert_eq!(read(b"{}").unwrap().asked, Asked::default());
+        assert_eq!(parse(b"{}").unwrap().requirements, AnswerRequirements::default());
     }
 
     #[test]
@@ -533,7 +536,7 @@ mod tests {
             "{\"model\":\"auto\"",
             "{\"messages\":[{\"content\":[}]}",
         ] {
-            assert_eq!(read(body.as_bytes()), None);
+            assert_eq!(parse(body.as_bytes()), None);
         }
     }
 }

@@ -2,19 +2,19 @@
 //! though it came to its own end and nothing in the request explains that. What was cut, filtered, refused or only
 //! reasoned is an answer.
 
+mod answer;
 mod json_text;
 mod plain_text;
-mod reading;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashSet;
 
-use crate::asked::Asked;
-use crate::json::Text;
+use crate::protocol::json::Text;
+use crate::protocol::requirements::AnswerRequirements;
+use answer::is_visible;
 use json_text::answers_in;
 use plain_text::is_plain_text;
-use reading::is_visible;
 
 /// What is wrong with an answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,15 +36,15 @@ impl Fault {
 
 /// What is wrong with the answer to a request that asked for this, if anything is. Answers without choices are of other
 /// APIs, and not judged.
-pub fn fault(answer: &[u8], asked: &Asked) -> Option<Fault> {
-    if asked.format.is_none() && !asked.must_call && is_plain_text(answer) {
+pub fn fault(answer: &[u8], requirements: &AnswerRequirements) -> Option<Fault> {
+    if requirements.format.is_none() && !requirements.must_call && is_plain_text(answer) {
         return None;
     }
-    Judge::new(asked).of(answer)
+    Judge::new(requirements).of(answer)
 }
 
 struct Judge<'a> {
-    asked: &'a Asked,
+    requirements: &'a AnswerRequirements,
     /// Whether the answer has as many tokens as it may.
     is_full: bool,
     functions: HashSet<&'a [u8]>,
@@ -98,12 +98,12 @@ enum Content<'a> {
 type Calls = Option<bool>;
 
 impl<'a> Judge<'a> {
-    fn new(asked: &'a Asked) -> Self {
+    fn new(requirements: &'a AnswerRequirements) -> Self {
         Judge {
-            asked,
+            requirements,
             is_full: false,
-            functions: asked.functions.iter().map(Vec::as_slice).collect(),
-            custom: asked.custom.iter().map(Vec::as_slice).collect(),
+            functions: requirements.functions.iter().map(Vec::as_slice).collect(),
+            custom: requirements.custom.iter().map(Vec::as_slice).collect(),
         }
     }
 
@@ -111,7 +111,7 @@ impl<'a> Judge<'a> {
         if !self.ended_by_itself(choice) {
             return None;
         }
-        let may_be_empty = self.asked.may_be_empty || choice.has_more;
+        let may_be_empty = self.requirements.may_be_empty || choice.has_more;
         let empty = (!may_be_empty).then_some(Fault::Empty);
         match (&choice.message, &choice.text) {
             (Some(message), _) => match self.fault_of_message(message) {
@@ -128,13 +128,13 @@ impl<'a> Judge<'a> {
     fn ended_by_itself(&self, choice: &Choice) -> bool {
         let is_stopped = match choice.matched {
             Matched::Text => true,
-            Matched::Token => self.asked.stop_tokens,
-            Matched::Unsaid => self.asked.stops || self.asked.stop_tokens,
+            Matched::Token => self.requirements.stop_tokens,
+            Matched::Unsaid => self.requirements.stops || self.requirements.stop_tokens,
         };
         let ends = ["stop", "tool_calls", "function_call"];
         let by_end = match choice.finish {
             Some(finish) => ends.iter().any(|end| finish.is(end)),
-            None => self.asked.limit.is_none(),
+            None => self.requirements.limit.is_none(),
         };
         by_end && !is_stopped && !self.is_full
     }
@@ -144,13 +144,16 @@ impl<'a> Judge<'a> {
             Some(true) => return None,
             Some(false) => return Some(Fault::WrongToolCall),
             None if message.refuses => return None,
-            None if self.asked.must_call => return Some(Fault::WrongToolCall),
+            None if self.requirements.must_call => return Some(Fault::WrongToolCall),
             None => {}
         }
         match &message.content {
             Content::Parts => None,
             Content::Text(text) if is_visible(text) => {
-                let is_wrong = self.asked.format.map_or(false, |format| !answers_in(text, format));
+                let is_wrong = self
+                    .requirements
+                    .format
+                    .map_or(false, |format| !answers_in(text, format));
                 is_wrong.then_some(Fault::InvalidJson)
             }
             _ => (!message.has_more).then_some(Fault::Empty),
@@ -161,6 +164,6 @@ impl<'a> Judge<'a> {
         let name = name.map(|name| name.unescaped());
         let is_in = |names: &HashSet<&[u8]>| name.as_ref().map_or(false, |name| names.contains(name.as_ref()));
         let takes_text = is_in(&self.custom);
-        (self.asked.other_tools || takes_text || is_in(&self.functions)) && (has_json || takes_text)
+        (self.requirements.other_tools || takes_text || is_in(&self.functions)) && (has_json || takes_text)
     }
 }

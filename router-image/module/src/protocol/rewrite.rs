@@ -1,7 +1,7 @@
 //! Changes of a request's own fields, for a retry; the rest of its text stays as it was, byte by byte.
 
-use crate::asked::Asked;
-use crate::json::{Kind, NotJson, Read, Reader, Text, Value};
+use crate::protocol::json::{Kind, NotJson, Read, Reader, Text, Value};
+use crate::protocol::requirements::AnswerRequirements;
 
 /// What an attempt sends otherwise than the client did.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,19 +19,19 @@ const SEEDS: f64 = (1u64 << 31) as f64;
 
 impl Change {
     /// As retries.py tells it.
-    pub fn parse(told: &Value) -> Option<Change> {
-        let temperature = match told.get("temperature") {
+    pub fn parse(config: &Value) -> Option<Change> {
+        let temperature = match config.get("temperature") {
             Some(text) => Some(String::from_utf8(text.as_text()?.unescaped().into_owned()).ok()?),
             None => None,
         };
-        let max_tokens_factor = match told.get("max_tokens_factor") {
+        let max_tokens_factor = match config.get("max_tokens_factor") {
             Some(factor) => Some(factor.as_number()?),
             None => None,
         };
         Some(Change {
             temperature,
             max_tokens_factor,
-            new_seed: told.get("new_seed")?.as_bool()?,
+            new_seed: config.get("new_seed")?.as_bool()?,
         })
     }
 
@@ -77,9 +77,10 @@ impl Seed {
 
 /// Whether the same model may answer a request otherwise than before, changed like this: not if the likeliest tokens are
 /// taken both times, of as many.
-pub fn may_differ(before: Option<&Change>, after: Option<&Change>, asked: &Asked) -> bool {
-    let is_greedy = |change: Option<&Change>| change.map_or(asked.greedy, |change| change.is_greedy(asked.greedy));
-    let factor = |change: Option<&Change>| change?.max_tokens_factor.filter(|_| asked.limit.is_some());
+pub fn may_differ(before: Option<&Change>, after: Option<&Change>, requirements: &AnswerRequirements) -> bool {
+    let is_greedy =
+        |change: Option<&Change>| change.map_or(requirements.greedy, |change| change.is_greedy(requirements.greedy));
+    let factor = |change: Option<&Change>| change?.max_tokens_factor.filter(|_| requirements.limit.is_some());
     !(is_greedy(before) && is_greedy(after)) || factor(before) != factor(after)
 }
 
@@ -154,8 +155,8 @@ fn edited(body: &[u8], change: &Change, seed: Seed) -> Read<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn change(told: &str) -> Change {
-        Change::parse(&Value::parse(told.as_bytes()).unwrap()).unwrap()
+    fn change(config: &str) -> Change {
+        Change::parse(&Value::parse(config.as_bytes()).unwrap()).unwrap()
     }
 
     fn edited(body: &str, change: &Change) -> String {
@@ -258,10 +259,10 @@ mod tests {
 
     #[test]
     fn the_likeliest_tokens_are_the_same_again() {
-        let of = |greedy, limited| Asked {
+        let of = |greedy, limited| AnswerRequirements {
             greedy,
             limit: Some(100).filter(|_| limited),
-            ..Asked::default()
+            ..AnswerRequirements::default()
         };
         let (warm, cold) = (
             change(r#"{"temperature":"0.2","new_seed":false}"#),
@@ -300,8 +301,8 @@ mod tests {
 
     #[test]
     fn changes_of_another_form_are_refused() {
-        for told in ["{}", "[]", r#"{"new_seed":1}"#, r#"{"new_seed":true,"temperature":1}"#] {
-            assert_eq!(Change::parse(&Value::parse(told.as_bytes()).unwrap()), None);
+        for config in ["{}", "[]", r#"{"new_seed":1}"#, r#"{"new_seed":true,"temperature":1}"#] {
+            assert_eq!(Change::parse(&Value::parse(config.as_bytes()).unwrap()), None);
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::scan::special;
+use crate::protocol::byte_search::special;
 
 /// The document is not JSON, or more of its containers are inside each other than anybody means.
 #[derive(Clone, Copy, Debug, PartialEq)]

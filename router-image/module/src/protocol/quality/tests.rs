@@ -1,23 +1,26 @@
 use super::plain_text::is_plain_text;
 use super::*;
-use crate::asked::Format;
+use crate::protocol::requirements::Format;
 
-fn asked(tools: &[&str], format: Option<Format>) -> Asked {
-    Asked {
+fn requirements(tools: &[&str], format: Option<Format>) -> AnswerRequirements {
+    AnswerRequirements {
         functions: tools.iter().map(|name| name.as_bytes().to_vec()).collect(),
         format,
-        ..Asked::default()
+        ..AnswerRequirements::default()
     }
 }
 
-fn closely(answer: &str, asked: &Asked) -> Option<Fault> {
-    Judge::new(asked).of(answer.as_bytes())
+fn closely(answer: &str, requirements: &AnswerRequirements) -> Option<Fault> {
+    Judge::new(requirements).of(answer.as_bytes())
 }
 
 #[test]
 fn each_fault_is_found() {
-    let (object, schema) = (asked(&[], Some(Format::Object)), asked(&[], Some(Format::Schema)));
-    let (nothing, tools) = (Asked::default(), asked(&["look up", "é"], None));
+    let (object, schema) = (
+        requirements(&[], Some(Format::Object)),
+        requirements(&[], Some(Format::Schema)),
+    );
+    let (nothing, tools) = (AnswerRequirements::default(), requirements(&["look up", "é"], None));
     let cases = [
         (&nothing, r#""content":"yes""#, None),
         (&nothing, r#""content":"\n\r\t ""#, Some(Fault::Empty)),
@@ -93,30 +96,30 @@ fn each_fault_is_found() {
         ),
         (&tools, r#""tool_calls":[],"function_call":null,"content":"yes""#, None),
     ];
-    for (asked, message, expected) in cases {
+    for (requirements, message, expected) in cases {
         let answer = format!(r#"{{"choices":[{{"message":{{"role":"assistant",{message}}}}}]}}"#);
-        assert_eq!(closely(&answer, asked), expected, "{answer}");
+        assert_eq!(closely(&answer, requirements), expected, "{answer}");
     }
 }
 
 #[test]
 fn only_what_the_model_has_ended_is_judged() {
-    let json = || asked(&["a"], Some(Format::Object));
+    let json = || requirements(&["a"], Some(Format::Object));
     let (stops, tokens) = (
-        Asked { stops: true, ..json() },
-        Asked {
+        AnswerRequirements { stops: true, ..json() },
+        AnswerRequirements {
             stop_tokens: true,
             ..json()
         },
     );
-    let of = |limit| Asked {
+    let of = |limit| AnswerRequirements {
         limit: Some(limit),
         ..json()
     };
     let (limited, one, fill) = (
         of(9),
         of(1),
-        Asked {
+        AnswerRequirements {
             may_be_empty: true,
             ..json()
         },
@@ -156,14 +159,14 @@ fn only_what_the_model_has_ended_is_judged() {
         (r#""content":"no JSON""#, Fault::InvalidJson),
         (r#""tool_calls":[{"function":{"name":"b"}}]"#, Fault::WrongToolCall),
     ];
-    for (asked, end, is_judged) in cases {
+    for (requirements, end, is_judged) in cases {
         for (message, fault) in messages {
             let answer = format!(r#"{{"choices":[{{"message":{{{message}}},{end}}}]}}"#);
-            let is_judged = is_judged && !(asked.may_be_empty && fault == Fault::Empty);
+            let is_judged = is_judged && !(requirements.may_be_empty && fault == Fault::Empty);
             assert_eq!(
-                closely(&answer, asked),
+                closely(&answer, requirements),
                 is_judged.then_some(fault),
-                "{answer} {asked:?}"
+                "{answer} {requirements:?}"
             );
         }
     }
@@ -174,10 +177,13 @@ fn one_good_choice_is_enough() {
     let (good, bad) = (r#"{"message":{"content":"yes"}}"#, r#"{"message":{"content":" "}}"#);
     for choices in [[good, bad], [bad, good], [good, good]] {
         let answer = format!(r#"{{"choices":[{}]}}"#, choices.join(","));
-        assert_eq!(fault(answer.as_bytes(), &Asked::default()), None);
+        assert_eq!(fault(answer.as_bytes(), &AnswerRequirements::default()), None);
     }
     let answer = format!(r#"{{"choices":[{bad},{bad}]}}"#);
-    assert_eq!(fault(answer.as_bytes(), &Asked::default()), Some(Fault::Empty));
+    assert_eq!(
+        fault(answer.as_bytes(), &AnswerRequirements::default()),
+        Some(Fault::Empty)
+    );
 }
 
 #[test]
@@ -192,14 +198,18 @@ fn what_else_a_choice_has_counts_as_said() {
     ] {
         for said in [r#""text":"""#, r#""message":{"content":""}"#] {
             let answer = format!(r#"{{"choices":[{{{said},{more}}}]}}"#);
-            assert_eq!(fault(answer.as_bytes(), &Asked::default()), expected, "{answer}");
+            assert_eq!(
+                fault(answer.as_bytes(), &AnswerRequirements::default()),
+                expected,
+                "{answer}"
+            );
         }
     }
 }
 
 #[test]
 fn calls_need_what_their_tool_takes() {
-    let mut offered = asked(&["f"], None);
+    let mut offered = requirements(&["f"], None);
     offered.custom = vec![b"c".to_vec()];
     let cases = [
         (r#"{"function":{"name":"f"}}"#, true),
@@ -224,7 +234,7 @@ fn calls_need_what_their_tool_takes() {
         let expected = (!is_right).then_some(Fault::WrongToolCall);
         assert_eq!(closely(&answer, &offered), expected, "{answer}");
     }
-    let others = Asked {
+    let others = AnswerRequirements {
         other_tools: true,
         ..offered
     };
@@ -234,9 +244,9 @@ fn calls_need_what_their_tool_takes() {
 
 #[test]
 fn a_call_that_is_demanded_must_come() {
-    let demanded = Asked {
+    let demanded = AnswerRequirements {
         must_call: true,
-        ..asked(&["f"], None)
+        ..requirements(&["f"], None)
     };
     for (message, expected) in [
         (r#""role":"assistant","content":"yes""#, Some(Fault::WrongToolCall)),
@@ -254,7 +264,7 @@ fn a_call_that_is_demanded_must_come() {
 
 #[test]
 fn json_is_found_behind_a_fence_and_behind_reasoning() {
-    let json = asked(&[], Some(Format::Object));
+    let json = requirements(&[], Some(Format::Object));
     let deep = format!("{}1{}", r#"{\"a\":"#.repeat(200), "}".repeat(200));
     for (content, is_good) in [
         (r#"```json\n{\"a\": 1}\n```"#, true),
@@ -296,7 +306,11 @@ fn answers_of_other_forms_are_not_judged() {
         (r#"{"choices":[{"text":"yes"}]}}"#, Some(Fault::Empty)),
     ];
     for (answer, expected) in cases {
-        assert_eq!(fault(answer.as_bytes(), &Asked::default()), expected, "{answer}");
+        assert_eq!(
+            fault(answer.as_bytes(), &AnswerRequirements::default()),
+            expected,
+            "{answer}"
+        );
     }
 }
 
@@ -331,7 +345,7 @@ fn plain_text_is_found_good_by_the_close_look_too() {
         let answer = format!(r#"{{"id":"message","choices":[{{{message}}}{more}],"usage":{{"total":5}}}}"#);
         if is_plain_text(answer.as_bytes()) {
             plain += 1;
-            assert_eq!(closely(&answer, &Asked::default()), None, "{answer}");
+            assert_eq!(closely(&answer, &AnswerRequirements::default()), None, "{answer}");
         }
     }
     // Four texts begin with a visible character; so many values say nothing of calls, or are of another field.
@@ -345,7 +359,7 @@ fn an_answer_that_was_cut_short_on_its_way_is_none() {
         r#""arguments":"{\"a\":[1]}"}}],"audio":{"id":"é"}},"finish_reason":"stop","matched_stop":7}],"#,
         r#""usage":{"completion_tokens":3}}"#
     );
-    let offered = asked(&["f"], None);
+    let offered = requirements(&["f"], None);
     assert_eq!(closely(whole, &offered), None);
     for end in (0..whole.len()).filter(|end| whole.is_char_boundary(*end)) {
         assert_eq!(fault(whole[..end].as_bytes(), &offered), Some(Fault::Empty), "{end}");

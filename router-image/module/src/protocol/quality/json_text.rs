@@ -1,7 +1,7 @@
 //! Whether a text is the JSON that was asked for.
 
-use crate::asked::Format;
-use crate::json::{Kind, Reader, Text};
+use crate::protocol::json::{Kind, Reader, Text};
+use crate::protocol::requirements::Format;
 
 /// Whether it is of that form, after its reasoning if that was not asked apart, and without a fence around it: an engine
 /// that lets models write fences does so every time, and clients look into them.

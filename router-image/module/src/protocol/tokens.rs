@@ -1,6 +1,6 @@
 //! What an engine reports of the tokens that a request took.
 
-use crate::json::{Kind, Read, Reader};
+use crate::protocol::json::{Kind, Read, Reader};
 
 const USAGE: &[u8] = b"\"usage\"";
 /// The report is at the end of an answer, or in its last events: so much of each piece is looked at (bytes).

@@ -2,9 +2,9 @@
 
 use super::json_text::is_json;
 use super::{Calls, Choice, Content, Fault, Judge, Matched, Message};
-use crate::asked::{says_something, text, Format};
-use crate::json::{Kind, NotJson, Read, Reader, Text};
-use crate::tokens::reported;
+use crate::protocol::json::{Kind, NotJson, Read, Reader, Text};
+use crate::protocol::requirements::{says_something, text, Format};
+use crate::protocol::tokens::reported;
 
 /// What reads returns an error where the answer is not JSON.
 impl Judge<'_> {
@@ -12,7 +12,7 @@ impl Judge<'_> {
         let tokens = reported(answer).map_or(0, |tokens| tokens.completion);
         // A single one that is a blank needs no count.
         self.is_full = self
-            .asked
+            .requirements
             .limit
             .map_or(false, |limit| tokens.max(1) >= u64::from(limit));
         let mut reader = Reader::new(answer);

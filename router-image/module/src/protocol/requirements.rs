@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use crate::json::{Kind, Read, Reader, Text};
+use crate::protocol::json::{Kind, Read, Reader, Text};
 
 /// What a request asks of its answer besides text.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Asked {
+pub struct AnswerRequirements {
     /// Names of the declared tools that are called with JSON, unescaped.
     pub functions: Vec<Vec<u8>>,
     /// Names of those that are called with free text.
@@ -48,7 +48,7 @@ impl Format {
 
 const CUSTOM: u8 = 1;
 
-impl Asked {
+impl AnswerRequirements {
     /// A form in which Envoy can carry it from one filter to the other: the flags, the format, the limit or 0, then each
     /// tool's kind, length and name.
     pub fn encode(&self) -> Vec<u8> {
@@ -75,31 +75,31 @@ impl Asked {
     }
 
     /// What `encode` made; no bytes say that nothing is asked, and of others as much is read as makes sense.
-    pub fn decode(bytes: &[u8]) -> Asked {
-        let mut asked = Asked::default();
+    pub fn decode(bytes: &[u8]) -> AnswerRequirements {
+        let mut requirements = AnswerRequirements::default();
         let (bits, format, limit, mut tools) = match bytes {
             [bits, format, a, b, c, d, tools @ ..] => (*bits, *format, u32::from_le_bytes([*a, *b, *c, *d]), tools),
-            _ => return asked,
+            _ => return requirements,
         };
-        asked.limit = Some(limit).filter(|limit| *limit > 0);
-        for (place, flag) in asked.flags().into_iter().enumerate() {
+        requirements.limit = Some(limit).filter(|limit| *limit > 0);
+        for (place, flag) in requirements.flags().into_iter().enumerate() {
             *flag = bits >> place & 1 == 1;
         }
-        asked.format = match format {
+        requirements.format = match format {
             1 => Some(Format::Object),
             2 => Some(Format::Schema),
             _ => None,
         };
         while let Some((kind, name, rest)) = split_tool(tools) {
             let names = if kind == CUSTOM {
-                &mut asked.custom
+                &mut requirements.custom
             } else {
-                &mut asked.functions
+                &mut requirements.functions
             };
             names.push(name.to_vec());
             tools = rest;
         }
-        asked
+        requirements
     }
 
     fn flags(&mut self) -> [&mut bool; 6] {
@@ -122,7 +122,7 @@ fn split_tool(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
 
 /// The fields of the request's body of which that is made, each as it was written last.
 #[derive(Default)]
-pub struct AskedFields {
+pub struct RequirementFields {
     tools: Tools,
     /// What they were called before.
     functions: Tools,
@@ -151,7 +151,7 @@ struct Tools {
 /// Below this SGLang takes the likeliest token.
 const COLD: f64 = 1e-6;
 
-impl AskedFields {
+impl RequirementFields {
     /// A field that says nothing else of the request.
     pub fn read(&mut self, reader: &mut Reader, key: &[u8]) -> Read<()> {
         match key {
@@ -187,11 +187,11 @@ impl AskedFields {
     }
 
     /// `limit`: tokens that the answer may have; `format`: the type of the answer's format.
-    pub fn asked(self, limit: Option<f64>, format: Option<Text>) -> Asked {
+    pub fn finish(self, limit: Option<f64>, format: Option<Text>) -> AnswerRequirements {
         let mut tools = self.tools;
         tools.join(self.functions);
         tools.join(self.in_messages);
-        Asked {
+        AnswerRequirements {
             // Where there is nothing to call, no model can.
             must_call: (self.tool_choice || self.function_call) && tools.count > 0,
             // What continues a text is no JSON without it.
@@ -356,10 +356,10 @@ pub fn says_something(reader: &mut Reader) -> Read<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::read;
+    use crate::protocol::request::parse;
 
-    fn asked(body: &str) -> Asked {
-        read(body.as_bytes()).unwrap().asked
+    fn requirements(body: &str) -> AnswerRequirements {
+        parse(body.as_bytes()).unwrap().requirements
     }
 
     fn names(names: &[&str]) -> Vec<Vec<u8>> {
@@ -368,7 +368,7 @@ mod tests {
 
     #[test]
     fn tools_are_known_wherever_they_are_declared() {
-        let found = asked(
+        let found = requirements(
             r#"{"tools":[{"type":"function","function":{"name":"\u0061","parameters":{"name":"x"}}},{"name":"b"},
                 {"type":"custom","custom":{"name":"c"}},{"type":"custom","name":"d"}],"functions":[{"name":"e"}],
                 "messages":[{"role":"system","tools":[{"function":{"name":"f"}}]},{"tools":null},{"tools":[{"name":"g"}]}]}"#,
@@ -386,7 +386,7 @@ mod tests {
             r#"{"type":"function"}"#,
             "7",
         ] {
-            let found = asked(&format!(r#"{{"tools":[{tool},{{"function":{{"name":"a"}}}}]}}"#));
+            let found = requirements(&format!(r#"{{"tools":[{tool},{{"function":{{"name":"a"}}}}]}}"#));
             assert_eq!((found.other_tools, found.functions), (true, names(&["a"])), "{tool}");
         }
     }
@@ -417,96 +417,116 @@ mod tests {
         for (choice, expected) in cases {
             let tools = r#""tools":[{"function":{"name":"a"}}]"#;
             assert_eq!(
-                asked(&format!(r#"{{{tools},"tool_choice":{choice}}}"#)).must_call,
+                requirements(&format!(r#"{{{tools},"tool_choice":{choice}}}"#)).must_call,
                 expected,
                 "{choice}"
             );
-            assert!(!asked(&format!(r#"{{"tools":[],"tool_choice":{choice}}}"#)).must_call);
+            assert!(!requirements(&format!(r#"{{"tools":[],"tool_choice":{choice}}}"#)).must_call);
         }
-        assert!(asked(r#"{"functions":[{"name":"a"}],"function_call":{"name":"a"}}"#).must_call);
-        assert!(!asked(r#"{"functions":[{"name":"a"}],"function_call":"auto"}"#).must_call);
+        assert!(requirements(r#"{"functions":[{"name":"a"}],"function_call":{"name":"a"}}"#).must_call);
+        assert!(!requirements(r#"{"functions":[{"name":"a"}],"function_call":"auto"}"#).must_call);
     }
 
     #[test]
     fn what_explains_an_answer_is_noted() {
-        type Flag = fn(&Asked) -> bool;
+        type Flag = fn(&AnswerRequirements) -> bool;
         let cases: [(&str, Flag, bool); 24] = [
-            (r#""stop":"x""#, |asked| asked.stops, true),
-            (r#""stop":["\n"]"#, |asked| asked.stops, true),
-            (r#""stop":[]"#, |asked| asked.stops, false),
-            (r#""stop":"""#, |asked| asked.stops, false),
-            (r#""stop":null"#, |asked| asked.stops, false),
-            (r#""stop_regex":"x+""#, |asked| asked.stops, true),
-            (r#""stop_token_ids":[7]"#, |asked| asked.stop_tokens, true),
-            (r#""stop_token_ids":[7]"#, |asked| asked.stops, false),
-            (r#""max_tokens":1"#, |asked| asked.limit == Some(1), true),
-            (r#""max_completion_tokens":20"#, |asked| asked.limit == Some(20), true),
-            (r#""max_tokens":1e99"#, |asked| asked.limit == Some(u32::MAX), true),
-            (r#""max_tokens":-1"#, |asked| asked.limit.is_some(), false),
-            (r#""max_tokens":null"#, |asked| asked.limit.is_some(), false),
-            (r#""min_tokens":3"#, |asked| asked.may_be_empty, true),
-            (r#""min_tokens":0"#, |asked| asked.may_be_empty, false),
-            (r#""suffix":"}""#, |asked| asked.may_be_empty, true),
-            (r#""continue_final_message":true"#, |asked| asked.may_be_empty, true),
-            (r#""continue_final_message":false"#, |asked| asked.may_be_empty, false),
-            (r#""temperature":0"#, |asked| asked.greedy, true),
-            (r#""temperature":0.0"#, |asked| asked.greedy, true),
-            (r#""temperature":0.1"#, |asked| asked.greedy, false),
-            (r#""temperature":null"#, |asked| asked.greedy, false),
-            (r#""top_k":1"#, |asked| asked.greedy, true),
-            (r#""top_k":2"#, |asked| asked.greedy, false),
+            (r#""stop":"x""#, |requirements| requirements.stops, true),
+            (r#""stop":["\n"]"#, |requirements| requirements.stops, true),
+            (r#""stop":[]"#, |requirements| requirements.stops, false),
+            (r#""stop":"""#, |requirements| requirements.stops, false),
+            (r#""stop":null"#, |requirements| requirements.stops, false),
+            (r#""stop_regex":"x+""#, |requirements| requirements.stops, true),
+            (r#""stop_token_ids":[7]"#, |requirements| requirements.stop_tokens, true),
+            (r#""stop_token_ids":[7]"#, |requirements| requirements.stops, false),
+            (r#""max_tokens":1"#, |requirements| requirements.limit == Some(1), true),
+            (
+                r#""max_completion_tokens":20"#,
+                |requirements| requirements.limit == Some(20),
+                true,
+            ),
+            (
+                r#""max_tokens":1e99"#,
+                |requirements| requirements.limit == Some(u32::MAX),
+                true,
+            ),
+            (r#""max_tokens":-1"#, |requirements| requirements.limit.is_some(), false),
+            (
+                r#""max_tokens":null"#,
+                |requirements| requirements.limit.is_some(),
+                false,
+            ),
+            (r#""min_tokens":3"#, |requirements| requirements.may_be_empty, true),
+            (r#""min_tokens":0"#, |requirements| requirements.may_be_empty, false),
+            (r#""suffix":"}""#, |requirements| requirements.may_be_empty, true),
+            (
+                r#""continue_final_message":true"#,
+                |requirements| requirements.may_be_empty,
+                true,
+            ),
+            (
+                r#""continue_final_message":false"#,
+                |requirements| requirements.may_be_empty,
+                false,
+            ),
+            (r#""temperature":0"#, |requirements| requirements.greedy, true),
+            (r#""temperature":0.0"#, |requirements| requirements.greedy, true),
+            (r#""temperature":0.1"#, |requirements| requirements.greedy, false),
+            (r#""temperature":null"#, |requirements| requirements.greedy, false),
+            (r#""top_k":1"#, |requirements| requirements.greedy, true),
+            (r#""top_k":2"#, |requirements| requirements.greedy, false),
         ];
         for (field, flag, expected) in cases {
-            assert_eq!(flag(&asked(&format!("{{{field}}}"))), expected, "{field}");
+            assert_eq!(flag(&requirements(&format!("{{{field}}}"))), expected, "{field}");
         }
         let json = r#""response_format":{"type":"json_object"}"#;
-        assert_eq!(asked(&format!("{{{json}}}")).format, Some(Format::Object));
+        assert_eq!(requirements(&format!("{{{json}}}")).format, Some(Format::Object));
         assert_eq!(
-            asked(&format!(r#"{{{json},"continue_final_message":true}}"#)).format,
+            requirements(&format!(r#"{{{json},"continue_final_message":true}}"#)).format,
             None
         );
     }
 
-    fn some(functions: &[&str], custom: &[&str], format: Option<Format>) -> Asked {
-        Asked {
+    fn some(functions: &[&str], custom: &[&str], format: Option<Format>) -> AnswerRequirements {
+        AnswerRequirements {
             functions: names(functions),
             custom: names(custom),
             format,
-            ..Asked::default()
+            ..AnswerRequirements::default()
         }
     }
 
     #[test]
     fn what_is_asked_survives_its_way() {
         let mut all = vec![
-            Asked::default(),
-            Asked {
+            AnswerRequirements::default(),
+            AnswerRequirements {
                 limit: Some(300),
-                ..Asked::default()
+                ..AnswerRequirements::default()
             },
             some(&["", "look up"], &["b"], None),
             some(&[], &["é"], Some(Format::Object)),
             some(&["a"], &[], Some(Format::Schema)),
         ];
-        for place in 0..Asked::default().flags().len() {
-            let mut one = Asked::default();
+        for place in 0..AnswerRequirements::default().flags().len() {
+            let mut one = AnswerRequirements::default();
             *one.flags()[place] = true;
             all.push(one);
         }
-        for asked in all {
-            assert_eq!(Asked::decode(&asked.encode()), asked);
+        for requirements in all {
+            assert_eq!(AnswerRequirements::decode(&requirements.encode()), requirements);
         }
-        assert_eq!(Asked::decode(b""), Asked::default());
+        assert_eq!(AnswerRequirements::decode(b""), AnswerRequirements::default());
     }
 
     #[test]
     fn what_is_cut_or_senseless_is_read_as_far_as_it_goes() {
         let whole = some(&["look up", "é"], &[], Some(Format::Object)).encode();
         for end in 0..whole.len() {
-            assert!(Asked::decode(&whole[..end]).functions.len() < 2);
+            assert!(AnswerRequirements::decode(&whole[..end]).functions.len() < 2);
         }
-        let senseless = Asked::decode(&[0xff; 64]);
+        let senseless = AnswerRequirements::decode(&[0xff; 64]);
         assert!(senseless.functions.is_empty() && senseless.custom.is_empty());
-        assert_eq!(Asked::decode(&[0; 21]).functions.len(), 3);
+        assert_eq!(AnswerRequirements::decode(&[0; 21]).functions.len(), 3);
     }
 }
