@@ -6,7 +6,7 @@ mod signs;
 use crate::protocol::json::{Text, Value, EXPANSION};
 use crate::protocol::request::RequestFeatures;
 
-use self::signs::{Sign, Signs};
+use signs::{Sign, Signs};
 
 pub struct Model {
     /// How much of the newest question is searched for signs (bytes): its beginning and its end, half of it each.
@@ -31,10 +31,10 @@ impl Model {
     /// `sample`, and `features`: a list of `name`, `weight`, `full` and, for those of the newest question, `signs`,
     /// `each` (each time a sign is there counts, and not only each sign) and `folded` (with the ASCII letters of the
     /// question in lower case).
-    pub fn parse(told: &Value) -> Option<Self> {
-        let sample = told.get("sample")?.as_number()? as usize;
+    pub fn parse(config: &Value) -> Option<Self> {
+        let sample = config.get("sample")?.as_number()? as usize;
         let (mut features, mut signs) = (Vec::new(), Vec::new());
-        for feature in told.get("features")?.as_list()? {
+        for feature in config.get("features")?.as_list()? {
             let (weight, full) = (feature.get("weight")?.as_number()?, feature.get("full")?.as_number()?);
             let measure = match feature.get("signs") {
                 None => Some(measure(feature.get("name")?.as_text()?)?),
@@ -124,8 +124,8 @@ fn measure(name: Text) -> Option<Measure> {
     })
 }
 
-fn signs_of(told: &Value, feature: usize) -> Option<Vec<Sign>> {
-    let (each, folded) = (told.get("each")?.as_bool()?, told.get("folded")?.as_bool()?);
+fn signs_of(config: &Value, feature: usize) -> Option<Vec<Sign>> {
+    let (each, folded) = (config.get("each")?.as_bool()?, config.get("folded")?.as_bool()?);
     let sign = |text: &Value| {
         let text = text.as_text()?.unescaped().into_owned();
         Some(Sign {
@@ -136,5 +136,5 @@ fn signs_of(told: &Value, feature: usize) -> Option<Vec<Sign>> {
         })
         .filter(|sign| !sign.text.is_empty())
     };
-    told.get("signs")?.as_list()?.iter().map(sign).collect()
+    config.get("signs")?.as_list()?.iter().map(sign).collect()
 }
