@@ -8,24 +8,24 @@ use std::sync::Arc;
 
 use crate::abi::envoy::{log_error, logged, Buffer, Definitions, Stream};
 use crate::abi::status::Status;
-use crate::attempt::Attempt;
-use crate::blame::Shared;
-use crate::choose::Choose;
-use crate::figures::Figures;
-use crate::headers::REQUEST;
-use crate::lost;
-use crate::policy::{Attempts, Choices};
+use crate::filters::attempt::Attempt;
+use crate::filters::choose::Choose;
+use crate::filters::failures::fault::TierState;
+use crate::filters::failures::lost_connections;
+use crate::filters::headers::REQUEST;
+use crate::filters::metrics::Metrics;
+use crate::filters::route_config::{AttemptConfig, ChooseConfig};
 
 /// A filter as the listener or a cluster has it.
 enum Config {
-    Choose(Figures),
-    Attempt(Arc<Shared>),
+    Choose(Metrics),
+    Attempt(Arc<TierState>),
 }
 
 /// What routes tell a filter.
 enum Told {
-    Choose(Box<Choices>),
-    Attempt(Attempts),
+    Choose(Box<ChooseConfig>),
+    Attempt(AttemptConfig),
 }
 
 /// A filter at work on one request, or on one attempt of it.
@@ -98,7 +98,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_new(
     _config: Buffer,
 ) -> *const c_void {
     match name.bytes() {
-        b"choose" => boxed(Config::Choose(Figures::define(&Definitions::new(envoy)))),
+        b"choose" => boxed(Config::Choose(Metrics::define(&Definitions::new(envoy)))),
         b"attempt" => boxed(Config::Attempt(Arc::default())),
         _ => std::ptr::null(),
     }
@@ -115,8 +115,8 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_per_route_config_new(
     config: Buffer,
 ) -> *const c_void {
     let told = guarded(None, || match name.bytes() {
-        b"choose" => Choices::parse(config.bytes()).map(|told| Told::Choose(Box::new(told))),
-        b"attempt" => Attempts::parse(config.bytes()).map(Told::Attempt),
+        b"choose" => ChooseConfig::parse(config.bytes()).map(|told| Told::Choose(Box::new(told))),
+        b"attempt" => AttemptConfig::parse(config.bytes()).map(Told::Attempt),
         _ => None,
     });
     told.map_or(std::ptr::null(), boxed)
@@ -133,7 +133,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_new(
     _stream: *mut c_void,
 ) -> *const c_void {
     let work = match &*config.cast::<Config>() {
-        Config::Choose(figures) => Work::Choose(Choose::new(*figures)),
+        Config::Choose(metrics) => Work::Choose(Choose::new(*metrics)),
         Config::Attempt(shared) => Work::Attempt(Attempt::new(shared.clone())),
     };
     boxed(Filter {
@@ -301,7 +301,7 @@ extern "C" fn envoy_dynamic_module_on_access_logger_new(config: *const c_void, _
 unsafe extern "C" fn envoy_dynamic_module_on_access_logger_log(log: *mut c_void, _logger: *const c_void, _kind: u32) {
     guarded((), || {
         if let Some(request) = logged(log, REQUEST) {
-            lost::add(request);
+            lost_connections::add(request);
         }
     });
 }

@@ -3,20 +3,20 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::abi::envoy::Stream;
-use crate::headers::METADATA;
+use crate::filters::headers::METADATA;
 use crate::protocol::requirements::AnswerRequirements;
 
 const KEY: &str = "llm";
 
-pub struct Kept {
+pub struct RequestState {
     /// When the request had come (milliseconds since 1970).
     pub start: u64,
     pub requirements: AnswerRequirements,
 }
 
-impl Kept {
+impl RequestState {
     pub fn now(requirements: AnswerRequirements) -> Self {
-        Kept {
+        RequestState {
             start: now(),
             requirements,
         }
@@ -30,7 +30,7 @@ impl Kept {
 
     pub fn of(stream: &Stream) -> Option<Self> {
         let (start, requirements) = split(stream.kept(KEY)?)?;
-        Some(Kept {
+        Some(RequestState {
             start: u64::from_le_bytes(start),
             requirements: AnswerRequirements::decode(requirements),
         })
@@ -42,7 +42,7 @@ fn split(bytes: &[u8]) -> Option<([u8; 8], &[u8])> {
 }
 
 /// An answer of low quality to an attempt of the request.
-pub struct LowQuality<'a> {
+pub struct LowQualityAnswer<'a> {
     /// The first is 1.
     pub attempt: u32,
     pub fault: &'a str,
@@ -52,25 +52,25 @@ pub struct LowQuality<'a> {
 /// Under which they are noted, a line for each.
 const LOW_QUALITY: &str = "low_quality";
 
-impl<'a> LowQuality<'a> {
+impl<'a> LowQualityAnswer<'a> {
     /// Returns how many there are with it.
     pub fn note(&self, stream: &Stream) -> u32 {
         let earlier = stream.noted(METADATA, LOW_QUALITY).unwrap_or_default();
         let line = format!("{} {} {}\n", self.attempt, self.fault, self.tier);
         stream.note(METADATA, LOW_QUALITY, &[earlier, line.as_bytes()].concat());
-        LowQuality::all(stream).len() as u32
+        LowQualityAnswer::all(stream).len() as u32
     }
 
     /// In the order of the attempts.
     pub fn all(stream: &Stream<'a>) -> Vec<Self> {
         let lines = stream.noted(METADATA, LOW_QUALITY).unwrap_or_default();
         let lines = std::str::from_utf8(lines).unwrap_or_default();
-        lines.lines().filter_map(LowQuality::read).collect()
+        lines.lines().filter_map(LowQualityAnswer::read).collect()
     }
 
     fn read(line: &'a str) -> Option<Self> {
         let mut words = line.splitn(3, ' ');
-        Some(LowQuality {
+        Some(LowQualityAnswer {
             attempt: words.next()?.parse().ok()?,
             fault: words.next()?,
             tier: words.next()?,
@@ -79,7 +79,7 @@ impl<'a> LowQuality<'a> {
 }
 
 /// The first of them, for the client whose retries meet nothing but failures.
-pub struct KeptAnswer<'a> {
+pub struct SavedAnswer<'a> {
     pub fault: &'a str,
     pub tier: &'a str,
     pub body: &'a [u8],
@@ -87,7 +87,7 @@ pub struct KeptAnswer<'a> {
 
 const ANSWER: &str = "llm-answer";
 
-impl<'a> KeptAnswer<'a> {
+impl<'a> SavedAnswer<'a> {
     /// Once for each request.
     pub fn keep(&self, stream: &Stream) {
         let head = format!("{} {}\n", self.fault, self.tier);
@@ -99,7 +99,7 @@ impl<'a> KeptAnswer<'a> {
         let line = kept.iter().position(|byte| *byte == b'\n')?;
         let (fault, tier) = std::str::from_utf8(&kept[..line]).ok()?.split_once(' ')?;
         let body = &kept[line + 1..];
-        Some(KeptAnswer { fault, tier, body })
+        Some(SavedAnswer { fault, tier, body })
     }
 }
 

@@ -3,14 +3,14 @@
 
 use std::collections::HashMap;
 
-use crate::in_flight::InFlight;
+use crate::filters::in_flight::InFlight;
 use crate::protocol::json::Value;
 use crate::protocol::requirements::AnswerRequirements;
 use crate::protocol::rewrite::{may_differ, Change};
 use crate::score::Model;
 
 /// What the choose filter knows of the policy.
-pub struct Choices {
+pub struct ChooseConfig {
     /// Whether clients may say which tier answers and how urgent a request is.
     pub trust: bool,
     /// Largest body of a request (bytes).
@@ -35,23 +35,23 @@ pub struct Tier {
     pub name: String,
     /// Per cent of its conversations that another tier answers.
     pub diverted: u32,
-    pub own: Side,
-    pub other: Option<Side>,
+    pub own: Destination,
+    pub other: Option<Destination>,
 }
 
 /// One of the two tiers that may answer.
-pub struct Side {
+pub struct Destination {
     /// By this the route is found.
     pub chosen: String,
     in_flight: InFlight,
     /// Requests in flight from which on others, and reserved ones, are not admitted; none where that is not looked at.
-    room: Option<(u32, u32)>,
+    capacity: Option<(u32, u32)>,
 }
 
-impl Choices {
+impl ChooseConfig {
     pub fn parse(config: &[u8]) -> Option<Self> {
-        let told = Value::parse(config)?;
-        let tiers: Vec<Tier> = told
+        let config = Value::parse(config)?;
+        let tiers: Vec<Tier> = config
             .get("tiers")?
             .as_list()?
             .iter()
@@ -61,33 +61,33 @@ impl Choices {
             let name = string(name)?;
             tiers.iter().position(|tier| tier.name == name)
         };
-        let models = told.get("models")?.as_object()?;
-        Some(Choices {
-            trust: told.get("trust")?.as_bool()?,
-            body_limit: told.get("body_limit")?.as_number()? as u64,
-            threshold: told.get("threshold")?.as_number()?,
-            retries: told.get("retries")?.as_number()? as u32,
+        let models = config.get("models")?.as_object()?;
+        Some(ChooseConfig {
+            trust: config.get("trust")?.as_bool()?,
+            body_limit: config.get("body_limit")?.as_number()? as u64,
+            threshold: config.get("threshold")?.as_number()?,
+            retries: config.get("retries")?.as_number()? as u32,
             models: models
                 .iter()
                 .map(|(model, tier)| Some((model.unescaped().into_owned(), place(tier)?)))
                 .collect::<Option<_>>()?,
-            help: string(told.get("help")?)?,
-            scorer: Model::parse(told.get("scorer")?)?,
-            reserved: strings(told.get("reserved")?)?,
+            help: string(config.get("help")?)?,
+            scorer: Model::parse(config.get("scorer")?)?,
+            reserved: strings(config.get("reserved")?)?,
             tiers: Some(tiers).filter(|tiers| !tiers.is_empty())?,
         })
     }
 }
 
 impl Tier {
-    fn parse(told: &Value) -> Option<Self> {
-        let name = string(told.get("name")?)?;
-        let other = told.get("other").filter(|other| other.as_object().is_some());
+    fn parse(config: &Value) -> Option<Self> {
+        let name = string(config.get("name")?)?;
+        let other = config.get("other").filter(|other| other.as_object().is_some());
         Some(Tier {
-            diverted: told.get("diverted")?.as_number()? as u32,
-            own: Side::parse(told.get("own")?, name.clone())?,
+            diverted: config.get("diverted")?.as_number()? as u32,
+            own: Destination::parse(config.get("own")?, name.clone())?,
             other: match other {
-                Some(other) => Some(Side::parse(other, format!("{name}/diverted"))?),
+                Some(other) => Some(Destination::parse(other, format!("{name}/diverted"))?),
                 None => None,
             },
             name,
@@ -95,7 +95,7 @@ impl Tier {
     }
 
     /// Who answers a conversation whose beginning has this hash: always the same, as long as the share does not change.
-    pub fn side(&self, hash: u32) -> &Side {
+    pub fn destination(&self, hash: u32) -> &Destination {
         match &self.other {
             Some(other) if hash % 100 < self.diverted => other,
             _ => &self.own,
@@ -103,21 +103,21 @@ impl Tier {
     }
 }
 
-impl Side {
-    fn parse(told: &Value, chosen: String) -> Option<Self> {
-        let room = match (told.get("normal"), told.get("total")) {
+impl Destination {
+    fn parse(config: &Value, chosen: String) -> Option<Self> {
+        let capacity = match (config.get("normal"), config.get("total")) {
             (Some(normal), Some(total)) => Some((normal.as_number()? as u32, total.as_number()? as u32)),
             _ => None,
         };
-        Some(Side {
+        Some(Destination {
             chosen,
-            in_flight: InFlight::of(&string(told.get("tier")?)?),
-            room,
+            in_flight: InFlight::of(&string(config.get("tier")?)?),
+            capacity,
         })
     }
 
     pub fn is_full(&self, reserved: bool) -> bool {
-        self.room.map_or(false, |(normal, total)| {
+        self.capacity.map_or(false, |(normal, total)| {
             self.in_flight.count() >= if reserved { total } else { normal }
         })
     }
@@ -127,7 +127,7 @@ impl Side {
 const TRIES: u32 = 2;
 
 /// What the attempt filter knows of the policy.
-pub struct Attempts {
+pub struct AttemptConfig {
     /// Milliseconds since the request came beyond which no attempt is started.
     pub deadline: u64,
     /// Retries of failed answers that each good answer allows.
@@ -140,21 +140,21 @@ pub struct Attempts {
     tiers: Vec<(String, InFlight)>,
 }
 
-impl Attempts {
+impl AttemptConfig {
     pub fn parse(config: &[u8]) -> Option<Self> {
-        let told = Value::parse(config)?;
-        Some(Attempts {
-            deadline: (told.get("deadline")?.as_number()? * 1000.0) as u64,
-            budget: told.get("budget")?.as_number()?,
-            quality: told.get("quality")?.as_bool()?,
-            every: told.get("every")?.as_bool()?,
-            changes: told
+        let config = Value::parse(config)?;
+        Some(AttemptConfig {
+            deadline: (config.get("deadline")?.as_number()? * 1000.0) as u64,
+            budget: config.get("budget")?.as_number()?,
+            quality: config.get("quality")?.as_bool()?,
+            every: config.get("every")?.as_bool()?,
+            changes: config
                 .get("changes")?
                 .as_list()?
                 .iter()
                 .map(Change::parse)
                 .collect::<Option<_>>()?,
-            tiers: strings(told.get("tiers")?)?
+            tiers: strings(config.get("tiers")?)?
                 .into_iter()
                 .map(|name| (name.clone(), InFlight::of(&name)))
                 .collect(),

@@ -6,14 +6,14 @@
 use std::time::Instant;
 
 use crate::abi::envoy::{Attribute, Definitions, Map, Metadata, Metric, Stream};
-use crate::blame::{FAULTY, REFUSED, UNSENT};
-use crate::headers::{CLIENT, METADATA};
-use crate::kept::LowQuality;
+use crate::filters::failures::fault::{FAULTY, REFUSED, UNSENT};
+use crate::filters::headers::{CLIENT, METADATA};
+use crate::filters::request_state::LowQualityAnswer;
 use crate::protocol::tokens::Tokens;
 
 /// The figures of the listener.
 #[derive(Clone, Copy)]
-pub struct Figures {
+pub struct Metrics {
     requests: Metric,
     milliseconds: Metric,
     first_byte: Metric,
@@ -26,7 +26,7 @@ pub struct Figures {
 
 /// What the choose filter knows of a request at its end.
 #[derive(Default)]
-pub struct Course {
+pub struct RequestRecord {
     /// What decided; empty for a refused request.
     pub decision: &'static str,
     /// The tier that was to answer; empty if none could be chosen.
@@ -45,10 +45,10 @@ pub struct Course {
     pub put_back: Option<String>,
 }
 
-impl Figures {
+impl Metrics {
     pub fn define(envoy: &Definitions) -> Self {
         let place = ["heterollm_tier", "decision"];
-        Figures {
+        Metrics {
             // `heterollm_tier`: the tier that answered, or that should have; another than the wanted one where requests
             // are diverted (from the start, so that it is no failure) or left a tier that failed.
             requests: envoy.counter(
@@ -83,20 +83,20 @@ impl Figures {
     }
 
     /// `course`: of a request to a model; others are not counted.
-    pub fn count(&self, stream: &Stream, course: &Course) {
+    pub fn count(&self, stream: &Stream, record: &RequestRecord) {
         let code = stream.number(Attribute::ResponseCode).unwrap_or(0);
         let attempts = attempts(stream);
-        let tier = match &course.put_back {
+        let tier = match &record.put_back {
             Some(tier) => tier.as_bytes(),
-            None => answering(stream).unwrap_or(course.tier.as_bytes()),
+            None => answering(stream).unwrap_or(record.tier.as_bytes()),
         };
-        let low_quality = LowQuality::all(stream);
-        let wanted_answered = low_quality.iter().any(|answer| answer.tier == course.tier);
+        let low_quality = LowQualityAnswer::all(stream);
+        let wanted_answered = low_quality.iter().any(|answer| answer.tier == record.tier);
         let diverted = stream
             .metadata(Metadata::Cluster, METADATA, "diverted")
             .unwrap_or_default();
         let (code_text, attempts) = (code.to_string(), attempts.to_string());
-        let (decision, wanted) = (course.decision.as_bytes(), course.tier.as_bytes());
+        let (decision, wanted) = (record.decision.as_bytes(), record.tier.as_bytes());
         stream.count(
             self.requests,
             &[
@@ -115,17 +115,17 @@ impl Figures {
         for answer in &low_quality {
             stream.count(self.low_quality, &[answer.tier.as_bytes(), answer.fault.as_bytes()]);
         }
-        if let Some(tokens) = course.tokens {
+        if let Some(tokens) = record.tokens {
             stream.add(self.tokens, &[tier, b"prompt"], tokens.prompt);
             stream.add(self.tokens, &[tier, b"completion"], tokens.completion);
         }
         if let (Some(faulty), b"false") = (stream.noted_number(METADATA, FAULTY), diverted) {
             stream.add(self.faulty, &[wanted], faulty as u64);
         }
-        if let Some(score) = course.score {
+        if let Some(score) = record.score {
             stream.record(self.score, &[], (score * 1000.0).round() as u64);
         }
-        if let (Some(start), Some(answer), 200..=399) = (course.start, course.answer, code) {
+        if let (Some(start), Some(answer), 200..=399) = (record.start, record.answer, code) {
             let place = [tier, decision];
             stream.record(self.milliseconds, &place, start.elapsed().as_millis() as u64);
             let place = [tier, decision, word(!low_quality.is_empty())];

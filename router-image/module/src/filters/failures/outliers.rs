@@ -17,13 +17,13 @@ const OLD: u64 = 300_000;
 const MOST: usize = 1000;
 
 /// Of all tiers, as seen by all worker threads.
-static SUSPECTS: Mutex<Suspects> = Mutex::new(Suspects(Vec::new()));
+static OUTLIERS: Mutex<Outliers> = Mutex::new(Outliers(Vec::new()));
 /// How many there are: nearly always none, and then good answers need not ask.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
-pub struct Suspects(Vec<Suspect>);
+pub struct Outliers(Vec<Outlier>);
 
-struct Suspect {
+struct Outlier {
     engine: Vec<u8>,
     failures: Vec<Failure>,
 }
@@ -37,10 +37,10 @@ struct Failure {
 }
 
 /// Does something with all suspects.
-pub fn change<T>(change: impl FnOnce(&mut Suspects) -> T) -> T {
-    let mut suspects: MutexGuard<Suspects> = SUSPECTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let result = change(&mut suspects);
-    COUNT.store(suspects.0.len(), Relaxed);
+pub fn with<T>(work: impl FnOnce(&mut Outliers) -> T) -> T {
+    let mut outliers: MutexGuard<Outliers> = OUTLIERS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let result = work(&mut outliers);
+    COUNT.store(outliers.0.len(), Relaxed);
     result
 }
 
@@ -49,17 +49,17 @@ pub fn any() -> bool {
     COUNT.load(Relaxed) > 0
 }
 
-impl Suspects {
+impl Outliers {
     /// It has failed a request at `now`, that no other has failed before.
     pub fn failed(&mut self, engine: &[u8], now: u64) {
         self.0
-            .retain(|suspect| suspect.failures.iter().any(|failure| failure.at + OLD > now));
+            .retain(|outlier| outlier.failures.iter().any(|failure| failure.at + OLD > now));
         let place = self
             .0
             .iter()
-            .position(|suspect| suspect.engine == engine)
+            .position(|outlier| outlier.engine == engine)
             .unwrap_or_else(|| {
-                self.0.push(Suspect {
+                self.0.push(Outlier {
                     engine: engine.to_vec(),
                     failures: Vec::new(),
                 });
@@ -74,29 +74,29 @@ impl Suspects {
     /// Its failure at this time is its own fault, as another engine of its tier has answered the same; or it is not, as
     /// another has failed as well.
     pub fn judge(&mut self, engine: &[u8], at: u64, is_own: bool) {
-        for suspect in self.0.iter_mut().filter(|suspect| suspect.engine == engine) {
-            let mut failures = suspect.failures.iter();
+        for outlier in self.0.iter_mut().filter(|outlier| outlier.engine == engine) {
+            let mut failures = outlier.failures.iter();
             match failures.position(|failure| failure.at == at && !failure.blamed) {
-                Some(place) if is_own => suspect.failures[place].blamed = true,
+                Some(place) if is_own => outlier.failures[place].blamed = true,
                 Some(place) => {
-                    suspect.failures.swap_remove(place);
+                    outlier.failures.swap_remove(place);
                 }
                 None => {}
             }
         }
-        self.0.retain(|suspect| !suspect.failures.is_empty());
+        self.0.retain(|outlier| !outlier.failures.is_empty());
     }
 
     /// It has given a good answer.
-    pub fn acquit(&mut self, engine: &[u8]) {
-        self.0.retain(|suspect| suspect.engine != engine);
+    pub fn clear(&mut self, engine: &[u8]) {
+        self.0.retain(|outlier| outlier.engine != engine);
     }
 
     pub fn is_broken(&self, engine: &[u8], now: u64) -> bool {
-        let suspect = self.0.iter().find(|suspect| suspect.engine == engine);
+        let outlier = self.0.iter().find(|outlier| outlier.engine == engine);
         let counts = |failure: &&Failure| failure.blamed || failure.at + SOON < now;
-        suspect.map_or(false, |suspect| {
-            suspect.failures.iter().filter(counts).count() >= ENOUGH
+        outlier.map_or(false, |outlier| {
+            outlier.failures.iter().filter(counts).count() >= ENOUGH
         })
     }
 }
@@ -107,48 +107,48 @@ mod tests {
 
     #[test]
     fn what_others_answer_is_the_engines_fault() {
-        let mut suspects = Suspects(Vec::new());
+        let mut outliers = Outliers(Vec::new());
         for at in 0..5 {
-            assert!(!suspects.is_broken(b"a", at));
-            suspects.failed(b"a", at);
-            suspects.judge(b"a", at, true);
+            assert!(!outliers.is_broken(b"a", at));
+            outliers.failed(b"a", at);
+            outliers.judge(b"a", at, true);
         }
-        assert!(suspects.is_broken(b"a", 5));
-        assert!(!suspects.is_broken(b"b", 5));
-        suspects.acquit(b"a");
-        assert!(!suspects.is_broken(b"a", 5));
+        assert!(outliers.is_broken(b"a", 5));
+        assert!(!outliers.is_broken(b"b", 5));
+        outliers.clear(b"a");
+        assert!(!outliers.is_broken(b"a", 5));
     }
 
     #[test]
     fn what_others_fail_is_not() {
-        let mut suspects = Suspects(Vec::new());
+        let mut outliers = Outliers(Vec::new());
         for at in 0..20 {
             // Several in the same millisecond.
-            suspects.failed(b"a", at / 4);
+            outliers.failed(b"a", at / 4);
         }
         for at in 0..20 {
-            suspects.judge(b"a", at / 4, false);
+            outliers.judge(b"a", at / 4, false);
         }
-        assert!(suspects.0.is_empty());
-        suspects.judge(b"a", 0, false);
-        suspects.judge(b"a", 0, true);
-        assert!(!suspects.is_broken(b"a", 10_000));
+        assert!(outliers.0.is_empty());
+        outliers.judge(b"a", 0, false);
+        outliers.judge(b"a", 0, true);
+        assert!(!outliers.is_broken(b"a", 10_000));
     }
 
     #[test]
     fn what_others_work_on_for_long_is_taken_for_answered() {
-        let mut suspects = Suspects(Vec::new());
-        (0..5).for_each(|_| suspects.failed(b"a", 100));
-        assert!(!suspects.is_broken(b"a", 100 + SOON));
-        assert!(suspects.is_broken(b"a", 101 + SOON));
+        let mut outliers = Outliers(Vec::new());
+        (0..5).for_each(|_| outliers.failed(b"a", 100));
+        assert!(!outliers.is_broken(b"a", 100 + SOON));
+        assert!(outliers.is_broken(b"a", 101 + SOON));
     }
 
     #[test]
     fn neither_old_failures_nor_many_are_held() {
-        let mut suspects = Suspects(Vec::new());
-        (0..2 * MOST).for_each(|_| suspects.failed(b"a", 0));
-        assert_eq!(suspects.0[0].failures.len(), MOST);
-        suspects.failed(b"b", OLD);
-        assert_eq!(suspects.0.len(), 1);
+        let mut outliers = Outliers(Vec::new());
+        (0..2 * MOST).for_each(|_| outliers.failed(b"a", 0));
+        assert_eq!(outliers.0[0].failures.len(), MOST);
+        outliers.failed(b"b", OLD);
+        assert_eq!(outliers.0.len(), 1);
     }
 }

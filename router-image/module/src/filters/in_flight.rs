@@ -11,7 +11,7 @@ static TIERS: Mutex<Vec<(String, InFlight)>> = Mutex::new(Vec::new());
 pub struct InFlight(Arc<AtomicU32>);
 
 /// One of them, for as long as it lasts.
-pub struct Entered(InFlight);
+pub struct InFlightGuard(InFlight);
 
 impl InFlight {
     pub fn of(tier: &str) -> Self {
@@ -28,13 +28,13 @@ impl InFlight {
         self.0.load(Relaxed)
     }
 
-    pub fn enter(&self) -> Entered {
+    pub fn enter(&self) -> InFlightGuard {
         self.0.fetch_add(1, Relaxed);
-        Entered(self.clone())
+        InFlightGuard(self.clone())
     }
 }
 
-impl Drop for Entered {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.0 .0.fetch_sub(1, Relaxed);
     }

@@ -13,14 +13,14 @@ const PER_MILLISECOND: u64 = 3 * PARTS / 1000;
 const MOST: u64 = 100 * PARTS;
 
 /// Shared by all worker threads. Two that meet may count a retry too many or too few, which no one notices.
-pub struct Budget {
+pub struct RetryBudget {
     left: AtomicU64,
     counted_at: AtomicU64,
 }
 
-impl Budget {
+impl RetryBudget {
     pub fn new() -> Self {
-        Budget {
+        RetryBudget {
             left: AtomicU64::new(MOST),
             counted_at: AtomicU64::new(0),
         }
@@ -67,7 +67,7 @@ impl Budget {
     }
 }
 
-impl Default for Budget {
+impl Default for RetryBudget {
     fn default() -> Self {
         Self::new()
     }
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     /// Spends until nothing is allowed at this time; returns how many were.
-    fn spend_all(budget: &Budget, now_ms: u64) -> u32 {
+    fn spend_all(budget: &RetryBudget, now_ms: u64) -> u32 {
         let mut spent = 0;
         while budget.allows(now_ms) {
             budget.spend();
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_retried_and_then_three_per_second() {
-        let budget = Budget::new();
+        let budget = RetryBudget::new();
         assert!(budget.full());
         assert_eq!(spend_all(&budget, 1_700_000_000_000), 100);
         assert!(!budget.full());
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn good_answers_earn_a_share() {
-        let budget = Budget::new();
+        let budget = RetryBudget::new();
         spend_all(&budget, 0);
         for _ in 0..14 {
             budget.earn(0.2);
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_refund_is_a_retry_more() {
-        let budget = Budget::new();
+        let budget = RetryBudget::new();
         spend_all(&budget, 0);
         budget.refund(7);
         assert_eq!(spend_all(&budget, 0), 7);
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn no_debt_is_made_and_no_clock_stops_it() {
-        let budget = Budget::new();
+        let budget = RetryBudget::new();
         (0..1000).for_each(|_| budget.spend());
         assert!(!budget.allows(0));
         assert!(budget.allows(1000));

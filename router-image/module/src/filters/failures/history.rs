@@ -13,12 +13,12 @@ pub struct Failure {
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Failures(pub Vec<Failure>);
+pub struct FailureHistory(pub Vec<Failure>);
 
-impl Failures {
+impl FailureHistory {
     pub fn decode(noted: &[u8]) -> Self {
         let text = String::from_utf8_lossy(noted);
-        Failures(text.lines().filter_map(Failure::decode).collect())
+        FailureHistory(text.lines().filter_map(Failure::decode).collect())
     }
 
     pub fn encode(&self) -> String {
@@ -72,24 +72,24 @@ impl Failure {
 mod tests {
     use super::*;
 
-    fn failures(engines: &[&str]) -> Failures {
+    fn failures(engines: &[&str]) -> FailureHistory {
         let failure = |name: &&str| Failure {
             engine: (*name).to_owned(),
             tier: name.split('-').next().unwrap_or_default().to_owned(),
             at: 7,
         };
-        Failures(engines.iter().map(failure).collect())
+        FailureHistory(engines.iter().map(failure).collect())
     }
 
     #[test]
     fn they_are_read_as_they_were_written() {
         for engines in [&[][..], &["small-0"], &["small-0", "small-1", "large-0"]] {
             assert_eq!(
-                Failures::decode(failures(engines).encode().as_bytes()),
+                FailureHistory::decode(failures(engines).encode().as_bytes()),
                 failures(engines)
             );
         }
-        assert_eq!(Failures::decode(b"nonsense\n\xff a b\n"), failures(&[]));
+        assert_eq!(FailureHistory::decode(b"nonsense\n\xff a b\n"), failures(&[]));
     }
 
     #[test]

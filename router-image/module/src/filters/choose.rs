@@ -7,24 +7,24 @@ use std::time::Instant;
 
 use crate::abi::envoy::{Body, Map, Stream};
 use crate::abi::status::Status;
-use crate::figures::{answering, attempts, Course, Figures};
-use crate::headers::{
+use crate::filters::headers::{
     ATTEMPTS, CHOSEN, CLIENT, CONVERSATION, ERROR, HINT, LENGTH, METADATA, MOST_RETRIES, OVERLOADED, PREFIX, PRIORITY,
     QUALITY, RETRIES, RETRY_AFTER, SCORE, SHOULD_RETRY, TIER, TYPE,
 };
-use crate::kept::{Kept, KeptAnswer};
-use crate::policy::{Choices, Tier};
+use crate::filters::metrics::{answering, attempts, Metrics, RequestRecord};
+use crate::filters::request_state::{RequestState, SavedAnswer};
+use crate::filters::route_config::{ChooseConfig, Tier};
 use crate::protocol::hash::{digits, hash};
 use crate::protocol::request::{self, RequestFeatures};
 use crate::protocol::tokens::{reported, END};
 
 /// One request.
 pub struct Choose {
-    figures: Figures,
+    metrics: Metrics,
     wishes: RefCell<Wishes>,
     /// Whether it may use what is reserved of a tier.
     reserved: Cell<bool>,
-    course: RefCell<Course>,
+    record: RefCell<RequestRecord>,
 }
 
 /// What the client says of tiers, if it may, and by what name it knows the conversation.
@@ -63,17 +63,17 @@ const BROKEN: &[u8] = b"\n\ndata: {\"error\":{\"message\":\"The engine failed wh
     \"type\":\"server_error\",\"param\":null,\"code\":\"engine_failed\"}}\n\n";
 
 impl Choose {
-    pub fn new(figures: Figures) -> Self {
+    pub fn new(metrics: Metrics) -> Self {
         Choose {
-            figures,
+            metrics,
             wishes: RefCell::default(),
             reserved: Cell::new(false),
-            course: RefCell::default(),
+            record: RefCell::default(),
         }
     }
 
-    pub fn request_headers(&self, stream: &Stream, policy: &Choices, end: bool) -> Status {
-        self.course.borrow_mut().start = Some(Instant::now());
+    pub fn request_headers(&self, stream: &Stream, policy: &ChooseConfig, end: bool) -> Status {
+        self.record.borrow_mut().start = Some(Instant::now());
         stream.limit_body(policy.body_limit);
         self.take_wishes(stream, policy);
         if end {
@@ -83,7 +83,7 @@ impl Choose {
     }
 
     /// The request is complete.
-    pub fn request_end(&self, stream: &Stream, policy: &Choices) -> Status {
+    pub fn request_end(&self, stream: &Stream, policy: &ChooseConfig) -> Status {
         let body = stream.request_body();
         let features = match request::parse(&body) {
             Some(features) => features,
@@ -96,14 +96,14 @@ impl Choose {
         self.decided(&tier.name, by, score);
         let conversation = self.wishes.borrow().conversation.as_deref().map(hash);
         let hash = conversation.unwrap_or(features.conversation) as u32;
-        let side = tier.side(hash);
+        let destination = tier.destination(hash);
         // A cluster of no capacity answers, as one does that has no more.
-        let chosen = if side.is_full(self.reserved.get()) {
+        let chosen = if destination.is_full(self.reserved.get()) {
             FULL
         } else {
-            &side.chosen
+            &destination.chosen
         };
-        Kept::now(features.requirements).keep(stream);
+        RequestState::now(features.requirements).keep(stream);
         if stream.header(Map::Request, LENGTH).is_none() {
             stream.set_header(Map::Request, LENGTH, body.len().to_string().as_bytes());
         }
@@ -116,25 +116,25 @@ impl Choose {
 
     /// Not only of an engine: every answer passes here.
     pub fn response_headers(&self, stream: &Stream, end: bool) -> Status {
-        let mut course = self.course.borrow_mut();
+        let mut record = self.record.borrow_mut();
         if let Some(tier) = answering(stream) {
             stream.set_header(Map::Response, TIER, tier);
-            course.answered = true;
+            record.answered = true;
         }
         stream.set_header(Map::Response, ATTEMPTS, attempts(stream).to_string().as_bytes());
-        course.answer = Some(Instant::now());
+        record.answer = Some(Instant::now());
         let kind = stream.header(Map::Response, TYPE).unwrap_or_default();
-        course.streamed = kind.starts_with(b"text/event-stream");
-        if let Some(score) = course.score {
+        record.streamed = kind.starts_with(b"text/event-stream");
+        if let Some(score) = record.score {
             stream.set_header(Map::Response, SCORE, format!("{score:.3}").as_bytes());
         }
-        let kept = match KeptAnswer::of(stream) {
+        let kept = match SavedAnswer::of(stream) {
             Some(kept) if is_error(stream) => kept,
             _ => return Status::Go,
         };
         put_back(stream, &kept);
-        course.tokens = reported(kept.body);
-        course.put_back = Some(kept.tier.to_owned());
+        record.tokens = reported(kept.body);
+        record.put_back = Some(kept.tier.to_owned());
         if end {
             stream.append(Body::BufferedResponse, kept.body);
             return Status::Go;
@@ -144,9 +144,9 @@ impl Choose {
 
     /// One more piece of it, or all.
     pub fn response_body(&self, stream: &Stream, end: bool) -> Status {
-        let mut course = self.course.borrow_mut();
-        if course.put_back.is_some() {
-            return match KeptAnswer::of(stream) {
+        let mut record = self.record.borrow_mut();
+        if record.put_back.is_some() {
+            return match SavedAnswer::of(stream) {
                 Some(kept) if end => {
                     stream.replace_response_body(kept.body);
                     Status::Go
@@ -154,8 +154,8 @@ impl Choose {
                 _ => Status::Wait,
             };
         }
-        if course.answered {
-            course.tokens = reported(&stream.end_of_answer(END)).or(course.tokens);
+        if record.answered {
+            record.tokens = reported(&stream.end_of_answer(END)).or(record.tokens);
         }
         Status::Go
     }
@@ -163,27 +163,27 @@ impl Choose {
     /// Envoy is about to answer by itself; where the answer has begun, it will break off instead. Clients of a stream
     /// learn of it by a last event.
     pub fn failed(&self, stream: &Stream) {
-        if self.course.borrow().streamed {
+        if self.record.borrow().streamed {
             stream.send(BROKEN);
         }
     }
 
     pub fn complete(&self, stream: &Stream) {
-        let course = self.course.borrow();
-        if course.start.is_some() || is_for_a_model(stream) {
-            self.figures.count(stream, &course);
+        let record = self.record.borrow();
+        if record.start.is_some() || is_for_a_model(stream) {
+            self.metrics.count(stream, &record);
         }
     }
 
     fn decided(&self, tier: &str, decision: &'static str, score: Option<f64>) {
-        let mut course = self.course.borrow_mut();
-        course.tier = tier.to_owned();
-        course.decision = decision;
-        course.score = score;
+        let mut record = self.record.borrow_mut();
+        record.tier = tier.to_owned();
+        record.decision = decision;
+        record.score = score;
     }
 
     /// They are gone from the headers before anything can fail.
-    fn take_wishes(&self, stream: &Stream, policy: &Choices) {
+    fn take_wishes(&self, stream: &Stream, policy: &ChooseConfig) {
         let take = |name: &str| {
             let value = stream.header(Map::Request, name)?.to_vec();
             stream.remove_header(Map::Request, name);
@@ -207,7 +207,7 @@ impl Choose {
         };
     }
 
-    fn choose<'a>(&self, policy: &'a Choices, features: &RequestFeatures) -> Result<Decision<'a>, Refusal<'a>> {
+    fn choose<'a>(&self, policy: &'a ChooseConfig, features: &RequestFeatures) -> Result<Decision<'a>, Refusal<'a>> {
         let decided = |tier: &'a Tier, by| Ok(Decision { tier, by, score: None });
         let (first, last) = (&policy.tiers[0], &policy.tiers[policy.tiers.len() - 1]);
         let wishes = self.wishes.borrow();
@@ -256,7 +256,7 @@ fn is_error(stream: &Stream) -> bool {
 }
 
 /// An answer of low quality is better than the error that its retries have met.
-fn put_back(stream: &Stream, kept: &KeptAnswer) {
+fn put_back(stream: &Stream, kept: &SavedAnswer) {
     for name in [RETRY_AFTER, ERROR, OVERLOADED, SHOULD_RETRY] {
         stream.remove_header(Map::Response, name);
     }
@@ -281,7 +281,7 @@ fn is_for_a_model(stream: &Stream) -> bool {
         .any(|asked| path.starts_with(asked.as_bytes()))
 }
 
-fn not_found<'a>(what: &str, policy: &Choices) -> Refusal<'a> {
+fn not_found<'a>(what: &str, policy: &ChooseConfig) -> Refusal<'a> {
     let message = Cow::Owned(format!("{what} {}", policy.help));
     Refusal {
         status: 404,

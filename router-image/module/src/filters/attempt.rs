@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use crate::abi::envoy::{Body, Map, Metadata, Stream};
 use crate::abi::status::Status;
-use crate::blame::{self, Before, Shared};
-use crate::headers::{ATTEMPT, CHOSEN, FINAL, LENGTH, METADATA, OURS, PREFIX, QUALITY, TYPE};
-use crate::hold;
-use crate::in_flight::{Entered, InFlight};
-use crate::kept::{now, Kept, KeptAnswer, LowQuality};
-use crate::policy::Attempts;
+use crate::filters::failures::fault::{self, PreviousAttempt, TierState};
+use crate::filters::failures::hold;
+use crate::filters::headers::{ATTEMPT, CHOSEN, FINAL, LENGTH, METADATA, OURS, PREFIX, QUALITY, TYPE};
+use crate::filters::in_flight::{InFlight, InFlightGuard};
+use crate::filters::request_state::{now, LowQualityAnswer, RequestState, SavedAnswer};
+use crate::filters::route_config::AttemptConfig;
 use crate::protocol::overload;
 use crate::protocol::quality;
 use crate::protocol::rewrite::{self, Change};
@@ -21,11 +21,11 @@ const CHECKED: usize = 1 << 20;
 
 /// One attempt.
 pub struct Attempt {
-    shared: Arc<Shared>,
+    tier: Arc<TierState>,
     number: Cell<u32>,
     answer: Cell<Answer>,
     /// While the engine is at work on it.
-    entered: Cell<Option<Entered>>,
+    entered: Cell<Option<InFlightGuard>>,
     /// While it waits before it is sent.
     held: Cell<bool>,
 }
@@ -41,9 +41,9 @@ enum Answer {
 }
 
 impl Attempt {
-    pub fn new(shared: Arc<Shared>) -> Self {
+    pub fn new(tier: Arc<TierState>) -> Self {
         Attempt {
-            shared,
+            tier,
             number: Cell::new(1),
             answer: Cell::new(Answer::Pass),
             entered: Cell::new(None),
@@ -51,7 +51,7 @@ impl Attempt {
         }
     }
 
-    pub fn request_headers(&self, stream: &Stream, policy: &Attempts) -> Status {
+    pub fn request_headers(&self, stream: &Stream, policy: &AttemptConfig) -> Status {
         self.entered
             .set(policy.in_flight(tier(stream).as_bytes()).map(InFlight::enter));
         let number = stream.header(Map::Request, ATTEMPT).and_then(number).unwrap_or(1) as u32;
@@ -62,13 +62,13 @@ impl Attempt {
         if number == 1 {
             return Status::Go;
         }
-        let answers = LowQuality::all(stream);
+        let answers = LowQualityAnswer::all(stream);
         match answers.last() {
-            Some(last) if last.attempt + 1 == number => self.shared.low_quality.spend(),
-            _ => self.shared.budget.spend(),
+            Some(last) if last.attempt + 1 == number => self.tier.low_quality.spend(),
+            _ => self.tier.budget.spend(),
         }
-        let before = self.shared.before(stream);
-        if before == Before::LostAgain {
+        let before = self.tier.before(stream);
+        if before == PreviousAttempt::LostAgain {
             stream.note(METADATA, "error", b"engines_lost");
             return refuse(
                 stream,
@@ -83,9 +83,9 @@ impl Attempt {
                 "The engines failed, and no time is left for another attempt.",
             );
         }
-        if before == Before::Lost {
+        if before == PreviousAttempt::Lost {
             self.held.set(true);
-            blame::unsent(stream);
+            fault::unsent(stream);
             hold::wake_later(stream.wake());
             return Status::Wait;
         }
@@ -96,7 +96,7 @@ impl Attempt {
     }
 
     /// Comes whole: an attempt that is not the first is sent from what has been kept.
-    pub fn request_body(&self, stream: &Stream, policy: &Attempts) -> Status {
+    pub fn request_body(&self, stream: &Stream, policy: &AttemptConfig) -> Status {
         let number = self.number.get();
         if number == 1 {
             return Status::Go;
@@ -109,8 +109,8 @@ impl Attempt {
         }
     }
 
-    fn change(&self, stream: &Stream, policy: &Attempts, number: u32) {
-        let answered = LowQuality::all(stream).len() as u32;
+    fn change(&self, stream: &Stream, policy: &AttemptConfig, number: u32) {
+        let answered = LowQualityAnswer::all(stream).len() as u32;
         let (change, body) = (policy.change_for(number, answered), stream.body(Body::ReceivedRequest));
         let body = match change {
             change if answered > 0 => {
@@ -128,11 +128,11 @@ impl Attempt {
     /// It has waited long enough.
     pub fn go_on(&self, stream: &Stream) {
         self.held.set(false);
-        blame::sent(stream);
+        fault::sent(stream);
         stream.go_on();
     }
 
-    pub fn response_headers(&self, stream: &Stream, policy: &Attempts, end: bool) -> Status {
+    pub fn response_headers(&self, stream: &Stream, policy: &AttemptConfig, end: bool) -> Status {
         // Engines say nothing in our name.
         for forged in stream.header_names(Map::Response, OURS) {
             stream.remove_header(Map::Response, &forged);
@@ -141,7 +141,7 @@ impl Attempt {
             Some(b"200") if policy.quality && is_checked(stream) => Answer::Check,
             Some(b"200") => {
                 self.good(stream, policy);
-                self.shared.low_quality.earn(policy.budget);
+                self.tier.low_quality.earn(policy.budget);
                 Answer::Pass
             }
             Some(b"503") if !end => Answer::Rename,
@@ -152,7 +152,7 @@ impl Attempt {
             }
             _ => {
                 if self.number.get() > 1 {
-                    blame::refused(stream);
+                    fault::refused(stream);
                 }
                 Answer::Pass
             }
@@ -173,7 +173,7 @@ impl Attempt {
     }
 
     /// The answer has come whole.
-    pub fn response_end(&self, stream: &Stream, policy: &Attempts) -> Status {
+    pub fn response_end(&self, stream: &Stream, policy: &AttemptConfig) -> Status {
         self.entered.set(None);
         match self.answer.replace(Answer::Pass) {
             Answer::Pass => {}
@@ -184,29 +184,31 @@ impl Attempt {
     }
 
     /// Whatever its quality, it is an answer: the engine and the tier have not failed.
-    fn check(&self, stream: &Stream, policy: &Attempts) {
+    fn check(&self, stream: &Stream, policy: &AttemptConfig) {
         self.good(stream, policy);
-        let requirements = Kept::of(stream).map(|kept| kept.requirements).unwrap_or_default();
+        let requirements = RequestState::of(stream)
+            .map(|kept| kept.requirements)
+            .unwrap_or_default();
         let answer = stream.response_body();
         let fault = match quality::fault(&answer, &requirements) {
-            None => return self.shared.low_quality.earn(policy.budget),
+            None => return self.tier.low_quality.earn(policy.budget),
             Some(fault) => fault,
         };
         let fault = fault.as_str();
         stream.set_header(Map::Response, QUALITY, fault.as_bytes());
         let (attempt, tier) = (self.number.get(), tier(stream));
-        let answered = LowQuality { attempt, fault, tier }.note(stream);
+        let answered = LowQualityAnswer { attempt, fault, tier }.note(stream);
         let is_worth_it = policy.may_differ(attempt, answered, &requirements) && !too_late(stream, policy);
-        if !is_worth_it || !self.shared.low_quality.allows(now()) {
+        if !is_worth_it || !self.tier.low_quality.allows(now()) {
             stream.set_header(Map::Response, FINAL, b"true");
         } else if answered == 1 {
             let body = &answer;
-            KeptAnswer { fault, tier, body }.keep(stream);
+            SavedAnswer { fault, tier, body }.keep(stream);
         }
     }
 
     /// A full queue is no failure: its answer becomes a 429.
-    fn rename(&self, stream: &Stream, policy: &Attempts) {
+    fn rename(&self, stream: &Stream, policy: &AttemptConfig) {
         if !overload::says_full_queue(&stream.response_body()) {
             return self.failed(stream, policy);
         }
@@ -223,18 +225,18 @@ impl Attempt {
         }
     }
 
-    fn good(&self, stream: &Stream, policy: &Attempts) {
-        self.shared.budget.earn(policy.budget);
-        self.shared.answered(stream, self.number.get());
+    fn good(&self, stream: &Stream, policy: &AttemptConfig) {
+        self.tier.budget.earn(policy.budget);
+        self.tier.answered(stream, self.number.get());
     }
 
-    fn failed(&self, stream: &Stream, policy: &Attempts) {
-        self.shared.failed(stream, self.number.get(), too_late(stream, policy));
+    fn failed(&self, stream: &Stream, policy: &AttemptConfig) {
+        self.tier.failed(stream, self.number.get(), too_late(stream, policy));
     }
 }
 
-fn too_late(stream: &Stream, policy: &Attempts) -> bool {
-    Kept::of(stream).map_or(false, |kept| now().saturating_sub(kept.start) > policy.deadline)
+fn too_late(stream: &Stream, policy: &AttemptConfig) -> bool {
+    RequestState::of(stream).map_or(false, |kept| now().saturating_sub(kept.start) > policy.deadline)
 }
 
 /// The tier of the engine.
@@ -257,7 +259,7 @@ fn number(digits: &[u8]) -> Option<usize> {
 
 /// Instead of sending it to an engine.
 fn refuse(stream: &Stream, status: u32, why: &str) -> Status {
-    blame::refuse(stream);
+    fault::refuse(stream);
     stream.respond(status, why);
     Status::Wait
 }

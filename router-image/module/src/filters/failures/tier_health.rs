@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// an engine has answered what another had failed, the tier is to blame for as long.
 const SOON: u64 = 10_000;
 /// From so many failed requests on, the tier is taken to answer nothing.
-const MANY: u64 = 5;
+const DOWN_AFTER: u64 = 5;
 
 /// Of the requests that want one tier. Shared by all worker threads.
 #[derive(Default)]
-pub struct Doubts {
+pub struct TierHealth {
     /// Requests that two engines have failed since the tier's last good answer.
     failed: AtomicU64,
     /// When the first of them was (milliseconds since 1970).
@@ -20,16 +20,16 @@ pub struct Doubts {
     disagreed: AtomicU64,
 }
 
-impl Doubts {
+impl TierHealth {
     /// Two of its engines have failed a request.
-    pub fn failed(&self, now: u64) {
+    pub fn request_failed(&self, now: u64) {
         if self.failed.fetch_add(1, Relaxed) == 0 {
             self.since.store(now, Relaxed);
         }
     }
 
     /// One of its engines has answered a request at the first attempt; returns how many failed ones that proves faulty.
-    pub fn answered(&self, now: impl FnOnce() -> u64) -> u64 {
+    pub fn engine_answered(&self, now: impl FnOnce() -> u64) -> u64 {
         if self.failed.load(Relaxed) == 0 {
             return 0;
         }
@@ -43,14 +43,14 @@ impl Doubts {
     }
 
     /// One of its engines has answered what another had failed.
-    pub fn disagreed(&self, now: u64) {
+    pub fn engines_disagreed(&self, now: u64) {
         self.failed.store(0, Relaxed);
         self.disagreed.store(now, Relaxed);
     }
 
     /// Whether the tier answers nothing, as far as is known.
-    pub fn are_many(&self) -> bool {
-        self.failed.load(Relaxed) >= MANY
+    pub fn is_down(&self) -> bool {
+        self.failed.load(Relaxed) >= DOWN_AFTER
     }
 }
 
@@ -62,33 +62,33 @@ mod tests {
 
     #[test]
     fn a_good_answer_proves_that_requests_were_faulty() {
-        let doubts = Doubts::default();
-        assert_eq!(doubts.answered(|| NOW), 0);
-        (0..7).for_each(|_| doubts.failed(NOW));
-        assert!(doubts.are_many());
-        assert_eq!(doubts.answered(|| NOW), 7);
-        assert_eq!(doubts.answered(|| NOW), 0);
-        assert!(!doubts.are_many());
+        let health = TierHealth::default();
+        assert_eq!(health.engine_answered(|| NOW), 0);
+        (0..7).for_each(|_| health.request_failed(NOW));
+        assert!(health.is_down());
+        assert_eq!(health.engine_answered(|| NOW), 7);
+        assert_eq!(health.engine_answered(|| NOW), 0);
+        assert!(!health.is_down());
     }
 
     #[test]
     fn not_where_engines_disagree() {
-        let doubts = Doubts::default();
-        doubts.failed(NOW);
-        doubts.disagreed(NOW);
-        assert_eq!(doubts.answered(|| NOW + 1), 0);
-        doubts.failed(NOW + 2);
-        assert_eq!(doubts.answered(|| NOW + SOON), 0);
-        doubts.failed(NOW + 2);
-        assert_eq!(doubts.answered(|| NOW + SOON + 1), 1);
+        let health = TierHealth::default();
+        health.request_failed(NOW);
+        health.engines_disagreed(NOW);
+        assert_eq!(health.engine_answered(|| NOW + 1), 0);
+        health.request_failed(NOW + 2);
+        assert_eq!(health.engine_answered(|| NOW + SOON), 0);
+        health.request_failed(NOW + 2);
+        assert_eq!(health.engine_answered(|| NOW + SOON + 1), 1);
     }
 
     #[test]
     fn not_after_an_outage() {
-        let doubts = Doubts::default();
-        (0..2).for_each(|second| doubts.failed(NOW + second * SOON));
-        assert_eq!(doubts.answered(|| NOW + SOON + 1), 0);
-        doubts.failed(NOW + SOON + 2);
-        assert_eq!(doubts.answered(|| NOW + SOON + 2), 1);
+        let health = TierHealth::default();
+        (0..2).for_each(|second| health.request_failed(NOW + second * SOON));
+        assert_eq!(health.engine_answered(|| NOW + SOON + 1), 0);
+        health.request_failed(NOW + SOON + 2);
+        assert_eq!(health.engine_answered(|| NOW + SOON + 2), 1);
     }
 }

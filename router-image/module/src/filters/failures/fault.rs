@@ -1,13 +1,13 @@
 //! What a failed attempt and a good answer say of the engine, of the tier and of the request itself.
 
 use crate::abi::envoy::{Map, Metadata, Stream};
-use crate::budget::Budget;
-use crate::doubts::Doubts;
-use crate::failures::{Failure, Failures};
-use crate::headers::{BROKEN, FINAL, METADATA, REQUEST, SHOULD_RETRY};
-use crate::kept::now;
-use crate::lost;
-use crate::suspects;
+use crate::filters::failures::history::{Failure, FailureHistory};
+use crate::filters::failures::lost_connections;
+use crate::filters::failures::outliers;
+use crate::filters::failures::tier_health::TierHealth;
+use crate::filters::headers::{BROKEN, FINAL, METADATA, REQUEST, SHOULD_RETRY};
+use crate::filters::request_state::now;
+use crate::filters::retry_budget::RetryBudget;
 
 /// Under which are noted: the failures so far, how many engines were lost, how many attempts were not sent, and whether
 /// that was the end.
@@ -20,16 +20,16 @@ pub const FAULTY: &str = "faulty";
 
 /// What the attempts of all requests for one tier have in common.
 #[derive(Default)]
-pub struct Shared {
-    pub budget: Budget,
+pub struct TierState {
+    pub budget: RetryBudget,
     /// Answers of low quality are no failures, and take nothing from what an outage needs.
-    pub low_quality: Budget,
-    pub doubts: Doubts,
+    pub low_quality: RetryBudget,
+    pub health: TierHealth,
 }
 
 /// What has become of the engine of the attempt before.
 #[derive(PartialEq)]
-pub enum Before {
+pub enum PreviousAttempt {
     /// It has answered, or was never reached.
     Known,
     /// Its connection was lost after the request had been sent.
@@ -38,54 +38,54 @@ pub enum Before {
     LostAgain,
 }
 
-impl Shared {
+impl TierState {
     /// At the beginning of another attempt.
-    pub fn before(&self, stream: &Stream) -> Before {
+    pub fn before(&self, stream: &Stream) -> PreviousAttempt {
         let known = noted(stream, LOST);
         let request = stream.header(Map::Request, REQUEST).unwrap_or_default();
         // What has not been sent may have been lost all the same.
-        let lost = lost::count(request).saturating_sub(noted(stream, UNSENT));
+        let lost = lost_connections::count(request).saturating_sub(noted(stream, UNSENT));
         if lost <= known {
-            return Before::Known;
+            return PreviousAttempt::Known;
         }
         stream.note_number(METADATA, LOST, lost as f64);
         if failures(stream).0.len() + lost == 2 {
-            self.doubts.failed(now());
+            self.health.request_failed(now());
         }
         if lost < 2 {
-            Before::Lost
+            PreviousAttempt::Lost
         } else {
-            Before::LostAgain
+            PreviousAttempt::LostAgain
         }
     }
 
     /// The engine has answered this attempt, the `number`-th, with a failure. `late`: there is no time for another.
     pub fn failed(&self, stream: &Stream, number: u32, late: bool) {
-        let (here, now) = (Here::of(stream), now());
+        let (upstream, now) = (Upstream::of(stream), now());
         let (mut failures, lost) = (failures(stream), noted(stream, LOST));
-        let is_shared = excuse(failures.of_others(&here.engine));
-        failures.add(&here.engine, &here.tier, now);
+        let is_shared = excuse(failures.of_others(&upstream.engine));
+        failures.add(&upstream.engine, &upstream.tier, now);
         stream.note(METADATA, FAILED, failures.encode().as_bytes());
-        let is_of_wanted = here.tiers().next() == Some(&here.tier);
-        if is_of_wanted && failures.0.len() + lost == 2 && (failures.engines() + lost == 2 || here.has_others()) {
-            self.doubts.failed(now);
+        let is_of_wanted = upstream.tiers().next() == Some(&upstream.tier);
+        if is_of_wanted && failures.0.len() + lost == 2 && (failures.engines() + lost == 2 || upstream.has_others()) {
+            self.health.request_failed(now);
         }
 
-        let are_enough = failures.are_enough(lost, here.tiers().nth(number as usize));
+        let are_enough = failures.are_enough(lost, upstream.tiers().nth(number as usize));
         if are_enough {
             stream.set_header(Map::Response, SHOULD_RETRY, b"false");
         }
         // A tier that answers nothing has no load to be spared: its requests are on their way to the next.
-        let is_free = self.doubts.are_many() && here.has_others();
+        let is_free = self.health.is_down() && upstream.has_others();
         let is_last = are_enough || late || !(is_free || self.budget.allows(now));
         if is_last {
             stream.set_header(Map::Response, FINAL, b"true");
         }
-        let is_broken = suspects::change(|suspects| {
+        let is_broken = outliers::with(|outliers| {
             if !is_shared && !is_last {
-                suspects.failed(here.engine.as_bytes(), now);
+                outliers.failed(upstream.engine.as_bytes(), now);
             }
-            suspects.is_broken(here.engine.as_bytes(), now)
+            outliers.is_broken(upstream.engine.as_bytes(), now)
         });
         if is_broken {
             stream.set_header(Map::Response, BROKEN, b"true");
@@ -94,13 +94,13 @@ impl Shared {
 
     /// The engine has answered as it should.
     pub fn answered(&self, stream: &Stream, number: u32) {
-        if suspects::any() {
-            suspects::change(|suspects| suspects.acquit(engine(stream).as_bytes()));
+        if outliers::any() {
+            outliers::with(|outliers| outliers.clear(engine(stream).as_bytes()));
         }
         if number > 1 {
             return self.made_up_for(stream);
         }
-        let faulty = self.doubts.answered(now);
+        let faulty = self.health.engine_answered(now);
         if faulty > 0 {
             self.budget.refund(2 * faulty);
             stream.note_number(METADATA, FAULTY, faulty as f64);
@@ -109,19 +109,19 @@ impl Shared {
 
     /// It has answered what others had failed.
     fn made_up_for(&self, stream: &Stream) {
-        let (failures, here) = (failures(stream), Here::of(stream));
-        for failure in failures.of_others(&here.engine) {
-            let (engine, is_own) = (failure.engine.as_bytes(), failure.tier == here.tier);
-            suspects::change(|suspects| suspects.judge(engine, failure.at, is_own));
+        let (failures, upstream) = (failures(stream), Upstream::of(stream));
+        for failure in failures.of_others(&upstream.engine) {
+            let (engine, is_own) = (failure.engine.as_bytes(), failure.tier == upstream.tier);
+            outliers::with(|outliers| outliers.judge(engine, failure.at, is_own));
             if is_own {
-                self.doubts.disagreed(now());
+                self.health.engines_disagreed(now());
             }
         }
     }
 }
 
 /// Where an attempt is.
-struct Here {
+struct Upstream {
     /// The pod, by which the engine's place among the hashes is told, too.
     engine: String,
     tier: String,
@@ -129,9 +129,9 @@ struct Here {
     order: String,
 }
 
-impl Here {
+impl Upstream {
     fn of(stream: &Stream) -> Self {
-        Here {
+        Upstream {
             engine: engine(stream),
             tier: text(stream.metadata(Metadata::Engine, METADATA, "tier")),
             order: text(stream.metadata(Metadata::Cluster, METADATA, "order")),
@@ -156,7 +156,7 @@ pub fn refused(stream: &Stream) {
 /// Whether there were any.
 fn excuse<'a>(failures: impl Iterator<Item = &'a Failure>) -> bool {
     failures.fold(false, |_, failure| {
-        suspects::change(|suspects| suspects.judge(failure.engine.as_bytes(), failure.at, false));
+        outliers::with(|outliers| outliers.judge(failure.engine.as_bytes(), failure.at, false));
         true
     })
 }
@@ -177,8 +177,8 @@ pub fn sent(stream: &Stream) {
     stream.note_number(METADATA, UNSENT, noted(stream, UNSENT).saturating_sub(1) as f64);
 }
 
-fn failures(stream: &Stream) -> Failures {
-    Failures::decode(stream.noted(METADATA, FAILED).unwrap_or_default())
+fn failures(stream: &Stream) -> FailureHistory {
+    FailureHistory::decode(stream.noted(METADATA, FAILED).unwrap_or_default())
 }
 
 fn engine(stream: &Stream) -> String {
