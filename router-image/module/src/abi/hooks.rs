@@ -4,68 +4,44 @@
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::Arc;
 
-use crate::abi::envoy::{log_error, logged, Buffer, Definitions, Stream};
-use crate::abi::status::Status;
-use crate::filters::attempt::Attempt;
-use crate::filters::choose::Choose;
-use crate::filters::failures::fault::TierState;
+use super::envoy::{log_error, logged_request_header, Buffer, EnvoyDefinitions, EnvoyStream};
+use crate::filters::chain::{Filter, FilterConfig, RouteConfig};
 use crate::filters::failures::lost_connections;
 use crate::filters::headers::REQUEST;
-use crate::filters::metrics::Metrics;
-use crate::filters::route_config::{AttemptConfig, ChooseConfig};
-
-/// A filter as the listener or a cluster has it.
-enum Config {
-    Choose(Metrics),
-    Attempt(Arc<TierState>),
-}
-
-/// What routes tell a filter.
-enum Told {
-    Choose(Box<ChooseConfig>),
-    Attempt(AttemptConfig),
-}
+use crate::stream::Status;
 
 /// A filter at work on one request, or on one attempt of it.
-struct Filter {
-    work: Work,
+struct Running {
+    filter: Filter,
     /// What its route tells it, once it has been asked for.
-    told: Cell<*const Told>,
+    config: Cell<*const RouteConfig>,
 }
 
-// One allocation for each, of the same size: there is one attempt for most requests.
-#[allow(clippy::large_enum_variant)]
-enum Work {
-    Choose(Choose),
-    Attempt(Attempt),
-}
-
-impl Filter {
+impl Running {
     /// Asking Envoy each time would cost more than most hooks do.
     ///
     /// # Safety
     /// `stream` is the filter's own. Its routes, and what they tell, stay while it lasts, and say the same of the filter
     /// before and after a tier is chosen, as that is said for all of them together.
-    unsafe fn told<'a>(&'a self, stream: &Stream<'a>) -> Option<&'a Told> {
-        if self.told.get().is_null() {
-            self.told.set(stream.route_config()?);
+    unsafe fn config(&self, stream: &EnvoyStream) -> Option<&RouteConfig> {
+        if self.config.get().is_null() {
+            self.config.set(stream.route_config()?);
         }
-        self.told.get().as_ref()
+        self.config.get().as_ref()
     }
 }
 
-const GO: u32 = 0;
-const STOP: u32 = 1;
-const STOP_AND_KEEP: u32 = 2;
+const CONTINUE: u32 = 0;
+const STOP_ITERATION: u32 = 1;
+const STOP_AND_WATERMARK: u32 = 2;
 
 /// As its headers have been waited with, so has a body. Headers know one way to stop; a body that waits is kept.
 fn code(status: Status) -> u32 {
     match status {
-        Status::Go => GO,
-        Status::Wait => STOP,
-        Status::Hold => STOP_AND_KEEP,
+        Status::Continue => CONTINUE,
+        Status::StopIteration => STOP_ITERATION,
+        Status::StopAndWatermark => STOP_AND_WATERMARK,
     }
 }
 
@@ -78,12 +54,25 @@ fn guarded<T>(otherwise: T, hook: impl FnOnce() -> T) -> T {
 
 /// # Safety
 /// `filter` is what `filter_new` has returned.
-unsafe fn run(stream: *mut c_void, filter: *const c_void, hook: impl FnOnce(&Work, &Stream, &Told) -> Status) -> u32 {
-    let (stream, filter) = (Stream::new(stream), &*filter.cast::<Filter>());
-    guarded(GO, || match filter.told(&stream) {
-        Some(told) => code(hook(&filter.work, &stream, told)),
-        None => GO,
+unsafe fn run(
+    stream: *mut c_void,
+    filter: *const c_void,
+    hook: impl FnOnce(&Filter, &mut EnvoyStream, &RouteConfig) -> Status,
+) -> u32 {
+    let (mut stream, running) = (EnvoyStream::new(stream), &*filter.cast::<Running>());
+    guarded(CONTINUE, || match running.config(&stream) {
+        Some(config) => code(hook(&running.filter, &mut stream, config)),
+        None => CONTINUE,
     })
+}
+
+/// For hooks that need nothing of the route.
+///
+/// # Safety
+/// `filter` is what `filter_new` has returned.
+unsafe fn tell(stream: *mut c_void, filter: *const c_void, hook: impl FnOnce(&Filter, &mut EnvoyStream)) {
+    let (mut stream, running) = (EnvoyStream::new(stream), &*filter.cast::<Running>());
+    guarded((), || hook(&running.filter, &mut stream));
 }
 
 #[no_mangle]
@@ -97,16 +86,13 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_new(
     name: Buffer,
     _config: Buffer,
 ) -> *const c_void {
-    match name.bytes() {
-        b"choose" => boxed(Config::Choose(Metrics::define(&Definitions::new(envoy)))),
-        b"attempt" => boxed(Config::Attempt(Arc::default())),
-        _ => std::ptr::null(),
-    }
+    let config = FilterConfig::new(name.bytes(), &mut EnvoyDefinitions::new(envoy));
+    config.map_or(std::ptr::null(), boxed)
 }
 
 #[no_mangle]
 unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_destroy(config: *const c_void) {
-    unbox::<Config>(config);
+    unbox::<FilterConfig>(config);
 }
 
 #[no_mangle]
@@ -114,17 +100,13 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_per_route_config_new(
     name: Buffer,
     config: Buffer,
 ) -> *const c_void {
-    let told = guarded(None, || match name.bytes() {
-        b"choose" => ChooseConfig::parse(config.bytes()).map(|told| Told::Choose(Box::new(told))),
-        b"attempt" => AttemptConfig::parse(config.bytes()).map(Told::Attempt),
-        _ => None,
-    });
-    told.map_or(std::ptr::null(), boxed)
+    let config = guarded(None, || RouteConfig::parse(name.bytes(), config.bytes()));
+    config.map_or(std::ptr::null(), boxed)
 }
 
 #[no_mangle]
 unsafe extern "C" fn envoy_dynamic_module_on_http_filter_per_route_config_destroy(config: *const c_void) {
-    unbox::<Told>(config);
+    unbox::<RouteConfig>(config);
 }
 
 #[no_mangle]
@@ -132,19 +114,15 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_new(
     config: *const c_void,
     _stream: *mut c_void,
 ) -> *const c_void {
-    let work = match &*config.cast::<Config>() {
-        Config::Choose(metrics) => Work::Choose(Choose::new(*metrics)),
-        Config::Attempt(shared) => Work::Attempt(Attempt::new(shared.clone())),
-    };
-    boxed(Filter {
-        work,
-        told: Cell::new(std::ptr::null()),
+    boxed(Running {
+        filter: (*config.cast::<FilterConfig>()).filter(),
+        config: Cell::new(std::ptr::null()),
     })
 }
 
 #[no_mangle]
 unsafe extern "C" fn envoy_dynamic_module_on_http_filter_destroy(filter: *const c_void) {
-    unbox::<Filter>(filter);
+    unbox::<Running>(filter);
 }
 
 #[no_mangle]
@@ -153,10 +131,8 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
     filter: *const c_void,
     end: bool,
 ) -> u32 {
-    run(stream, filter, |filter, stream, told| match (filter, told) {
-        (Work::Choose(choose), Told::Choose(policy)) => choose.request_headers(stream, policy, end),
-        (Work::Attempt(attempt), Told::Attempt(policy)) => attempt.request_headers(stream, policy),
-        _ => Status::Go,
+    run(stream, filter, |filter, stream, config| {
+        filter.on_request_headers(stream, config, end)
     })
 }
 
@@ -166,11 +142,8 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_body(
     filter: *const c_void,
     end: bool,
 ) -> u32 {
-    run(stream, filter, |filter, stream, told| match (filter, told) {
-        (Work::Choose(_), Told::Choose(_)) if !end => Status::Wait,
-        (Work::Choose(choose), Told::Choose(policy)) => choose.request_end(stream, policy),
-        (Work::Attempt(attempt), Told::Attempt(policy)) => attempt.request_body(stream, policy),
-        _ => Status::Go,
+    run(stream, filter, |filter, stream, config| {
+        filter.on_request_body(stream, config, end)
     })
 }
 
@@ -179,9 +152,8 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_trailers(
     stream: *mut c_void,
     filter: *const c_void,
 ) -> u32 {
-    run(stream, filter, |filter, stream, told| match (filter, told) {
-        (Work::Choose(choose), Told::Choose(policy)) => choose.request_end(stream, policy),
-        _ => Status::Go,
+    run(stream, filter, |filter, stream, config| {
+        filter.on_request_trailers(stream, config)
     })
 }
 
@@ -191,10 +163,8 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_headers(
     filter: *const c_void,
     end: bool,
 ) -> u32 {
-    run(stream, filter, |filter, stream, told| match (filter, told) {
-        (Work::Choose(choose), _) => choose.response_headers(stream, end),
-        (Work::Attempt(attempt), Told::Attempt(policy)) => attempt.response_headers(stream, policy, end),
-        _ => Status::Go,
+    run(stream, filter, |filter, stream, config| {
+        filter.on_response_headers(stream, config, end)
     })
 }
 
@@ -204,11 +174,8 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_body(
     filter: *const c_void,
     end: bool,
 ) -> u32 {
-    run(stream, filter, |filter, stream, told| match (filter, told) {
-        (Work::Choose(choose), _) => choose.response_body(stream, end),
-        (Work::Attempt(attempt), Told::Attempt(policy)) if end => attempt.response_end(stream, policy),
-        (Work::Attempt(attempt), Told::Attempt(_)) => attempt.response_body(),
-        _ => Status::Go,
+    run(stream, filter, |filter, stream, config| {
+        filter.on_response_body(stream, config, end)
     })
 }
 
@@ -217,20 +184,35 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_trailers(
     stream: *mut c_void,
     filter: *const c_void,
 ) -> u32 {
-    run(stream, filter, |filter, stream, told| match (filter, told) {
-        (Work::Choose(choose), _) => choose.response_body(stream, true),
-        (Work::Attempt(attempt), Told::Attempt(policy)) => attempt.response_end(stream, policy),
-        _ => Status::Go,
+    run(stream, filter, |filter, stream, config| {
+        filter.on_response_trailers(stream, config)
     })
 }
 
 #[no_mangle]
 unsafe extern "C" fn envoy_dynamic_module_on_http_filter_stream_complete(stream: *mut c_void, filter: *const c_void) {
-    guarded((), || {
-        if let Work::Choose(choose) = &(*filter.cast::<Filter>()).work {
-            choose.complete(&Stream::new(stream));
-        }
-    });
+    tell(stream, filter, |filter, stream| filter.on_stream_complete(stream));
+}
+
+#[no_mangle]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_scheduled(
+    stream: *mut c_void,
+    filter: *const c_void,
+    _event: u64,
+) {
+    tell(stream, filter, |filter, stream| filter.on_scheduled(stream));
+}
+
+#[no_mangle]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_local_reply(
+    stream: *mut c_void,
+    filter: *const c_void,
+    _status: u32,
+    _details: Buffer,
+    _reset: bool,
+) -> u32 {
+    tell(stream, filter, |filter, stream| filter.on_local_reply(stream));
+    CONTINUE
 }
 
 fn boxed<T>(value: T) -> *const c_void {
@@ -268,19 +250,6 @@ unused! {
     envoy_dynamic_module_on_http_filter_downstream_below_write_buffer_low_watermark
 }
 
-#[no_mangle]
-unsafe extern "C" fn envoy_dynamic_module_on_http_filter_scheduled(
-    stream: *mut c_void,
-    filter: *const c_void,
-    _event: u64,
-) {
-    guarded((), || {
-        if let Work::Attempt(attempt) = &(*filter.cast::<Filter>()).work {
-            attempt.go_on(&Stream::new(stream));
-        }
-    });
-}
-
 /// The one logger; it knows nothing of its own.
 #[no_mangle]
 extern "C" fn envoy_dynamic_module_on_access_logger_config_new(
@@ -300,25 +269,8 @@ extern "C" fn envoy_dynamic_module_on_access_logger_new(config: *const c_void, _
 #[no_mangle]
 unsafe extern "C" fn envoy_dynamic_module_on_access_logger_log(log: *mut c_void, _logger: *const c_void, _kind: u32) {
     guarded((), || {
-        if let Some(request) = logged(log, REQUEST) {
+        if let Some(request) = logged_request_header(log, REQUEST) {
             lost_connections::add(request);
         }
     });
-}
-
-/// Envoy answers by itself, or would if the answer had not begun.
-#[no_mangle]
-unsafe extern "C" fn envoy_dynamic_module_on_http_filter_local_reply(
-    stream: *mut c_void,
-    filter: *const c_void,
-    _status: u32,
-    _details: Buffer,
-    _reset: bool,
-) -> u32 {
-    guarded((), || {
-        if let Work::Choose(choose) = &(*filter.cast::<Filter>()).work {
-            choose.failed(&Stream::new(stream));
-        }
-    });
-    GO
 }

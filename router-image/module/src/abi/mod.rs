@@ -1,5 +1,6 @@
-//! Envoy's C interface for dynamic modules: what the module calls and is called by.
+//! Envoy's C interface for dynamic modules: what the module calls and is called by. Only here is anything unsafe.
+#![allow(unsafe_code)]
 
-pub mod envoy;
+mod envoy;
 mod hooks;
-pub mod status;
+mod wake;

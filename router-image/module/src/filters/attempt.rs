@@ -3,24 +3,27 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::abi::envoy::{Body, Map, Metadata, Stream};
-use crate::abi::status::Status;
-use crate::filters::failures::fault::{self, PreviousAttempt, TierState};
-use crate::filters::failures::hold;
-use crate::filters::headers::{ATTEMPT, CHOSEN, FINAL, LENGTH, METADATA, OURS, PREFIX, QUALITY, TYPE};
-use crate::filters::in_flight::{InFlight, InFlightGuard};
-use crate::filters::request_state::{now, LowQualityAnswer, RequestState, SavedAnswer};
-use crate::filters::route_config::AttemptConfig;
-use crate::protocol::overload;
-use crate::protocol::quality;
+use super::failures::fault::{self, PreviousAttempt, TierState};
+use super::headers::{ATTEMPT, CHOSEN, FINAL, LENGTH, OURS, PREFIX, QUALITY, TYPE};
+use super::in_flight::{InFlight, InFlightGuard};
+use super::request_state::{add_unsent, remove_unsent, set_refused, LowQualityAnswer, RequestState, SavedAnswer};
+use super::route_config::AttemptConfig;
+use super::HttpFilter;
 use crate::protocol::rewrite::{self, Change};
+use crate::protocol::{overload, quality};
+use crate::stream::{HeaderMap, MetadataSource, MetricDefinitions, Status, Stream, METADATA};
 
 /// A longer answer is passed on unchecked (bytes): it would have to be held in memory as a whole.
 const CHECKED: usize = 1 << 20;
 
+/// After an engine was lost, its requests wait so long: engines that are killed at once do not die at once, and what is
+/// sent to one of them meanwhile is lost as well, though it is not to blame.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// One attempt.
-pub struct Attempt {
+pub struct AttemptFilter {
     tier: Arc<TierState>,
     number: Cell<u32>,
     answer: Cell<Answer>,
@@ -40,10 +43,22 @@ enum Answer {
     Rename,
 }
 
-impl Attempt {
-    pub fn new(tier: Arc<TierState>) -> Self {
-        Attempt {
-            tier,
+impl HttpFilter for AttemptFilter {
+    const NAME: &'static str = "attempt";
+    type Config = Arc<TierState>;
+    type RouteConfig = AttemptConfig;
+
+    fn config(_: &mut impl MetricDefinitions) -> Arc<TierState> {
+        Arc::default()
+    }
+
+    fn route_config(bytes: &[u8]) -> Option<AttemptConfig> {
+        AttemptConfig::parse(bytes)
+    }
+
+    fn new(tier: &Arc<TierState>) -> Self {
+        AttemptFilter {
+            tier: tier.clone(),
             number: Cell::new(1),
             answer: Cell::new(Answer::Pass),
             entered: Cell::new(None),
@@ -51,166 +66,169 @@ impl Attempt {
         }
     }
 
-    pub fn request_headers(&self, stream: &Stream, policy: &AttemptConfig) -> Status {
+    fn on_request_headers(&self, stream: &mut impl Stream, config: &AttemptConfig, _: bool) -> Status {
         self.entered
-            .set(policy.in_flight(tier(stream).as_bytes()).map(InFlight::enter));
-        let number = stream.header(Map::Request, ATTEMPT).and_then(number).unwrap_or(1) as u32;
+            .set(config.in_flight(tier(stream).as_bytes()).map(InFlight::enter));
+        let number = stream.header(HeaderMap::Request, ATTEMPT).and_then(number).unwrap_or(1) as u32;
         self.number.set(number);
         for internal in [CHOSEN, PREFIX, ATTEMPT] {
-            stream.remove_header(Map::Request, internal);
+            stream.remove_header(HeaderMap::Request, internal);
         }
         if number == 1 {
-            return Status::Go;
+            return Status::Continue;
         }
+        self.retry(stream, config, number)
+    }
+
+    /// Comes whole: an attempt that is not the first is sent from what has been kept.
+    fn on_request_body(&self, stream: &mut impl Stream, config: &AttemptConfig, _: bool) -> Status {
+        let number = self.number.get();
+        if number == 1 {
+            return Status::Continue;
+        }
+        if let Some(body) = changed(stream, config, number) {
+            stream.replace_received_request_body(&body);
+            stream.set_header(HeaderMap::Request, LENGTH, body.len().to_string().as_bytes());
+        }
+        if self.held.get() {
+            Status::StopAndWatermark
+        } else {
+            Status::Continue
+        }
+    }
+
+    fn on_response_headers(&self, stream: &mut impl Stream, config: &AttemptConfig, end: bool) -> Status {
+        // Engines say nothing in our name.
+        for forged in stream.header_names(HeaderMap::Response, OURS) {
+            stream.remove_header(HeaderMap::Response, &forged);
+        }
+        self.answer.set(self.judge_headers(stream, config, end));
+        self.on_response_body(stream, config, end)
+    }
+
+    fn on_response_body(&self, stream: &mut impl Stream, config: &AttemptConfig, end: bool) -> Status {
+        if end {
+            return self.on_response_trailers(stream, config);
+        }
+        match self.answer.get() {
+            Answer::Pass => Status::Continue,
+            Answer::Check | Answer::Rename => Status::StopIteration,
+        }
+    }
+
+    /// The answer has come whole.
+    fn on_response_trailers(&self, stream: &mut impl Stream, config: &AttemptConfig) -> Status {
+        self.entered.set(None);
+        match self.answer.replace(Answer::Pass) {
+            Answer::Pass => {}
+            Answer::Check => self.check(stream, config),
+            Answer::Rename => self.rename(stream, config),
+        }
+        Status::Continue
+    }
+
+    /// It has waited long enough.
+    fn on_scheduled(&self, stream: &mut impl Stream) {
+        self.held.set(false);
+        remove_unsent(stream);
+        stream.continue_decoding();
+    }
+}
+
+impl AttemptFilter {
+    /// At the beginning of an attempt that is not the first.
+    fn retry(&self, stream: &mut impl Stream, config: &AttemptConfig, number: u32) -> Status {
         let answers = LowQualityAnswer::all(stream);
+        let answered = answers.len() as u32;
         match answers.last() {
             Some(last) if last.attempt + 1 == number => self.tier.low_quality.spend(),
             _ => self.tier.budget.spend(),
         }
-        let before = self.tier.before(stream);
-        if before == PreviousAttempt::LostAgain {
-            stream.note(METADATA, "error", b"engines_lost");
+        let previous = self.tier.previous_attempt(stream);
+        if previous == PreviousAttempt::LostAgain {
+            stream.set_dynamic_metadata("error", b"engines_lost");
             return refuse(
                 stream,
                 502,
                 "Two engines were lost while they worked on this request: it is not tried again.",
             );
         }
-        if too_late(stream, policy) {
+        if too_late(stream, config) {
             return refuse(
                 stream,
                 504,
                 "The engines failed, and no time is left for another attempt.",
             );
         }
-        if before == PreviousAttempt::Lost {
+        if previous == PreviousAttempt::Lost {
             self.held.set(true);
-            fault::unsent(stream);
-            hold::wake_later(stream.wake());
-            return Status::Wait;
+            add_unsent(stream);
+            stream.wake_after(PAUSE);
+            return Status::StopIteration;
         }
-        match policy.change_for(number, answers.len() as u32) {
-            None if answers.is_empty() => Status::Go,
-            _ => Status::Wait,
-        }
-    }
-
-    /// Comes whole: an attempt that is not the first is sent from what has been kept.
-    pub fn request_body(&self, stream: &Stream, policy: &AttemptConfig) -> Status {
-        let number = self.number.get();
-        if number == 1 {
-            return Status::Go;
-        }
-        self.change(stream, policy, number);
-        if self.held.get() {
-            Status::Hold
-        } else {
-            Status::Go
+        match config.change_for(number, answered) {
+            None if answered == 0 => Status::Continue,
+            _ => Status::StopIteration,
         }
     }
 
-    fn change(&self, stream: &Stream, policy: &AttemptConfig, number: u32) {
-        let answered = LowQualityAnswer::all(stream).len() as u32;
-        let (change, body) = (policy.change_for(number, answered), stream.body(Body::ReceivedRequest));
-        let body = match change {
-            change if answered > 0 => {
-                let earlier = policy.changes_before(number, answered);
-                rewrite::apply_anew(&body, change.unwrap_or(&Change::default()), &earlier, number)
-            }
-            Some(change) => rewrite::apply(&body, change, number),
-            None => return,
-        };
-        stream.drain(Body::ReceivedRequest);
-        stream.append(Body::ReceivedRequest, &body);
-        stream.set_header(Map::Request, LENGTH, body.len().to_string().as_bytes());
-    }
-
-    /// It has waited long enough.
-    pub fn go_on(&self, stream: &Stream) {
-        self.held.set(false);
-        fault::sent(stream);
-        stream.go_on();
-    }
-
-    pub fn response_headers(&self, stream: &Stream, policy: &AttemptConfig, end: bool) -> Status {
-        // Engines say nothing in our name.
-        for forged in stream.header_names(Map::Response, OURS) {
-            stream.remove_header(Map::Response, &forged);
-        }
-        let answer = match stream.header(Map::Response, ":status") {
-            Some(b"200") if policy.quality && is_checked(stream) => Answer::Check,
+    /// What its headers say of the engine and of the request, and what is to be done with the body.
+    fn judge_headers(&self, stream: &mut impl Stream, config: &AttemptConfig, end: bool) -> Answer {
+        match stream.header(HeaderMap::Response, ":status") {
+            Some(b"200") if config.quality && is_checked(stream) => return Answer::Check,
             Some(b"200") => {
-                self.good(stream, policy);
-                self.tier.low_quality.earn(policy.budget);
-                Answer::Pass
+                self.good(stream, config);
+                self.tier.low_quality.earn(config.budget);
             }
-            Some(b"503") if !end => Answer::Rename,
+            Some(b"503") if !end => return Answer::Rename,
             // Others are about the request, and are not tried again.
-            Some(b"500" | b"502" | b"503" | b"504") => {
-                self.failed(stream, policy);
-                Answer::Pass
-            }
-            _ => {
-                if self.number.get() > 1 {
-                    fault::refused(stream);
-                }
-                Answer::Pass
-            }
-        };
-        self.answer.set(answer);
-        if end {
-            return self.response_end(stream, policy);
+            Some(b"500" | b"502" | b"503" | b"504") => self.failed(stream, config),
+            _ if self.number.get() > 1 => fault::refused(stream),
+            _ => {}
         }
-        self.response_body()
-    }
-
-    /// Not the end of it.
-    pub fn response_body(&self) -> Status {
-        match self.answer.get() {
-            Answer::Pass => Status::Go,
-            Answer::Check | Answer::Rename => Status::Wait,
-        }
-    }
-
-    /// The answer has come whole.
-    pub fn response_end(&self, stream: &Stream, policy: &AttemptConfig) -> Status {
-        self.entered.set(None);
-        match self.answer.replace(Answer::Pass) {
-            Answer::Pass => {}
-            Answer::Check => self.check(stream, policy),
-            Answer::Rename => self.rename(stream, policy),
-        }
-        Status::Go
+        Answer::Pass
     }
 
     /// Whatever its quality, it is an answer: the engine and the tier have not failed.
-    fn check(&self, stream: &Stream, policy: &AttemptConfig) {
-        self.good(stream, policy);
+    fn check(&self, stream: &mut impl Stream, config: &AttemptConfig) {
+        self.good(stream, config);
         let requirements = RequestState::of(stream)
-            .map(|kept| kept.requirements)
+            .map(|state| state.requirements)
             .unwrap_or_default();
         let answer = stream.response_body();
         let fault = match quality::fault(&answer, &requirements) {
-            None => return self.tier.low_quality.earn(policy.budget),
-            Some(fault) => fault,
+            None => return self.tier.low_quality.earn(config.budget),
+            Some(fault) => fault.as_str(),
         };
-        let fault = fault.as_str();
-        stream.set_header(Map::Response, QUALITY, fault.as_bytes());
-        let (attempt, tier) = (self.number.get(), tier(stream));
-        let answered = LowQualityAnswer { attempt, fault, tier }.note(stream);
-        let is_worth_it = policy.may_differ(attempt, answered, &requirements) && !too_late(stream, policy);
-        if !is_worth_it || !self.tier.low_quality.allows(now()) {
-            stream.set_header(Map::Response, FINAL, b"true");
-        } else if answered == 1 {
-            let body = &answer;
-            SavedAnswer { fault, tier, body }.keep(stream);
+        let (attempt, tier) = (self.number.get(), tier(stream).to_owned());
+        let answered = LowQualityAnswer::all(stream).len() as u32 + 1;
+        let is_retried = config.may_differ(attempt, answered, &requirements)
+            && !too_late(stream, config)
+            && self.tier.low_quality.allows(stream.now());
+        let saved = (is_retried && answered == 1).then(|| SavedAnswer {
+            fault: fault.to_owned(),
+            tier: tier.clone(),
+            body: answer.into_owned(),
+        });
+        stream.set_header(HeaderMap::Response, QUALITY, fault.as_bytes());
+        LowQualityAnswer {
+            attempt,
+            fault,
+            tier: &tier,
+        }
+        .add(stream);
+        if !is_retried {
+            stream.set_header(HeaderMap::Response, FINAL, b"true");
+        }
+        if let Some(saved) = saved {
+            saved.save(stream);
         }
     }
 
     /// A full queue is no failure: its answer becomes a 429.
-    fn rename(&self, stream: &Stream, policy: &AttemptConfig) {
+    fn rename(&self, stream: &mut impl Stream, config: &AttemptConfig) {
         if !overload::says_full_queue(&stream.response_body()) {
-            return self.failed(stream, policy);
+            return self.failed(stream, config);
         }
         stream.replace_response_body(overload::ANSWER);
         let length = overload::ANSWER.len().to_string();
@@ -221,36 +239,51 @@ impl Attempt {
             (LENGTH, &length),
         ];
         for (name, value) in headers {
-            stream.set_header(Map::Response, name, value.as_bytes());
+            stream.set_header(HeaderMap::Response, name, value.as_bytes());
         }
     }
 
-    fn good(&self, stream: &Stream, policy: &AttemptConfig) {
-        self.tier.budget.earn(policy.budget);
+    fn good(&self, stream: &mut impl Stream, config: &AttemptConfig) {
+        self.tier.budget.earn(config.budget);
         self.tier.answered(stream, self.number.get());
     }
 
-    fn failed(&self, stream: &Stream, policy: &AttemptConfig) {
-        self.tier.failed(stream, self.number.get(), too_late(stream, policy));
+    fn failed(&self, stream: &mut impl Stream, config: &AttemptConfig) {
+        let is_late = too_late(stream, config);
+        self.tier.failed(stream, self.number.get(), is_late);
     }
 }
 
-fn too_late(stream: &Stream, policy: &AttemptConfig) -> bool {
-    RequestState::of(stream).map_or(false, |kept| now().saturating_sub(kept.start) > policy.deadline)
+/// The body that this attempt sends, if that is another than has come.
+fn changed(stream: &impl Stream, config: &AttemptConfig, number: u32) -> Option<Vec<u8>> {
+    let answered = LowQualityAnswer::all(stream).len() as u32;
+    let change = config.change_for(number, answered);
+    if answered == 0 {
+        return change.map(|change| rewrite::apply(&stream.received_request_body(), change, number));
+    }
+    let (none, earlier) = (Change::default(), config.changes_before(number, answered));
+    let body = stream.received_request_body();
+    Some(rewrite::apply_anew(&body, change.unwrap_or(&none), &earlier, number))
+}
+
+fn too_late(stream: &impl Stream, config: &AttemptConfig) -> bool {
+    RequestState::of(stream).map_or(false, |state| {
+        stream.now().saturating_sub(state.start) > config.deadline
+    })
 }
 
 /// The tier of the engine.
-fn tier<'a>(stream: &Stream<'a>) -> &'a str {
-    let name = stream.metadata(Metadata::Engine, METADATA, "tier").unwrap_or_default();
-    std::str::from_utf8(name).unwrap_or_default()
+fn tier(stream: &impl Stream) -> &str {
+    let name = stream.metadata(MetadataSource::Host, METADATA, "tier");
+    std::str::from_utf8(name.unwrap_or_default()).unwrap_or_default()
 }
 
-fn is_checked(stream: &Stream) -> bool {
-    let kind = stream.header(Map::Response, TYPE).unwrap_or_default();
-    let length = stream.header(Map::Response, LENGTH).and_then(number);
+fn is_checked(stream: &impl Stream) -> bool {
+    let kind = stream.header(HeaderMap::Response, TYPE).unwrap_or_default();
+    let length = stream.header(HeaderMap::Response, LENGTH).and_then(number);
     kind.starts_with(b"application/json")
         && length.map_or(false, |length| length <= CHECKED)
-        && stream.header(Map::Response, "content-encoding").is_none()
+        && stream.header(HeaderMap::Response, "content-encoding").is_none()
 }
 
 fn number(digits: &[u8]) -> Option<usize> {
@@ -258,8 +291,8 @@ fn number(digits: &[u8]) -> Option<usize> {
 }
 
 /// Instead of sending it to an engine.
-fn refuse(stream: &Stream, status: u32, why: &str) -> Status {
-    fault::refuse(stream);
-    stream.respond(status, why);
-    Status::Wait
+fn refuse(stream: &mut impl Stream, status: u32, why: &str) -> Status {
+    set_refused(stream);
+    stream.send_response(status, why);
+    Status::StopIteration
 }

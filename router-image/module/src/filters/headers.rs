@@ -1,7 +1,4 @@
-//! Names of headers and of our metadata, as routing/places.py has them too.
-
-/// Namespace of what the policy says of engines and clusters, and of what metrics and the forms of errors are made from.
-pub const METADATA: &str = "llm";
+//! Names of headers, as routing/places.py has them too.
 
 /// How all of ours begin.
 pub const OURS: &str = "x-llm-";

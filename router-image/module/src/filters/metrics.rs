@@ -5,23 +5,23 @@
 
 use std::time::Instant;
 
-use crate::abi::envoy::{Attribute, Definitions, Map, Metadata, Metric, Stream};
-use crate::filters::failures::fault::{FAULTY, REFUSED, UNSENT};
-use crate::filters::headers::{CLIENT, METADATA};
-use crate::filters::request_state::LowQualityAnswer;
+use super::failures::fault::FAULTY;
+use super::headers::CLIENT;
+use super::request_state::{answering_tier, attempts_sent, LowQualityAnswer};
 use crate::protocol::tokens::Tokens;
+use crate::stream::{Attribute, Counter, HeaderMap, Histogram, MetadataSource, MetricDefinitions, Stream, METADATA};
 
-/// The figures of the listener.
+/// The metrics of the listener.
 #[derive(Clone, Copy)]
 pub struct Metrics {
-    requests: Metric,
-    milliseconds: Metric,
-    first_byte: Metric,
-    score: Metric,
-    clients: Metric,
-    tokens: Metric,
-    low_quality: Metric,
-    faulty: Metric,
+    requests: Counter,
+    milliseconds: Histogram,
+    first_byte: Histogram,
+    score: Histogram,
+    clients: Counter,
+    tokens: Counter,
+    low_quality: Counter,
+    faulty: Counter,
 }
 
 /// What the choose filter knows of a request at its end.
@@ -46,7 +46,7 @@ pub struct RequestRecord {
 }
 
 impl Metrics {
-    pub fn define(envoy: &Definitions) -> Self {
+    pub fn define(envoy: &mut impl MetricDefinitions) -> Self {
         let place = ["heterollm_tier", "decision"];
         Metrics {
             // `heterollm_tier`: the tier that answered, or that should have; another than the wanted one where requests
@@ -83,53 +83,51 @@ impl Metrics {
     }
 
     /// `course`: of a request to a model; others are not counted.
-    pub fn count(&self, stream: &Stream, record: &RequestRecord) {
-        let code = stream.number(Attribute::ResponseCode).unwrap_or(0);
-        let attempts = attempts(stream);
+    pub fn record(&self, stream: &impl Stream, record: &RequestRecord) {
+        let code = stream.attribute(Attribute::ResponseCode).unwrap_or(0);
+        let attempts = attempts_sent(stream);
         let tier = match &record.put_back {
             Some(tier) => tier.as_bytes(),
-            None => answering(stream).unwrap_or(record.tier.as_bytes()),
+            None => answering_tier(stream).unwrap_or(record.tier.as_bytes()),
         };
         let low_quality = LowQualityAnswer::all(stream);
         let wanted_answered = low_quality.iter().any(|answer| answer.tier == record.tier);
         let diverted = stream
-            .metadata(Metadata::Cluster, METADATA, "diverted")
+            .metadata(MetadataSource::Cluster, METADATA, "diverted")
             .unwrap_or_default();
         let (code_text, attempts) = (code.to_string(), attempts.to_string());
         let (decision, wanted) = (record.decision.as_bytes(), record.tier.as_bytes());
-        stream.count(
-            self.requests,
-            &[
-                tier,
-                decision,
-                wanted,
-                code_text.as_bytes(),
-                attempts.as_bytes(),
-                diverted,
-                word(wanted_answered),
-            ],
-        );
-        if let Some(client) = stream.header(Map::Request, CLIENT) {
-            stream.count(self.clients, &[client, code_text.as_bytes()]);
+        let labels = [
+            tier,
+            decision,
+            wanted,
+            code_text.as_bytes(),
+            attempts.as_bytes(),
+            diverted,
+            word(wanted_answered),
+        ];
+        stream.increment_counter(self.requests, &labels, 1);
+        if let Some(client) = stream.header(HeaderMap::Request, CLIENT) {
+            stream.increment_counter(self.clients, &[client, code_text.as_bytes()], 1);
         }
         for answer in &low_quality {
-            stream.count(self.low_quality, &[answer.tier.as_bytes(), answer.fault.as_bytes()]);
+            stream.increment_counter(self.low_quality, &[answer.tier.as_bytes(), answer.fault.as_bytes()], 1);
         }
         if let Some(tokens) = record.tokens {
-            stream.add(self.tokens, &[tier, b"prompt"], tokens.prompt);
-            stream.add(self.tokens, &[tier, b"completion"], tokens.completion);
+            stream.increment_counter(self.tokens, &[tier, b"prompt"], tokens.prompt);
+            stream.increment_counter(self.tokens, &[tier, b"completion"], tokens.completion);
         }
-        if let (Some(faulty), b"false") = (stream.noted_number(METADATA, FAULTY), diverted) {
-            stream.add(self.faulty, &[wanted], faulty as u64);
+        if let (Some(faulty), b"false") = (stream.dynamic_metadata_number(FAULTY), diverted) {
+            stream.increment_counter(self.faulty, &[wanted], faulty as u64);
         }
         if let Some(score) = record.score {
-            stream.record(self.score, &[], (score * 1000.0).round() as u64);
+            stream.record_histogram(self.score, &[], (score * 1000.0).round() as u64);
         }
         if let (Some(start), Some(answer), 200..=399) = (record.start, record.answer, code) {
             let place = [tier, decision];
-            stream.record(self.milliseconds, &place, start.elapsed().as_millis() as u64);
+            stream.record_histogram(self.milliseconds, &place, (stream.instant() - start).as_millis() as u64);
             let place = [tier, decision, word(!low_quality.is_empty())];
-            stream.record(self.first_byte, &place, (answer - start).as_millis() as u64);
+            stream.record_histogram(self.first_byte, &place, (answer - start).as_millis() as u64);
         }
     }
 }
@@ -140,22 +138,4 @@ fn word(is_so: bool) -> &'static [u8] {
     } else {
         b"false"
     }
-}
-
-/// The tier of the engine that answers, or that should have.
-pub fn answering<'a>(stream: &Stream<'a>) -> Option<&'a [u8]> {
-    let is_retried = stream.number(Attribute::Attempts).unwrap_or(0) > 1;
-    if is_retried && stream.noted_number(METADATA, REFUSED).is_some() {
-        return None;
-    }
-    stream.metadata(Metadata::Engine, METADATA, "tier")
-}
-
-/// How often the request has been sent to an engine.
-pub fn attempts(stream: &Stream) -> u64 {
-    let attempts = stream.number(Attribute::Attempts).unwrap_or(0);
-    if attempts < 2 {
-        return attempts;
-    }
-    attempts.saturating_sub(stream.noted_number(METADATA, UNSENT).unwrap_or(0.0) as u64)
 }

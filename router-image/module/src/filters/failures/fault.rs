@@ -1,20 +1,16 @@
 //! What a failed attempt and a good answer say of the engine, of the tier and of the request itself.
 
-use crate::abi::envoy::{Map, Metadata, Stream};
-use crate::filters::failures::history::{Failure, FailureHistory};
-use crate::filters::failures::lost_connections;
-use crate::filters::failures::outliers;
-use crate::filters::failures::tier_health::TierHealth;
-use crate::filters::headers::{BROKEN, FINAL, METADATA, REQUEST, SHOULD_RETRY};
-use crate::filters::request_state::now;
+use super::history::{Failure, FailureHistory};
+use super::tier_health::TierHealth;
+use super::{lost_connections, outliers};
+use crate::filters::headers::{BROKEN, FINAL, REQUEST, SHOULD_RETRY};
+use crate::filters::request_state::{count, set_count, unsent};
 use crate::filters::retry_budget::RetryBudget;
+use crate::stream::{HeaderMap, MetadataSource, Stream, METADATA};
 
-/// Under which are noted: the failures so far, how many engines were lost, how many attempts were not sent, and whether
-/// that was the end.
+/// Of the dynamic metadata: the failures so far, and how many engines were lost.
 const FAILED: &str = "failed";
 const LOST: &str = "lost";
-pub const UNSENT: &str = "unsent";
-pub const REFUSED: &str = "refused";
 /// How many requests an answer has proven faulty.
 pub const FAULTY: &str = "faulty";
 
@@ -40,17 +36,17 @@ pub enum PreviousAttempt {
 
 impl TierState {
     /// At the beginning of another attempt.
-    pub fn before(&self, stream: &Stream) -> PreviousAttempt {
-        let known = noted(stream, LOST);
-        let request = stream.header(Map::Request, REQUEST).unwrap_or_default();
+    pub fn previous_attempt(&self, stream: &mut impl Stream) -> PreviousAttempt {
+        let known = count(stream, LOST);
+        let request = stream.header(HeaderMap::Request, REQUEST).unwrap_or_default();
         // What has not been sent may have been lost all the same.
-        let lost = lost_connections::count(request).saturating_sub(noted(stream, UNSENT));
+        let lost = lost_connections::count(request).saturating_sub(unsent(stream));
         if lost <= known {
             return PreviousAttempt::Known;
         }
-        stream.note_number(METADATA, LOST, lost as f64);
+        set_count(stream, LOST, lost);
         if failures(stream).0.len() + lost == 2 {
-            self.health.request_failed(now());
+            self.health.request_failed(stream.now());
         }
         if lost < 2 {
             PreviousAttempt::Lost
@@ -60,12 +56,12 @@ impl TierState {
     }
 
     /// The engine has answered this attempt, the `number`-th, with a failure. `late`: there is no time for another.
-    pub fn failed(&self, stream: &Stream, number: u32, late: bool) {
-        let (upstream, now) = (Upstream::of(stream), now());
-        let (mut failures, lost) = (failures(stream), noted(stream, LOST));
+    pub fn failed(&self, stream: &mut impl Stream, number: u32, late: bool) {
+        let (upstream, now) = (Upstream::of(stream), stream.now());
+        let (mut failures, lost) = (failures(stream), count(stream, LOST));
         let is_shared = excuse(failures.of_others(&upstream.engine));
         failures.add(&upstream.engine, &upstream.tier, now);
-        stream.note(METADATA, FAILED, failures.encode().as_bytes());
+        stream.set_dynamic_metadata(FAILED, failures.encode().as_bytes());
         let is_of_wanted = upstream.tiers().next() == Some(&upstream.tier);
         if is_of_wanted && failures.0.len() + lost == 2 && (failures.engines() + lost == 2 || upstream.has_others()) {
             self.health.request_failed(now);
@@ -73,13 +69,13 @@ impl TierState {
 
         let are_enough = failures.are_enough(lost, upstream.tiers().nth(number as usize));
         if are_enough {
-            stream.set_header(Map::Response, SHOULD_RETRY, b"false");
+            stream.set_header(HeaderMap::Response, SHOULD_RETRY, b"false");
         }
         // A tier that answers nothing has no load to be spared: its requests are on their way to the next.
         let is_free = self.health.is_down() && upstream.has_others();
         let is_last = are_enough || late || !(is_free || self.budget.allows(now));
         if is_last {
-            stream.set_header(Map::Response, FINAL, b"true");
+            stream.set_header(HeaderMap::Response, FINAL, b"true");
         }
         let is_broken = outliers::with(|outliers| {
             if !is_shared && !is_last {
@@ -88,33 +84,33 @@ impl TierState {
             outliers.is_broken(upstream.engine.as_bytes(), now)
         });
         if is_broken {
-            stream.set_header(Map::Response, BROKEN, b"true");
+            stream.set_header(HeaderMap::Response, BROKEN, b"true");
         }
     }
 
     /// The engine has answered as it should.
-    pub fn answered(&self, stream: &Stream, number: u32) {
+    pub fn answered(&self, stream: &mut impl Stream, number: u32) {
         if outliers::any() {
             outliers::with(|outliers| outliers.clear(engine(stream).as_bytes()));
         }
         if number > 1 {
             return self.made_up_for(stream);
         }
-        let faulty = self.health.engine_answered(now);
+        let faulty = self.health.engine_answered(|| stream.now());
         if faulty > 0 {
             self.budget.refund(2 * faulty);
-            stream.note_number(METADATA, FAULTY, faulty as f64);
+            set_count(stream, FAULTY, faulty as usize);
         }
     }
 
     /// It has answered what others had failed.
-    fn made_up_for(&self, stream: &Stream) {
+    fn made_up_for(&self, stream: &impl Stream) {
         let (failures, upstream) = (failures(stream), Upstream::of(stream));
         for failure in failures.of_others(&upstream.engine) {
             let (engine, is_own) = (failure.engine.as_bytes(), failure.tier == upstream.tier);
             outliers::with(|outliers| outliers.judge(engine, failure.at, is_own));
             if is_own {
-                self.health.engines_disagreed(now());
+                self.health.engines_disagreed(stream.now());
             }
         }
     }
@@ -130,11 +126,11 @@ struct Upstream {
 }
 
 impl Upstream {
-    fn of(stream: &Stream) -> Self {
+    fn of(stream: &impl Stream) -> Self {
         Upstream {
             engine: engine(stream),
-            tier: text(stream.metadata(Metadata::Engine, METADATA, "tier")),
-            order: text(stream.metadata(Metadata::Cluster, METADATA, "order")),
+            tier: text(stream.metadata(MetadataSource::Host, METADATA, "tier")),
+            order: text(stream.metadata(MetadataSource::Cluster, METADATA, "order")),
         }
     }
 
@@ -149,7 +145,7 @@ impl Upstream {
 }
 
 /// What others failed, this engine refuses: they are not to blame.
-pub fn refused(stream: &Stream) {
+pub fn refused(stream: &impl Stream) {
     excuse(failures(stream).of_others(&engine(stream)));
 }
 
@@ -161,38 +157,14 @@ fn excuse<'a>(failures: impl Iterator<Item = &'a Failure>) -> bool {
     })
 }
 
-/// Nothing more is sent.
-pub fn refuse(stream: &Stream) {
-    unsent(stream);
-    stream.note_number(METADATA, REFUSED, 1.0);
+fn failures(stream: &impl Stream) -> FailureHistory {
+    FailureHistory::decode(stream.dynamic_metadata(FAILED).unwrap_or_default())
 }
 
-/// An attempt is not sent, at least not yet.
-pub fn unsent(stream: &Stream) {
-    add(stream, UNSENT);
-}
-
-/// It is, after all.
-pub fn sent(stream: &Stream) {
-    stream.note_number(METADATA, UNSENT, noted(stream, UNSENT).saturating_sub(1) as f64);
-}
-
-fn failures(stream: &Stream) -> FailureHistory {
-    FailureHistory::decode(stream.noted(METADATA, FAILED).unwrap_or_default())
-}
-
-fn engine(stream: &Stream) -> String {
-    text(stream.metadata(Metadata::Engine, "envoy.lb", "hash_key"))
+fn engine(stream: &impl Stream) -> String {
+    text(stream.metadata(MetadataSource::Host, "envoy.lb", "hash_key"))
 }
 
 fn text(bytes: Option<&[u8]>) -> String {
     String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
-}
-
-fn noted(stream: &Stream, key: &str) -> usize {
-    stream.noted_number(METADATA, key).unwrap_or(0.0) as usize
-}
-
-fn add(stream: &Stream, key: &str) {
-    stream.note_number(METADATA, key, (noted(stream, key) + 1) as f64);
 }
