@@ -1,6 +1,9 @@
 //! Upstream filter, run for every attempt of a request: says which answers are to be tried again, and changes what the
 //! next attempt sends.
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;

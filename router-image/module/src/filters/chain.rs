@@ -1,5 +1,8 @@
 //! The one list of the module's filters, and what calls each of them as what it is.
 
+#[cfg(test)]
+mod tests;
+
 use super::attempt::AttemptFilter;
 use super::choose::ChooseFilter;
 use super::HttpFilter;

@@ -1,6 +1,9 @@
 //! Downstream filter: reads the body once and names the tier that shall answer. A route exists for every tier's name; a
 //! request that leaves here without one (because of a mistake in here) meets a route of its own, to the last tier.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::cell::RefCell;
 

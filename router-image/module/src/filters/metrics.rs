@@ -3,6 +3,9 @@
 //!
 //! Every label is a name in the policy, a word of these filters, or a number of HTTP: no client can add values.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Instant;
 
 use super::failures::fault::FAULTY;

@@ -362,6 +362,6 @@ fn an_answer_that_was_cut_short_on_its_way_is_none() {
     let offered = requirements(&["f"], None);
     assert_eq!(closely(whole, &offered), None);
     for end in (0..whole.len()).filter(|end| whole.is_char_boundary(*end)) {
-        assert_eq!(fault(whole[..end].as_bytes(), &offered), Some(Fault::Empty), "{end}");
+        assert_eq!(fault(&whole.as_bytes()[..end], &offered), Some(Fault::Empty), "{end}");
     }
 }
