@@ -312,7 +312,7 @@ fn put_back(stream: &mut impl Stream, saved: &SavedAnswer) {
     }
 }
 
-/// By its path: of a request that another filter has refused before this one has seen it.
+/// By its path: of a request that another filter has refused before it came here.
 fn is_for_a_model(stream: &impl Stream) -> bool {
     let path = stream.header(HeaderMap::Request, ":path").unwrap_or_default();
     ["/v1/chat/completions", "/v1/completions", "/v1/responses"]

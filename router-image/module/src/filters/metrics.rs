@@ -85,7 +85,7 @@ impl Metrics {
         }
     }
 
-    /// `course`: of a request to a model; others are not counted.
+    /// `record`: of a request to a model; others are not counted.
     pub fn record(&self, stream: &impl Stream, record: &RequestRecord) {
         let code = stream.attribute(Attribute::ResponseCode).unwrap_or(0);
         let attempts = attempts_sent(stream);

@@ -118,7 +118,7 @@ impl TierState {
 
 /// Where an attempt is.
 struct Upstream {
-    /// The pod, by which the engine's place among the hashes is told, too.
+    /// The pod, by which the engine's place among the hashes is found, too.
     engine: String,
     tier: String,
     /// The tiers of all attempts, one after the other.

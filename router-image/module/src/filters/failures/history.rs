@@ -1,4 +1,4 @@
-//! The engines that have failed one request with an answer, as they are noted between its attempts.
+//! The engines that have failed one request with an answer, as its metadata has them between its attempts.
 
 use std::fmt::Write;
 
@@ -16,8 +16,8 @@ pub struct Failure {
 pub struct FailureHistory(pub Vec<Failure>);
 
 impl FailureHistory {
-    pub fn decode(noted: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(noted);
+    pub fn decode(lines: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(lines);
         FailureHistory(text.lines().filter_map(Failure::decode).collect())
     }
 

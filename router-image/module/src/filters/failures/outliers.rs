@@ -36,7 +36,7 @@ struct Failure {
     blamed: bool,
 }
 
-/// Does something with all suspects.
+/// Does something with all of them.
 pub fn with<T>(work: impl FnOnce(&mut Outliers) -> T) -> T {
     let mut outliers: MutexGuard<Outliers> = OUTLIERS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let result = work(&mut outliers);

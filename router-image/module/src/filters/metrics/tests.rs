@@ -153,7 +153,7 @@ fn a_refused_request_is_counted_without_a_tier() {
 fn durations_are_of_answers_alone() {
     for (code, is_answer) in [(199, false), (200, true), (399, true), (400, false), (503, false)] {
         let mut stream = ended(code, 2, "maxi");
-        low_quality(&mut stream, 1, "mini");
+        low_quality(&mut stream, 1, "maxi");
         let record = record_of(&stream);
         let counted = Counted::of(stream, &record);
         let whole: &[(&str, u64)] = &[("heterollm_tier=maxi decision=model", 1200)];

@@ -60,27 +60,27 @@ fn only_whole_short_json_answers_are_held_back_and_checked() {
 
 #[test]
 fn an_answer_of_low_quality_is_asked_for_again_while_another_is_likely() {
-    // Whether the likeliest tokens are taken, the attempts whose answers are of low quality, and what is the last of them.
-    let two = || config_of(r#""quality":true,"every":false,"tiers":["mini","maxi"]"#);
-    let one = || config_of(r#""quality":true,"every":false,"tiers":["mini"]"#);
-    let unchanged = || {
-        let text = r#"{"deadline":60,"budget":0.5,"changes":[],"quality":true,"every":false,"tiers":["mini","maxi"]}"#;
-        AttemptFilter::route_config(text.as_bytes()).unwrap()
-    };
-    type Case = (fn() -> AttemptConfig, bool, u32, bool);
-    let cases: [Case; 7] = [
-        (two, false, 1, true),
-        (two, true, 1, true),
-        (one, true, 1, true),
+    const CHANGED: &str = r#"[{"temperature":"0.3","new_seed":true}]"#;
+    const BOTH: &str = r#"["mini","maxi"]"#;
+    const ONE: &str = r#"["mini"]"#;
+    // The changes and the tiers, whether the likeliest tokens are taken, the number of the attempt; is there another?
+    let cases = [
+        (CHANGED, BOTH, false, 1, true),
+        (CHANGED, BOTH, true, 1, true),
+        (CHANGED, ONE, true, 1, true),
         // Of the same model, changed in nothing, and no chance in it.
-        (unchanged, true, 1, false),
-        // The next is of another tier.
-        (unchanged, true, 2, true),
-        (unchanged, true, 3, false),
-        (unchanged, false, 3, true),
+        ("[]", BOTH, true, 1, false),
+        ("[]", BOTH, false, 1, true),
+        // The next is of another tier, if there is one.
+        ("[]", BOTH, true, 2, true),
+        ("[]", BOTH, true, 3, false),
+        ("[]", ONE, true, 2, false),
     ];
-    for (config, greedy, attempt, is_retried) in cases {
-        let cluster = Cluster::new(config());
+    for (changes, tiers, greedy, attempt, is_retried) in cases {
+        let text = format!(
+            r#"{{"deadline":60,"budget":0.5,"changes":{changes},"quality":true,"every":false,"tiers":{tiers}}}"#
+        );
+        let cluster = Cluster::new(AttemptFilter::route_config(text.as_bytes()).unwrap());
         let mut stream = FakeStream::at(NOW);
         let requirements = AnswerRequirements {
             greedy,
@@ -92,11 +92,11 @@ fn an_answer_of_low_quality_is_asked_for_again_while_another_is_likely() {
         }
         .save(&mut stream);
         let again = cluster.attempt(&mut stream, attempt, "mini-low", "200", EMPTY);
-        assert_eq!(again, is_retried, "{greedy} {attempt}");
+        assert_eq!(again, is_retried, "{changes} {tiers} {greedy} {attempt}");
         assert_eq!(stream.text(Response, QUALITY), "empty");
         // Where nothing better is to come it is passed on, and need not be kept.
         let saved = SavedAnswer::of(&stream);
-        assert_eq!(saved.is_some(), is_retried, "{greedy} {attempt}");
+        assert_eq!(saved.is_some(), is_retried);
         if let Some(saved) = saved {
             assert_eq!(
                 (saved.fault.as_str(), saved.tier.as_str(), saved.body),
@@ -173,5 +173,39 @@ fn a_full_queue_is_said_as_429_and_is_no_failure() {
             }
             assert_eq!(stream.notes.contains_key("failed"), !is_full, "{body}");
         }
+    }
+}
+
+#[test]
+fn an_answer_of_low_quality_is_the_last_where_no_time_is_left() {
+    let cluster = Cluster::new(config());
+    let mut stream = cluster.request("slow");
+    stream.now += 60_000;
+    assert!(!cluster.attempt(&mut stream, 1, "mini-slow", "200", EMPTY));
+    assert_eq!(SavedAnswer::of(&stream), None);
+}
+
+#[test]
+fn good_answers_of_all_kinds_earn_what_low_quality_spends() {
+    for kind in ["application/json", "text/event-stream"] {
+        let cluster = Cluster::new(config());
+        while cluster.tier.low_quality.allows(NOW) {
+            cluster.tier.low_quality.spend();
+        }
+        let is_retried = || {
+            let mut stream = cluster.request("earn");
+            cluster.attempt(&mut stream, 1, "mini-earn", "200", EMPTY)
+        };
+        assert!(!is_retried());
+        for _ in 0..2 {
+            let mut stream = cluster.request("earning");
+            let (filter, _) = cluster.send(&mut stream, 1, "mini-earn");
+            let headers = [(":status", "200"), (TYPE, kind), (LENGTH, "9")];
+            stream = stream.with_headers(Response, &headers);
+            filter.on_response_headers(&mut stream, &cluster.config, false);
+            stream.response_body = GOOD.into();
+            filter.on_response_body(&mut stream, &cluster.config, true);
+        }
+        assert!(is_retried(), "{kind}");
     }
 }

@@ -83,6 +83,7 @@ fn an_engine_whose_failures_others_share_or_refuse_is_not_broken() {
             cluster.attempt(&mut stream, 1, "mini-blamed", "500", "");
             assert_eq!(stream.header(Response, BROKEN), None, "{status} {number}");
             cluster.attempt(&mut stream, 2, "mini-second", status, "");
+            assert_eq!(stream.header(Response, BROKEN), None, "{status} {number}");
         }
     }
 }
@@ -121,4 +122,99 @@ fn a_tier_that_answers_nothing_sends_on_what_it_has_no_budget_for() {
     alone.tier = cluster.tier.clone();
     let mut stream = alone.request("down-alone");
     assert!(!alone.attempt(&mut stream, 1, "mini-down1", "500", ""), "none follows");
+}
+
+#[test]
+fn only_what_an_engine_says_of_itself_is_a_failure() {
+    let failures = [500, 502, 503, 504];
+    for status in (400..=404).chain([422, 429]).chain(499..=506) {
+        let cluster = Cluster::new(config());
+        let mut stream = cluster.request("said");
+        cluster.attempt(&mut stream, 1, "mini-said", &status.to_string(), "");
+        assert_eq!(
+            stream.notes.contains_key("failed"),
+            failures.contains(&status),
+            "{status}"
+        );
+    }
+}
+
+#[test]
+fn the_last_failure_of_a_request_says_nothing_of_its_engine() {
+    let cluster = Cluster::new(config());
+    for number in 0..10 {
+        let mut stream = cluster.request("last");
+        // There is no time for another engine to do better.
+        stream.now += 100_000 + 5000 * number;
+        assert!(!cluster.attempt(&mut stream, 1, "mini-last", "500", ""));
+        assert_eq!(stream.header(Response, BROKEN), None, "{number}");
+    }
+}
+
+#[test]
+fn two_engines_of_the_wanted_tier_make_a_request_faulty() {
+    // The tiers of the attempts, and the engines that fail or are lost.
+    let cases: [(&str, &[&str], bool); 6] = [
+        ("mini mini maxi", &["mini-a", "mini-b"], true),
+        ("mini mini maxi", &["mini-a", "maxi-c"], false),
+        ("mini mini maxi", &["mini-a", "lost"], true),
+        ("mini mini maxi", &["lost", "lost"], true),
+        // One engine twice says nothing of the request, unless its tier is given up for that.
+        ("mini mini mini", &["mini-a", "mini-a"], false),
+        ("mini mini maxi", &["mini-a", "mini-a"], true),
+    ];
+    for (number, (order, engines, is_faulty)) in cases.into_iter().enumerate() {
+        let mut cluster = Cluster::new(config());
+        cluster.order = order;
+        let id = format!("against-{number}");
+        let mut stream = cluster.request(&id);
+        for (attempt, engine) in (1..).zip(engines) {
+            if *engine == "lost" {
+                let (filter, status) = cluster.send(&mut stream, attempt, "mini-against");
+                if status == Status::StopIteration {
+                    filter.on_scheduled(&mut stream);
+                }
+                lost_connections::add(id.as_bytes());
+            } else {
+                cluster.attempt(&mut stream, attempt, &format!("{engine}{id}"), "500", "");
+            }
+        }
+        cluster.send(&mut stream, 3, "maxi-against");
+        let mut good = cluster.request("against-none");
+        cluster.attempt(&mut good, 1, "mini-against", "200", GOOD);
+        assert_eq!(good.numbers.contains_key("faulty"), is_faulty, "{order} {engines:?}");
+    }
+}
+
+#[test]
+fn where_engines_of_a_tier_disagree_no_request_is_faulty() {
+    let cluster = Cluster::new(config());
+    let mut stream = cluster.request("disagree");
+    cluster.attempt(&mut stream, 1, "mini-disagree", "500", "");
+    cluster.attempt(&mut stream, 2, "mini-differ", "500", "");
+    let mut stream = cluster.request("agree");
+    cluster.attempt(&mut stream, 1, "mini-disagree", "500", "");
+    cluster.attempt(&mut stream, 2, "mini-differ", "200", GOOD);
+    let mut stream = cluster.request("neither");
+    cluster.attempt(&mut stream, 1, "mini-differ", "200", GOOD);
+    assert!(!stream.numbers.contains_key("faulty"));
+}
+
+#[test]
+fn what_faulty_requests_took_of_the_budget_is_given_back() {
+    let mut cluster = Cluster::new(config());
+    cluster.order = "mini mini mini";
+    let is_retried = |request: &str| {
+        let mut stream = cluster.request(request);
+        cluster.attempt(&mut stream, 1, "mini-give", "500", "")
+    };
+    for _ in 0..100 {
+        let mut stream = cluster.request("take");
+        cluster.attempt(&mut stream, 1, "mini-give", "500", "");
+        cluster.attempt(&mut stream, 2, "mini-take", "500", "");
+    }
+    assert!(!is_retried("give"));
+    let mut stream = cluster.request("back");
+    cluster.attempt(&mut stream, 1, "mini-back", "200", GOOD);
+    assert!(is_retried("give"));
 }

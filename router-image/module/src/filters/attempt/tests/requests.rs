@@ -143,3 +143,15 @@ fn a_request_is_in_flight_while_its_engine_is_at_work() {
     drop(filter);
     assert_eq!(in_flight.count(), 0);
 }
+
+#[test]
+fn an_attempt_that_ends_while_it_waits_loses_no_engine() {
+    let cluster = Cluster::new(config());
+    let mut stream = cluster.request("waits");
+    cluster.send(&mut stream, 1, "mini-waits");
+    lost_connections::add(b"waits");
+    assert_eq!(cluster.send(&mut stream, 2, "mini-next").1, Status::StopIteration);
+    lost_connections::add(b"waits");
+    assert_eq!(cluster.send(&mut stream, 3, "maxi-next").1, Status::Continue);
+    assert_eq!(stream.response, None);
+}

@@ -128,3 +128,28 @@ fn clients_of_a_stream_learn_that_it_breaks_off() {
         assert_eq!(stream.sent == BROKEN, is_told, "{kind}");
     }
 }
+
+#[test]
+fn what_is_refused_before_it_comes_here_is_counted_if_it_is_for_a_model() {
+    let cases = [
+        ("/v1/chat/completions", true),
+        ("/v1/completions?a=b", true),
+        ("/v1/responses", true),
+        ("/v1/models", false),
+        ("/health", false),
+        ("", false),
+    ];
+    for (path, is_for_a_model) in cases {
+        for has_come in [false, true] {
+            let mut metrics = FakeDefinitions::default();
+            let filter = ChooseFilter::new(&ChooseFilter::config(&mut metrics));
+            let mut stream = FakeStream::at(NOW).with_headers(Request, &[(":path", path)]);
+            if has_come {
+                filter.on_request_headers(&mut stream, &config(false), true);
+            }
+            filter.on_stream_complete(&mut stream);
+            let counted = stream.counted(&metrics, "requests_total").len();
+            assert_eq!(counted == 1, is_for_a_model || has_come, "{path}");
+        }
+    }
+}

@@ -40,7 +40,7 @@ fn filter() -> ChooseFilter {
     ChooseFilter::new(&ChooseFilter::config(&mut FakeDefinitions::default()))
 }
 
-/// A request as it leaves the filter, and what that has said at its end.
+/// A request as it leaves the filter, and what that has returned.
 fn sent(config: &ChooseConfig, headers: Headers, body: &str) -> (FakeStream, ChooseFilter, Status) {
     let (mut stream, filter) = (FakeStream::at(NOW).with_headers(Request, headers), filter());
     let status = filter.on_request_headers(&mut stream, config, false);
