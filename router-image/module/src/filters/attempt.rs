@@ -31,9 +31,9 @@ pub struct AttemptFilter {
     number: Cell<u32>,
     answer: Cell<Answer>,
     /// While the engine is at work on it.
-    entered: Cell<Option<InFlightGuard>>,
+    in_flight: Cell<Option<InFlightGuard>>,
     /// While it waits before it is sent.
-    held: Cell<bool>,
+    waits: Cell<bool>,
 }
 
 /// What is to be done with the answer's body.
@@ -41,9 +41,9 @@ pub struct AttemptFilter {
 enum Answer {
     Pass,
     /// A whole 200 that is short enough.
-    Check,
+    CheckQuality,
     /// A 503, which may come from a full queue.
-    Rename,
+    CheckOverload,
 }
 
 impl HttpFilter for AttemptFilter {
@@ -64,13 +64,13 @@ impl HttpFilter for AttemptFilter {
             tier: tier.clone(),
             number: Cell::new(1),
             answer: Cell::new(Answer::Pass),
-            entered: Cell::new(None),
-            held: Cell::new(false),
+            in_flight: Cell::new(None),
+            waits: Cell::new(false),
         }
     }
 
     fn on_request_headers(&self, stream: &mut impl Stream, config: &AttemptConfig, _: bool) -> Status {
-        self.entered
+        self.in_flight
             .set(config.in_flight(tier(stream).as_bytes()).map(InFlight::enter));
         let number = stream.header(HeaderMap::Request, ATTEMPT).and_then(number).unwrap_or(1) as u32;
         self.number.set(number);
@@ -93,7 +93,7 @@ impl HttpFilter for AttemptFilter {
             stream.replace_received_request_body(&body);
             stream.set_header(HeaderMap::Request, LENGTH, body.len().to_string().as_bytes());
         }
-        if self.held.get() {
+        if self.waits.get() {
             Status::StopAndWatermark
         } else {
             Status::Continue
@@ -115,24 +115,24 @@ impl HttpFilter for AttemptFilter {
         }
         match self.answer.get() {
             Answer::Pass => Status::Continue,
-            Answer::Check | Answer::Rename => Status::StopIteration,
+            Answer::CheckQuality | Answer::CheckOverload => Status::StopIteration,
         }
     }
 
     /// The answer has come whole.
     fn on_response_trailers(&self, stream: &mut impl Stream, config: &AttemptConfig) -> Status {
-        self.entered.set(None);
+        self.in_flight.set(None);
         match self.answer.replace(Answer::Pass) {
             Answer::Pass => {}
-            Answer::Check => self.check(stream, config),
-            Answer::Rename => self.rename(stream, config),
+            Answer::CheckQuality => self.check_quality(stream, config),
+            Answer::CheckOverload => self.check_overload(stream, config),
         }
         Status::Continue
     }
 
     /// It has waited long enough.
     fn on_scheduled(&self, stream: &mut impl Stream) {
-        self.held.set(false);
+        self.waits.set(false);
         remove_unsent(stream);
         stream.continue_decoding();
     }
@@ -164,7 +164,7 @@ impl AttemptFilter {
             );
         }
         if previous == PreviousAttempt::Lost {
-            self.held.set(true);
+            self.waits.set(true);
             add_unsent(stream);
             stream.wake_after(PAUSE);
             return Status::StopIteration;
@@ -178,12 +178,12 @@ impl AttemptFilter {
     /// What its headers say of the engine and of the request, and what is to be done with the body.
     fn judge_headers(&self, stream: &mut impl Stream, config: &AttemptConfig, end: bool) -> Answer {
         match stream.header(HeaderMap::Response, ":status") {
-            Some(b"200") if config.quality && is_checked(stream) => return Answer::Check,
+            Some(b"200") if config.quality && is_checked(stream) => return Answer::CheckQuality,
             Some(b"200") => {
                 self.good(stream, config);
                 self.tier.low_quality.earn(config.budget);
             }
-            Some(b"503") if !end => return Answer::Rename,
+            Some(b"503") if !end => return Answer::CheckOverload,
             // Others are about the request, and are not tried again.
             Some(b"500" | b"502" | b"503" | b"504") => self.failed(stream, config),
             _ if self.number.get() > 1 => fault::refused(stream),
@@ -193,7 +193,7 @@ impl AttemptFilter {
     }
 
     /// Whatever its quality, it is an answer: the engine and the tier have not failed.
-    fn check(&self, stream: &mut impl Stream, config: &AttemptConfig) {
+    fn check_quality(&self, stream: &mut impl Stream, config: &AttemptConfig) {
         self.good(stream, config);
         let requirements = RequestState::of(stream)
             .map(|state| state.requirements)
@@ -229,7 +229,7 @@ impl AttemptFilter {
     }
 
     /// A full queue is no failure: its answer becomes a 429.
-    fn rename(&self, stream: &mut impl Stream, config: &AttemptConfig) {
+    fn check_overload(&self, stream: &mut impl Stream, config: &AttemptConfig) {
         if !overload::says_full_queue(&stream.response_body()) {
             return self.failed(stream, config);
         }

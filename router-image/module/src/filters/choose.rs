@@ -61,7 +61,7 @@ const RESERVED: &[u8] = b"reserved";
 /// The route of requests that are not admitted.
 const FULL: &str = "/full";
 /// After what may be half an event.
-const BROKEN: &[u8] = b"\n\ndata: {\"error\":{\"message\":\"The engine failed while it answered.\",\
+const BROKEN_OFF: &[u8] = b"\n\ndata: {\"error\":{\"message\":\"The engine failed while it answered.\",\
     \"type\":\"server_error\",\"param\":null,\"code\":\"engine_failed\"}}\n\n";
 
 impl HttpFilter for ChooseFilter {
@@ -180,7 +180,7 @@ impl HttpFilter for ChooseFilter {
     /// said here: Envoy would destroy the stream twice.
     fn on_local_reply(&self, stream: &mut impl Stream) {
         if self.record.borrow().streamed {
-            stream.send_response_data(BROKEN);
+            stream.send_response_data(BROKEN_OFF);
         }
     }
 

@@ -125,7 +125,7 @@ fn clients_of_a_stream_learn_that_it_breaks_off() {
         assert!(stream.sent.is_empty(), "nothing has begun");
         filter.on_response_headers(&mut stream, &config(false), false);
         filter.on_local_reply(&mut stream);
-        assert_eq!(stream.sent == BROKEN, is_told, "{kind}");
+        assert_eq!(stream.sent == BROKEN_OFF, is_told, "{kind}");
     }
 }
 
