@@ -15,8 +15,8 @@ from tests.router.test_metrics import reaches
 def failing(directory: Path) -> Path:
     """The module with a mistake in it: whatever is asked, its reader panics."""
     package = shutil.copytree(MODULE, directory / "module", ignore=shutil.ignore_patterns("target"))
-    file = package / "src" / "request.rs"
-    begin = "pub fn read(body: &[u8]) -> Option<Seen<'_>> {\n"
+    file = package / "src" / "protocol" / "request.rs"
+    begin = "pub fn parse(body: &[u8]) -> Option<RequestFeatures<'_>> {\n"
     text = file.read_text(encoding="utf-8")
     assert begin in text
     file.write_text(text.replace(begin, begin + '    assert!(body.is_empty(), "a mistake");\n'), encoding="utf-8")

@@ -31,7 +31,7 @@ UNFORGEABLE = (
 )
 """Written out here, so that one that is dropped from the router's own list is missed."""
 CLIENTS_MAY_SAY = {"x-llm-conversation", "x-llm-hint", "x-llm-priority", "x-llm-retries", "x-llm-tier"}
-_HEADERS = Path(__file__).parents[2] / "router-image" / "module" / "src" / "headers.rs"
+_HEADERS = Path(__file__).parents[2] / "router-image" / "module" / "src" / "filters" / "headers.rs"
 
 
 def test_every_header_of_ours_is_either_the_clients_or_unforgeable() -> None:

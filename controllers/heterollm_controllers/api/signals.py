@@ -37,7 +37,7 @@ class TierSignal(StrEnum):
     """Those of TRIED that another tier had to answer, or nobody did (500, 502, 503, 504).
 
     Not those that the tier itself answered, if only with low quality. Requests that two engines failed while the tier
-    answered others count as neither: see doubts.rs."""
+    answered others count as neither: see tier_health.rs."""
     DIVERTED = "diverted"
     """Requests per second that another tier was to answer in its place (not refused, not given up by clients)."""
     DIVERTED_FAILED = "divertedFailed"

@@ -1,4 +1,4 @@
-"""What the score is measured of in a request: the same as router-image/module/src/request.rs and score.rs see."""
+"""What the score is measured of in a request: the same as protocol/request.rs and score/ in the router's module see."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The complexity of a request: the features of the score, their weights, and the same score as the router gives.
 
-The router scores by itself (score.rs in its module); everything the two must agree on is here and travels with the
+The router scores by itself (score/ in its module); everything the two must agree on is here and travels with the
 policy: names, weights, what counts as much, and the signs that are searched. `score` is for trying weights
 out on recorded requests.
 """

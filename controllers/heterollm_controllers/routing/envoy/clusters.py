@@ -129,7 +129,7 @@ def _ready_check() -> Json:
 
 
 def _outlier_detection() -> Json:
-    """Engines that cannot be connected to, and those that the attempt filter calls broken: see suspects.rs.
+    """Engines that cannot be connected to, and those that the attempt filter calls broken: see failures/outliers.rs.
 
     A failure alone says nothing: one client whose requests always fail would have all engines ejected.
     """

@@ -15,7 +15,7 @@ def retry_policy(policy: RoutingPolicy) -> Json:
     """When Envoy tries again. There is no limit on how long an attempt takes, only on its silence.
 
     Envoy's own retry budget is of no use here: it counts requests in flight at the cluster of the route, and with a
-    composite cluster they are counted at the tiers, so that it never allows more than its minimum. See budget.rs.
+    composite cluster they are counted at the tiers, so that it never allows more than its minimum. See retry_budget.rs.
     """
     return {
         # 501, 505 and their like are about the request.
