@@ -65,7 +65,7 @@ class Steering:
     deadline: datetime | None = None
     load: Mapping[str, float] = field(default_factory=dict)
     refused: int = 0
-    traffic: TrafficPlan = TrafficPlan()
+    traffic: TrafficPlan = field(default_factory=TrafficPlan)
     capacity: Mapping[str, CapacityPlan] = field(default_factory=dict)
 
 
