@@ -8,7 +8,6 @@ from datetime import timedelta
 
 import pytest
 
-from heterollm_controllers.api.timestamps import stamp
 from heterollm_controllers.api.vocabulary import ConditionType, Reason
 from heterollm_controllers.status.conditions import ConditionUpdate, conditions, previous, transitions
 from tests.core.builders import NOW, api_tier
@@ -195,9 +194,9 @@ def test_messages_may_change_without_a_transition() -> None:
     later = NOW + timedelta(minutes=1)
     [second] = conditions([NOT_READY._replace(message="some")], before, 2, later)
     assert (second.message, second.observed_generation) == ("some", 2)
-    assert second.last_transition_time == stamp(NOW)
+    assert second.last_transition_time == NOW
     [third] = conditions([READY], before, 2, later)
-    assert third.last_transition_time == stamp(later)
+    assert third.last_transition_time == later
 
 
 def test_endless_message_is_cut_to_what_the_schema_takes() -> None:

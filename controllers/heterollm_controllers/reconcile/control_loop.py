@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from heterollm_controllers.api.signals import ClusterSignal, TierSignal
-from heterollm_controllers.api.timestamps import parse, stamp
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import Decision, FallbackStatus, ScalingStatus
 from heterollm_controllers.api.v1alpha1.tier import Tier
@@ -122,7 +121,7 @@ def _contexts(
         window = timedelta(seconds=own or (STABILIZATION_SECONDS_OF_LAST if last else STABILIZATION_SECONDS))
         # In force even if only for the record: a dry run must not shrink what it would need. And what a tier had to do
         # while others answered for it says little of what it has to do now.
-        steady = fallback is None or (fallback.state == "Normal" and now - parse(fallback.since) >= window)
+        steady = fallback is None or (fallback.state == "Normal" and now - fallback.since >= window)
         courses.append(ScalingContext(last, steady, taken_over if last else None))
     return courses
 
@@ -140,10 +139,10 @@ def _scaling_decisions(tier: str, before: ScalingStatus | None, after: ScalingSt
 
 
 def _decision(action: Reason, subject: str, why: str, now: datetime) -> Decision:
-    return Decision(time=stamp(now), action=action, subject=subject or "cluster", message=why[:1024])
+    return Decision(time=now, action=action, subject=subject or "cluster", message=why[:1024])
 
 
 def _deadline(fallback: FallbackStatus | None, now: datetime) -> datetime | None:
     """The next end of a phase."""
-    ends = [parse(item.until) for item in fallback.escalations if item.until] if fallback is not None else []
+    ends = [item.until for item in fallback.escalations if item.until] if fallback is not None else []
     return min((end for end in ends if end > now), default=None)

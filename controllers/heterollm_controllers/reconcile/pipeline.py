@@ -15,7 +15,6 @@ from heterollm_controllers.api import names
 from heterollm_controllers.api.errors import Impossible
 from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.objects import Delete, Event, Failure, Manifest
-from heterollm_controllers.api.timestamps import parse, stamp
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import (
     Decision,
@@ -341,7 +340,7 @@ class _Look:
 
     def _decide(self, action: Reason, subject: str, message: str) -> None:
         text = message[:1024]
-        self.decisions.append(Decision(time=stamp(self.now), action=action, subject=subject, message=text))
+        self.decisions.append(Decision(time=self.now, action=action, subject=subject, message=text))
         kind = "Warning" if action in _WARNED else "Normal"
         self.events.append(Event(kind, action, f"{subject}: {text}"))
 
@@ -490,9 +489,7 @@ class _Look:
 
     def _next_deadline(self, views: Sequence[TierView], steering: Steering) -> float | None:
         """Seconds until a back-off of a broken or waiting engine ends, the time of one half placed, or a fallback."""
-        deadlines = [
-            parse(gang.not_before) for view in views for gang in view.gangs.values() if gang.why and gang.not_before
-        ]
+        deadlines = [gang.not_before for view in views for gang in view.gangs.values() if gang.why and gang.not_before]
         placements = (view.placement(engine) for view in views for engine in view.engines)
         deadlines += [placement.deadline for placement in placements if placement.deadline is not None]
         deadlines += [steering.deadline] if steering.deadline is not None else []

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from heterollm_controllers.api.objects import Event
-from heterollm_controllers.api.timestamps import stamp
 from heterollm_controllers.api.v1alpha1.status import Condition
 from heterollm_controllers.api.vocabulary import ConditionType, Reason
 
@@ -51,7 +50,7 @@ def _condition(update: ConditionUpdate, before: Mapping[str, Any] | None, genera
         reason=update.reason,
         message=update.message[:4096],
         observed_generation=generation,
-        last_transition_time=before["lastTransitionTime"] if before is not None and unchanged else stamp(now),
+        last_transition_time=before["lastTransitionTime"] if before is not None and unchanged else now,
     )
 
 

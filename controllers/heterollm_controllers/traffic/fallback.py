@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from heterollm_controllers.api.signals import ClusterSignal, TierSignal
-from heterollm_controllers.api.timestamps import parse, stamp
+from heterollm_controllers.api.timestamps import whole_second
 from heterollm_controllers.api.v1alpha1.fallback import Fallback
 from heterollm_controllers.api.v1alpha1.status import EscalationStatus, FallbackStatus
 from heterollm_controllers.api.vocabulary import Reason
@@ -151,7 +151,7 @@ class _Fallback:
         """What speaks for level 3; empty if nothing does."""
         for record in records:
             horizon = self.now - timedelta(seconds=self.settings.reopenings_seconds)
-            failed = sum(parse(time) > horizon for time in record.reopened)
+            failed = sum(time > horizon for time in record.reopened)
             if record.tier != self.names[-1] and failed >= self.settings.reopenings:
                 return f"tier {record.tier} failed again {failed} times in {self.settings.reopenings_seconds} s"
         return self._broken()
@@ -195,9 +195,9 @@ class _Fallback:
         if trouble:
             return self._not_yet(before, trouble)
         if before.clean_since is None:
-            return before.model_copy(update={"clean_since": stamp(self.now)}), ()
+            return before.model_copy(update={"clean_since": whole_second(self.now)}), ()
         if before.step_since is None:
-            waited = self.now - parse(before.clean_since) >= timedelta(seconds=self.settings.clean_seconds)
+            waited = self.now - before.clean_since >= timedelta(seconds=self.settings.clean_seconds)
             return self._more(before, "no failure for so long") if waited else (self._as_before(), ())
         return self._next_share(before, judged)
 
@@ -206,13 +206,13 @@ class _Fallback:
         last = self.last
         more = needs_more(before.percent, last.kept)
         closes = before.step_since is not None
-        if not more and (closes or not needs_less(before.percent, last, parse(before.since))):
+        if not more and (closes or not needs_less(before.percent, last, before.since)):
             return None
         why = f"{last.why}; the other tiers get {last.kept} %"
         self.changes.append((Reason.PURE_LARGE_CLOSES if more else Reason.PURE_LARGE, "", why))
-        step = stamp(self.now) if closes else None
+        step = whole_second(self.now) if closes else None
         # Whether all is well with this share is seen from now on.
-        clean = stamp(self.now) if before.clean_since is not None else None
+        clean = whole_second(self.now) if before.clean_since is not None else None
         return self._said(Reason.PURE_LARGE, why, "PureLarge", percent=last.kept, step_since=step, clean_since=clean)
 
     def _degraded(self, last: Judgement) -> tuple[FallbackStatus, tuple[Change, ...]]:
@@ -232,7 +232,7 @@ class _Fallback:
     def _next_share(
         self, before: FallbackStatus, judged: Mapping[str, Judgement]
     ) -> tuple[FallbackStatus | None, tuple[Change, ...]]:
-        since = parse(before.step_since) if before.step_since is not None else self.now
+        since = before.step_since if before.step_since is not None else self.now
         window = max(item.window for item in judged.values())
         lasted = self.now - since
         fine = all(item.health is Health.FINE for item in judged.values())
@@ -248,7 +248,9 @@ class _Fallback:
             self.changes.append((Reason.FALLBACK_NORMAL, "", f"{why}; the tiers get all their requests"))
             return self._said(Reason.FALLBACK_NORMAL, why, "Normal", **_NOTHING_LEFT, percent=100)
         self.changes.append((Reason.PURE_LARGE_CLOSES, "", f"{why}; the tiers get {percent} % of their requests"))
-        return self._said(Reason.PURE_LARGE_CLOSES, why, "PureLarge", percent=percent, step_since=stamp(self.now))
+        return self._said(
+            Reason.PURE_LARGE_CLOSES, why, "PureLarge", percent=percent, step_since=whole_second(self.now)
+        )
 
     # --- by hand --------------------------------------------------------------------------------------------------
 
@@ -265,7 +267,7 @@ class _Fallback:
         return self._said(Reason.FALLBACK_FORCED, why, state, **left, percent=percent)
 
     def _resting(self, tier: str) -> EscalationStatus:
-        hold, time = self.settings.hold_seconds, stamp(self.now)
+        hold, time = self.settings.hold_seconds, self.now
         return EscalationStatus(tier=tier, phase="Holding", percent=0, since=time, until=time, hold_seconds=hold)
 
     def released(self) -> tuple[FallbackStatus | None, tuple[Change, ...]]:
@@ -274,7 +276,7 @@ class _Fallback:
         assert before is not None, "nothing was forced"
         why = "spec.fallback.force is gone"
         self.changes.append((Reason.FALLBACK_NORMAL, "", why))
-        clean = stamp(self.now) if before.state == "PureLarge" else None
+        clean = whole_second(self.now) if before.state == "PureLarge" else None
         return self._said(Reason.ALL_WELL, why, before.state, clean_since=clean)
 
     def pointless(self) -> tuple[FallbackStatus, tuple[Change, ...]]:
@@ -294,8 +296,8 @@ class _Fallback:
     def _said(
         self, reason: Reason, message: str, state: str, **update: Any
     ) -> tuple[FallbackStatus, tuple[Change, ...]]:
-        before = self.before or FallbackStatus(since=stamp(self.now), reason=Reason.ALL_WELL, message="")
+        before = self.before or FallbackStatus(since=self.now, reason=Reason.ALL_WELL, message="")
         said: dict[str, Any] = {"state": state, "reason": str(reason), "message": message[:1024], **update}
         if state != before.state:
-            said["since"] = stamp(self.now)
+            said["since"] = whole_second(self.now)
         return before.model_copy(update={**said, "dry_run": self.settings.dry_run}), tuple(self.changes)
