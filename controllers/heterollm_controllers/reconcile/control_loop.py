@@ -18,7 +18,7 @@ from heterollm_controllers.capacity.autoscaler import (
     scale,
 )
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.metrics.tier_metrics import TierMetrics, missing_metrics, tier_metrics
+from heterollm_controllers.metrics.tier_metrics import MeasuredTier, missing_metrics, tier_metrics
 from heterollm_controllers.observation.tier_state import TierState
 from heterollm_controllers.reconcile.control_state import ControlState
 from heterollm_controllers.traffic.fallback import fall_back
@@ -75,12 +75,12 @@ def steer(
         tiers: facts of the tiers of the spec that run, cheapest first.
         readings: of the last tick; None when no Prometheus is configured or none was read yet.
     """
-    seen = [(tier_state, tier_metrics(tier_state, readings, now)) for tier_state in tiers]
+    seen = [MeasuredTier(tier, tier_metrics(tier, readings, now)) for tier in tiers]
     missing = missing_metrics(seen, readings, now)
     routed = all(metrics.rates is not None for _, metrics in seen)
     cluster = readings.cluster if readings is not None and routed and _can_judge(readings, state.fallback) else None
     fallback, changes = fall_back(spec.fallback, seen, cluster, state.fallback, now)
-    decisions = [_decision(reason, subject, why, now) for reason, subject, why in changes]
+    decisions = [_decision(change.reason, change.tier, change.why, now) for change in changes]
     scaling: dict[str, ScalingStatus] = {}
     by_name = {tier.name: tier for tier in spec.tiers}
     courses = _contexts(fallback, seen, by_name, now)
@@ -105,7 +105,7 @@ def _can_judge(readings: Readings, before: FallbackStatus | None) -> bool:
 
 def _contexts(
     fallback: FallbackStatus | None,
-    seen: Sequence[tuple[TierState, TierMetrics]],
+    seen: Sequence[MeasuredTier],
     tiers: Mapping[str, Tier],
     now: datetime,
 ) -> list[ScalingContext]:

@@ -33,4 +33,4 @@ class ControlState:
     def target(self, tier: Tier) -> int:
         """Engines that a tier should have: what was decided last, or the fewest."""
         decided = self.scaling.get(tier.name)
-        return decided.target if decided is not None else tier.replicas.bounds[0]
+        return decided.target if decided is not None else tier.replicas.bounds.fewest

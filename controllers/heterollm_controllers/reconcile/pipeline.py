@@ -468,12 +468,12 @@ class _Look:
         waits: list[Wait] = []
         if removed:
             older = ", ".join(engine.name for engine in removed)
-            waits.append((Reason.ENGINES_DRAINING, f"{older} of removed tiers finish their requests"))
+            waits.append(Wait(Reason.ENGINES_DRAINING, f"{older} of removed tiers finish their requests"))
         routers, _ = self._routers()
         if routers is not None:
-            waits.append((Reason.ROUTERS_STARTING, routers))
+            waits.append(Wait(Reason.ROUTERS_STARTING, routers))
         if publishing:
-            waits.append((Reason.APPLYING, "the routing policy is being published"))
+            waits.append(Wait(Reason.APPLYING, "the routing policy is being published"))
         return waits
 
     def _routers(self) -> tuple[str | None, int]:
