@@ -18,7 +18,6 @@ from heterollm_controllers.api.objects import Delete, Event, Failure, Manifest
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import (
     Decision,
-    EngineStatus,
     HeteroLLMClusterStatus,
     PlacementStatus,
     RoutingStatus,
@@ -37,6 +36,7 @@ from heterollm_controllers.engines.rollout import next_step
 from heterollm_controllers.engines.standby import on_standby
 from heterollm_controllers.engines.tier_engines import TierEngines, lost_since, tier_state_of
 from heterollm_controllers.engines.tier_view import TierView
+from heterollm_controllers.observation.earlier_status import earlier_engines, earlier_status, earlier_tier
 from heterollm_controllers.observation.engines import ObservedEngine, engines_of
 from heterollm_controllers.reconcile.contract import Observed, Outcome
 from heterollm_controllers.reconcile.control_loop import Steering, SteeringInput, steer
@@ -80,14 +80,13 @@ def reconcile(observed: Observed, config: Config, now: datetime) -> Outcome:
 def _invalid(observed: Observed, message: str, config: Config, now: datetime) -> Outcome:
     """A spec that an older schema let in: say so, and touch nothing."""
     cluster = Cluster(observed.cluster)
-    status = observed.cluster.get("status") or {}
+    known = earlier_status(observed.cluster)
     refusal = Impossible(Reason.INVALID_SPEC, message)
-    before = previous(status)
+    before = previous(known)
     figures = metrics_available("", config.prometheus, read=False, before=before.get(ConditionType.METRICS_AVAILABLE))
     after = conditions(
         cluster_conditions([refusal], [], [], [], False, UNCHECKED, figures), before, cluster.generation, now
     )
-    known = HeteroLLMClusterStatus.model_validate(status)
     updated = known.model_copy(update={"observed_generation": cluster.generation, "conditions": after})
     return Outcome(status=updated.to_wire(), events=tuple(transitions(before, after)))
 
@@ -95,13 +94,12 @@ def _invalid(observed: Observed, message: str, config: Config, now: datetime) ->
 def _unseen(observed: Observed, now: datetime) -> Outcome:
     """Children that nobody sees may exist: say so, and touch nothing."""
     cluster = Cluster(observed.cluster)
-    status = observed.cluster.get("status") or {}
+    known = earlier_status(observed.cluster)
     what = ", ".join(observed.unseen)
     message = f"nothing is changed while the operator cannot watch the {what} of namespace {cluster.namespace}"
-    before = previous(status)
+    before = previous(known)
     update = ConditionUpdate(ConditionType.PROGRAMMED, False, Reason.WATCH_REFUSED, message)
     after = conditions([update], before, cluster.generation, now)
-    known = HeteroLLMClusterStatus.model_validate(status)
     kept = [condition for condition in known.conditions if condition.type != ConditionType.PROGRAMMED]
     updated = known.model_copy(update={"conditions": (*kept, *after)})
     return Outcome(status=updated.to_wire(), events=tuple(transitions(before, after)))
@@ -134,23 +132,19 @@ class _Look:
 
     def __post_init__(self) -> None:
         self.cluster = Cluster(self.observed.cluster)
-        self.status: Mapping[str, Any] = self.observed.cluster.get("status") or {}
+        self.status = earlier_status(self.observed.cluster)
         self.conditions = previous(self.status)
         self.owned = [child for child in self.observed.children if _owned_by(child, self.cluster.uid)]
         pods = [child for child in self.observed.children if child["kind"] == "Pod"]
         self.engines = engines_of([*self.owned, *pods])
         self.mismatch = family_mismatch(self.spec, self._config_maps())
-        self.known = {
-            engine["name"]: EngineStatus.model_validate(engine)
-            for tier in self.status.get("tiers") or []
-            for engine in tier.get("engines") or []
-        }
+        self.known = earlier_engines(self.status)
 
     def outcome(self) -> Outcome:
         chosen, refusals = self._choose()
         checks = self._unchecked(chosen)
         if checks:
-            return Outcome(status=dict(self.status), check=tuple(checks))
+            return Outcome(status=dict(self.observed.cluster.get("status") or {}), check=tuple(checks))
         placements = self._placements(chosen)
         crews = [self._tier_engines(item, placements) for item in chosen]
         steering, steered_by = self._steer(crews)
@@ -190,7 +184,7 @@ class _Look:
                 refusals.append(Impossible(Reason.INTERNAL_ERROR, f"tier {tier.name}: {described(error)}"))
             else:
                 continue
-            former = keep(tier, self._revisions(tier.name), self._tier_before(tier.name))
+            former = keep(tier, self._revisions(tier.name), earlier_tier(self.status, tier.name))
             chosen += [former] if former is not None else []
         return chosen, refusals
 
@@ -226,17 +220,17 @@ class _Look:
         return {item["metadata"]["name"]: item.get("data") or {} for item in maps}
 
     def _known_revision(self, tier: str) -> str | None:
-        return self._tier_before(tier).get("revision")
-
-    def _tier_before(self, tier: str) -> Mapping[str, Any]:
-        """A tier in the observed status; empty if it is not there."""
-        return next((item for item in self.status.get("tiers") or [] if item["name"] == tier), {})
+        known = earlier_tier(self.status, tier)
+        return known.revision if known is not None else None
 
     def _recorded(self, tier: Tier) -> str | None:
         """The tier's recorded revision, if it was recorded for an accepted spec of exactly this generation."""
-        accepted = self.conditions.get(ConditionType.ACCEPTED, {})
-        holds = accepted.get("status") == "True" and accepted.get("observedGeneration") == self.cluster.generation
-        return self._known_revision(tier.name) if holds else None
+        return self._known_revision(tier.name) if self._held(ConditionType.ACCEPTED) else None
+
+    def _held(self, kind: ConditionType) -> bool:
+        """Whether a condition was recorded to hold for exactly this generation."""
+        known = self.conditions.get(kind)
+        return known is not None and known.status == "True" and known.observed_generation == self.cluster.generation
 
     def _trial(self, chosen: Chosen) -> Manifest:
         """The next engine of a new revision, for the API server's dry run."""
@@ -287,7 +281,8 @@ class _Look:
         broken = off | {name for name, gang in gangs.items() if gang.why}
         engines = tuple(replace(engine, broken=engine.name in broken) for engine in seen)
         reserves = frozenset(engine.name for engine in seen if self._phase_before(engine.name) == "Standby")
-        return TierEngines(chosen, engines, gangs, reserves, lost_since(engines, self._tier_before(tier), self.now))
+        lost_at = lost_since(engines, earlier_tier(self.status, tier), self.now)
+        return TierEngines(chosen, engines, gangs, reserves, lost_at)
 
     def _steer(self, crews: Sequence[TierEngines]) -> tuple[Steering, SteeringInput]:
         """How many engines each tier should have, and which fallback is in force."""
@@ -328,9 +323,7 @@ class _Look:
         """Engines of tiers that the spec no longer has; a tier that is merely not accepted keeps its engines."""
         tiers = {tier.name for tier in self.spec.tiers} | {view.chosen.tier.name for view in views}
         removed = [engine for engine in self.engines if engine.tier not in tiers]
-        for tier in sorted(
-            {engine.tier for engine in removed} & {item["name"] for item in self.status.get("tiers", [])}
-        ):
+        for tier in sorted({engine.tier for engine in removed} & {item.name for item in self.status.tiers}):
             self._decide(Reason.TIER_REMOVED, tier, "the spec no longer has this tier")
         return removed
 
@@ -350,7 +343,7 @@ class _Look:
         """The routing policy, and its version."""
         policy = routing_policy(self.cluster.name, self.spec, views, steering.state.fallback)
         live = self._live("ConfigMap", names.policy_name(self.cluster.name)) or {}
-        return publish(partial(envoy_files, policy), live.get("data") or {}, self.status.get("routing") or {})
+        return publish(partial(envoy_files, policy), live.get("data") or {}, self.status.routing)
 
     def _live(self, kind: str, name: str) -> Mapping[str, Any] | None:
         return next((item for item in self.owned if item["kind"] == kind and item["metadata"]["name"] == name), None)
@@ -428,10 +421,6 @@ class _Look:
         publication: Publication,
         steering: Steering,
     ) -> HeteroLLMClusterStatus:
-        programmed = self.conditions.get(ConditionType.PROGRAMMED, {})
-        first_time = (
-            programmed.get("status") != "True" or programmed.get("observedGeneration") != self.cluster.generation
-        )
         figures = metrics_available(
             steering.missing,
             self.config.prometheus,
@@ -439,7 +428,7 @@ class _Look:
             self.conditions.get(ConditionType.METRICS_AVAILABLE),
         )
         family = compatible(self.spec, self.mismatch)
-        applying = pending and first_time
+        applying = pending and not self._held(ConditionType.PROGRAMMED)
         updates = cluster_conditions(
             refusals, views, waits, failures, applying, family, figures, refused=steering.refused
         )
@@ -460,7 +449,7 @@ class _Look:
                 routers=self._routers()[1],
             ),
             fallback=fallback,
-            decisions=journal(self.status.get("decisions") or [], self.decisions),
+            decisions=journal(self.status.decisions, self.decisions),
         )
 
     def _waits(self, removed: Sequence[ObservedEngine], publishing: bool) -> list[Wait]:
