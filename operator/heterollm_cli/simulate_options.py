@@ -60,7 +60,7 @@ def _usual_rate(spec: HeteroLLMClusterSpec, models: Mapping[str, EngineModel], l
     first, last = spec.tiers[0], spec.tiers[-1]
     shares = {first.name: 1 - large_share, last.name: large_share} if first is not last else {first.name: 1.0}
     limits = [
-        models[tier.name].rate * tier.replicas.bounds[1] / shares[tier.name]
+        models[tier.name].rate * tier.replicas.bounds.most / shares[tier.name]
         for tier in {first, last}
         if shares[tier.name] > 0
     ]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from itertools import groupby
 
-from heterollm_controllers.api.timestamps import parse
 from heterollm_controllers.api.v1alpha1.status import Decision
 from heterollm_controllers.simulation.engine_model import EngineModel
 from heterollm_controllers.simulation.run import START
@@ -48,8 +48,8 @@ def decision_lines(decisions: Sequence[Decision]) -> list[str]:
     return [*lines, f"  ... and {hidden} more; --json has them all"] if hidden else lines
 
 
-def _clock(time: str) -> str:
-    seconds = round((parse(time) - START).total_seconds())
+def _clock(time: datetime) -> str:
+    seconds = round((time - START).total_seconds())
     return f"{seconds // 3600:3d}:{seconds % 3600 // 60:02d}:{seconds % 60:02d}"
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from heterollm_controllers.api.timestamps import stamp
+from heterollm_controllers.api.v1alpha1.status import HeteroLLMClusterStatus
 from heterollm_controllers.api.vocabulary import ConditionType, Reason
 from heterollm_controllers.status.conditions import ConditionUpdate, conditions, previous, transitions
 from tests.core.builders import NOW, api_tier
@@ -191,13 +191,13 @@ NOT_READY = ConditionUpdate(ConditionType.READY, False, Reason.ENGINES_STARTING,
 
 def test_messages_may_change_without_a_transition() -> None:
     first = conditions([NOT_READY], {}, 1, NOW)
-    before = previous({"conditions": [item.model_dump(by_alias=True) for item in first]})
+    before = previous(HeteroLLMClusterStatus(conditions=first))
     later = NOW + timedelta(minutes=1)
     [second] = conditions([NOT_READY._replace(message="some")], before, 2, later)
     assert (second.message, second.observed_generation) == ("some", 2)
-    assert second.last_transition_time == stamp(NOW)
+    assert second.last_transition_time == NOW
     [third] = conditions([READY], before, 2, later)
-    assert third.last_transition_time == stamp(later)
+    assert third.last_transition_time == later
 
 
 def test_endless_message_is_cut_to_what_the_schema_takes() -> None:
@@ -207,7 +207,7 @@ def test_endless_message_is_cut_to_what_the_schema_takes() -> None:
 
 def events_between(before: ConditionUpdate | None, after: ConditionUpdate) -> list[tuple[str, str]]:
     known = conditions([before], {}, 1, NOW) if before is not None else ()
-    old = previous({"conditions": [item.model_dump(by_alias=True) for item in known]})
+    old = previous(HeteroLLMClusterStatus(conditions=known))
     return [(event.kind, event.reason) for event in transitions(old, conditions([after], old, 1, NOW))]
 
 

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heterollm_controllers.api.timestamps import parse, stamp
 from heterollm_controllers.api.v1alpha1.status import PlacementStatus
 from heterollm_controllers.engines.gang_placement import (
     JUDGED_AFTER,
@@ -62,7 +61,7 @@ def look(pods: str, memory: PlacementStatus = NOTHING, now: datetime = NOW) -> P
 
 
 def half_since(since: datetime, **more: object) -> PlacementStatus:
-    return PlacementStatus.model_validate({"half_since": stamp(since), **more})
+    return PlacementStatus.model_validate({"half_since": since, **more})
 
 
 # --- one engine
@@ -92,8 +91,8 @@ def test_it_releases_its_gpus_then_with_its_backoff_recorded(pods: str) -> None:
     memory = released.memory
     assert (memory.releases, memory.placed, memory.half_since, memory.room_since) == (1, placed, None, None)
     assert memory.retry_at is not None
-    assert now + TIME <= parse(memory.retry_at) <= now + 2 * TIME
-    assert released.deadline == parse(memory.retry_at)
+    assert now + TIME <= memory.retry_at <= now + 2 * TIME
+    assert released.deadline == memory.retry_at
 
 
 @pytest.mark.parametrize("pods", ["uu", "nn", "--", "un", "-u", "ll", "lu"])
@@ -145,7 +144,7 @@ def test_pods_on_their_way_are_not_waited_for_on_record() -> None:
 
 
 def waiting(until: datetime, releases: int = 1) -> PlacementStatus:
-    return PlacementStatus(retry_at=stamp(until), releases=releases, placed=1)
+    return PlacementStatus(retry_at=until, releases=releases, placed=1)
 
 
 @pytest.mark.parametrize("pods", ["--", "bb", "bu", "l-", "k-"])
@@ -176,9 +175,9 @@ def test_new_leader_whose_clock_is_behind_does_not_take_a_retry_back() -> None:
 def test_backoff_grows_with_every_release_up_to_a_limit() -> None:
     memory, waits = NOTHING, []
     for _ in range(8):
-        released = look("bu", memory.model_copy(update={"half_since": stamp(NOW)}), NOW + LATEST)
+        released = look("bu", memory.model_copy(update={"half_since": NOW}), NOW + LATEST)
         memory = released.memory
-        waits.append(parse(memory.retry_at or "") - NOW - LATEST)
+        waits.append((memory.retry_at or NOW) - NOW - LATEST)
         memory = memory.model_copy(update={"retry_at": None})
     assert waits == sorted(waits)
     assert waits[0] < 2 * TIME
@@ -207,7 +206,7 @@ def test_all_but_the_one_that_waits_longest_make_room_for_it() -> None:
     seen = senior_and_juniors(now)
     assert [seen[name].off for name in ("e-0", "e-1", "e-2")] == [True, True, False]
     assert "makes room for e-2" in seen["e-0"].released
-    assert seen["e-2"].memory == half_since(NOW, room_since=stamp(now))
+    assert seen["e-2"].memory == half_since(NOW, room_since=now)
     assert seen["e-2"].deadline is not None
     assert now + TIME <= seen["e-2"].deadline <= now + LATEST
 
@@ -230,7 +229,7 @@ def test_whoever_is_due_first_it_is_the_others_that_make_room(first: int) -> Non
 def test_it_gets_its_time_once_more_and_not_for_ever() -> None:
     """Else a cluster could hold GPUs that another cluster needs, for as long as its own engines come and go."""
     later = NOW + 3 * LATEST
-    seen = senior_and_juniors(later, room_since=stamp(NOW + LATEST))
+    seen = senior_and_juniors(later, room_since=NOW + LATEST)
     assert seen["e-2"].off
 
 
@@ -306,7 +305,7 @@ class Nodes:
                     self.bound[number] = 0
                 if placement.released:
                     assert placement.memory.retry_at is not None
-                    self.released.append((number, parse(placement.memory.retry_at) - self.now))
+                    self.released.append((number, placement.memory.retry_at - self.now))
 
     def _candidate(self, number: int, memory: PlacementStatus) -> Candidate:
         pods = ("b" * self.bound[number]).ljust(2, "u")

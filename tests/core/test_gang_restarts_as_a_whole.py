@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from heterollm_controllers.api.timestamps import parse, stamp
 from heterollm_controllers.api.v1alpha1.status import EngineStatus
 from heterollm_controllers.engines.gang_restart import (
     FIRST_BACKOFF,
@@ -90,7 +89,7 @@ def test_broken_gang_is_restarted_whole_with_its_backoff_recorded(pods: tuple[Ob
     assert why in result.why
     assert {item.uid for item in result.pods_to_delete} == {item.uid for item in pods if not item.leaving}
     assert result.restarts == 1
-    assert result.not_before == stamp(NOW + FIRST_BACKOFF)
+    assert result.not_before == NOW + FIRST_BACKOFF
 
 
 def test_crash_before_the_gang_was_complete_restarts_it_too() -> None:
@@ -155,20 +154,20 @@ def test_backoff_doubles_up_to_a_limit() -> None:
         memory = look(engine(A, pod("b", 1, restarts=1)), memory, now)
         assert memory.pods_to_delete
         assert memory.not_before is not None
-        waits.append(parse(memory.not_before) - now)
-        now = parse(memory.not_before)
+        waits.append(memory.not_before - now)
+        now = memory.not_before
     assert [wait / FIRST_BACKOFF for wait in waits[:5]] == [1, 2, 4, 8, 16]
     assert set(waits[5:]) == {LONGEST_BACKOFF}
     assert memory.restarts == 8
 
 
 def test_long_good_run_is_forgiven() -> None:
-    memory = Gang(("a", "b"), 6, stamp(NOW))
+    memory = Gang(("a", "b"), 6, NOW)
     broken = engine(A, pod("b", 1, restarts=1))
     assert look(broken, memory, NOW + FORGIVEN_AFTER).restarts == 7
     forgiven = look(broken, memory, NOW + FORGIVEN_AFTER + timedelta(seconds=1))
     assert forgiven.restarts == 1
-    assert forgiven.not_before == stamp(NOW + FORGIVEN_AFTER + timedelta(seconds=1) + FIRST_BACKOFF)
+    assert forgiven.not_before == NOW + FORGIVEN_AFTER + timedelta(seconds=1) + FIRST_BACKOFF
 
 
 def test_single_node_engines_restart_in_place_by_themselves() -> None:

@@ -11,9 +11,12 @@ from heterollm_controllers.engines import revisions
 from heterollm_controllers.reconcile import pipeline as module
 from heterollm_controllers.reconcile.internal_error import described, internal_error
 from heterollm_controllers.sizing import size
-from heterollm_controllers.status.conditions import previous
 from tests.core.builders import NOW, api_tier, manifest
 from tests.core.world import settled
+
+
+def by_type(status: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {item["type"]: item for item in status["conditions"]}
 
 
 def broken_size(tier: Tier, *rest: Any) -> Any:
@@ -53,7 +56,7 @@ def test_an_error_anywhere_else_keeps_the_status_and_says_so(monkeypatch: pytest
         with pytest.raises(ZeroDivisionError) as raised:
             world.outcome()
     outcome = internal_error(world.cluster, raised.value, world.now)
-    said = previous(outcome.status)
+    said = by_type(outcome.status)
     assert said["Programmed"]["message"].startswith("ZeroDivisionError: integer division or modulo by zero")
     assert {kind: item["reason"] for kind, item in said.items() if item["observedGeneration"] == 2} == {
         "Programmed": "InternalError",
@@ -61,7 +64,7 @@ def test_an_error_anywhere_else_keeps_the_status_and_says_so(monkeypatch: pytest
         "Reconciling": "Settled",
         "Stalled": "InternalError",
     }
-    kept = previous(status)
+    kept = by_type(status)
     assert all(said[kind] == kept[kind] for kind in ("Accepted", "TiersCompatible", "MetricsAvailable"))
     assert outcome.status["observedGeneration"] == 2
     rest = {"conditions", "observedGeneration"}
@@ -79,7 +82,16 @@ def test_a_status_that_cannot_be_read_is_no_obstacle() -> None:
     cluster = {**manifest(), "status": {"tiers": "none of this is ours"}}
     outcome = internal_error(cluster, ValueError("unreadable"), NOW)
     assert outcome.status["tiers"] == "none of this is ours"
-    assert previous(outcome.status)["Programmed"]["reason"] == "InternalError"
+    assert by_type(outcome.status)["Programmed"]["reason"] == "InternalError"
+
+
+def test_a_condition_that_cannot_be_read_is_kept_and_no_obstacle() -> None:
+    theirs = {"type": "Ready", "status": "perhaps"}
+    others = {"type": "Theirs", "status": "perhaps"}
+    cluster = {**manifest(), "status": {"conditions": [theirs, others]}}
+    outcome = internal_error(cluster, ValueError("unreadable"), NOW)
+    assert by_type(outcome.status)["Ready"]["reason"] == "InternalError"
+    assert by_type(outcome.status)["Theirs"] == others
 
 
 def test_the_same_error_is_said_once_for_a_generation() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heterollm_controllers.api.v1alpha1.status import RoutingStatus
 from heterollm_controllers.routing.versioning import Publication, publish
 from tests.core.properties import quick
 
@@ -20,11 +21,11 @@ def data(publication: Publication) -> dict[str, str]:
     return {"version": str(publication.version), **publication.files}
 
 
-def recorded(publication: Publication) -> dict[str, int | str]:
-    return {"policyVersion": publication.version, "policyDigest": publication.digest}
+def recorded(publication: Publication) -> RoutingStatus:
+    return RoutingStatus(url="", policy_version=publication.version, policy_digest=publication.digest, routers=0)
 
 
-ONE = publish(files("x"), {}, {})
+ONE = publish(files("x"), {}, None)
 
 
 def test_first_policy_is_version_one() -> None:
@@ -78,8 +79,8 @@ def test_edited_version_is_put_right(text: str) -> None:
 
 def test_lost_status_does_not_set_the_version_back() -> None:
     nine = Publication(9, files("x")(9), "")
-    assert publish(files("x"), data(nine), {}).version == 9
-    assert publish(files("y"), data(nine), {}).version == 10
+    assert publish(files("x"), data(nine), None).version == 9
+    assert publish(files("y"), data(nine), None).version == 10
 
 
 @quick()
@@ -87,7 +88,7 @@ def test_lost_status_does_not_set_the_version_back() -> None:
 def test_a_version_never_stands_for_two_contents(steps: list[tuple[str, bool, bool]]) -> None:
     """Whatever is applied or lost after it was recorded, and however often the map is deleted."""
     live: dict[str, str] = {}
-    status: dict[str, int | str] = {}
+    status: RoutingStatus | None = None
     taken: dict[int, str] = {}
     newest = 0
     for content, applied, deleted in steps:

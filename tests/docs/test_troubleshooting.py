@@ -70,5 +70,5 @@ def test_every_error_of_the_router_has_a_line() -> None:
 
 def _codes(source: str) -> list[str]:
     """Error codes that the module writes down: of refusals, of attempts that end a request, of broken streams."""
-    forms = (r'code: "([a-z_]+)"', r'METADATA, "error", b"([a-z_]+)"', r'\\"code\\":\\"([a-z_]+)')
+    forms = (r'code: "([a-z_]+)"', r'set_dynamic_metadata\("error", b"([a-z_]+)"', r'\\"code\\":\\"([a-z_]+)')
     return [code for form in forms for code in re.findall(form, source)]

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from hypothesis import strategies as st
 
 from heterollm_controllers.api.signals import TierSignal
-from heterollm_controllers.api.timestamps import parse
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import EscalationStatus, FallbackStatus, ScalingStatus
 from heterollm_controllers.metrics.readings import Readings
@@ -223,16 +222,16 @@ class Watched:
 def _deadlines(old: EscalationStatus, new: EscalationStatus) -> None:
     """A phase never ends earlier than was said, and no end is before its beginning."""
     if new.until is not None:
-        assert parse(new.until) >= parse(new.since)
+        assert new.until >= new.since
     if (old.phase, old.since) == (new.phase, new.since):
         assert old.until == new.until, "a deadline moved"
     elif new.phase == "Holding":
         assert new.hold_seconds >= old.hold_seconds or old.phase == "Watching"
     if new.phase == "Probing" and old.phase == "Holding" and old.until is not None:
         # Earlier only if its stand-in does not answer all, and when the metrics are from after it failed.
-        settled = parse(new.since) - parse(old.since) >= timedelta(seconds=90)
+        settled = new.since - old.since >= timedelta(seconds=90)
         tried_early = new.percent >= DOUBTED_PERCENT and settled
-        assert parse(new.since) >= parse(old.until) or tried_early, "rested for too short"
+        assert new.since >= old.until or tried_early, "rested for too short"
 
 
 def _target(record: ScalingStatus | None, few: int) -> int:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
+
+from heterollm_controllers.api.timestamps import stamp, whole_second
 
 __all__ = [
     "KEYS",
@@ -71,7 +73,13 @@ Share = Annotated[
 ]
 Seconds = Annotated[int, Field(ge=1, le=86_400)]
 Percent = Annotated[int, Field(ge=1, le=100)]
-Time = Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"})]
+Time = Annotated[
+    AwareDatetime,
+    AfterValidator(whole_second),
+    PlainSerializer(stamp, when_used="json"),
+    WithJsonSchema({"maxLength": 64, "type": "string", "format": "date-time"}),
+]
+"""Text on the wire. `model_copy` does not validate: round what it is given by `whole_second`."""
 Name = Annotated[str, Field(max_length=253)]
 Figure = Annotated[str, Field(max_length=24)]
 """A decimal of a status."""

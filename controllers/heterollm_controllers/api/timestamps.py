@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-__all__ = ["parse", "stamp"]
+__all__ = ["parse", "stamp", "whole_second"]
 
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def whole_second(time: datetime) -> datetime:
+    """The time as a status can record it: in UTC, rounded down to the second."""
+    return time.astimezone(UTC).replace(microsecond=0)
 
 
 def stamp(time: datetime) -> str:

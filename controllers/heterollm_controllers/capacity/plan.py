@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from heterollm_controllers.api.timestamps import parse, stamp
+from heterollm_controllers.api.timestamps import whole_second
 from heterollm_controllers.api.v1alpha1.status import ForecastStatus, ScalingStatus
 from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.api.vocabulary import Reason
@@ -180,7 +180,7 @@ class _Plan(Rules):
             # Whoever asked for its first engine has gone, and comes back when that might serve.
             quiet = max(quiet, LONGEST_START)
         raised = before.raised_at
-        return self.now - parse(before.decided_at) >= seen and (raised is None or self.now - parse(raised) >= quiet)
+        return self.now - before.decided_at >= seen and (raised is None or self.now - raised >= quiet)
 
     def _is_at_rest(self) -> bool:
         """Exactly the wanted engines serve, none is going, and none is being replaced, unless that has stalled."""
@@ -199,9 +199,9 @@ class _Plan(Rules):
 
     def _still_asked(self, after: ScalingStatus | None) -> ScalingStatus | None:
         """Requests that come only now and then keep the first engine coming: now and then that is recorded."""
-        if after is None or after.raised_at is None or self.now - parse(after.raised_at) < self.stabilization / 2:
+        if after is None or after.raised_at is None or self.now - after.raised_at < self.stabilization / 2:
             return after
-        return _with(after, raised_at=stamp(self.now))
+        return _with(after, raised_at=whole_second(self.now))
 
     # --- record ---------------------------------------------------------------------------------------------------
 
@@ -213,13 +213,13 @@ class _Plan(Rules):
 
     def _unchanged(self) -> ScalingStatus:
         return ScalingStatus(
-            target=self.current, reason=Reason.ALL_WELL, message="the fewest engines", decided_at=stamp(self.now)
+            target=self.current, reason=Reason.ALL_WELL, message="the fewest engines", decided_at=self.now
         )
 
     def _decided(self, before: ScalingStatus | None, proposal: Proposal) -> ScalingStatus:
         """The new target, from the metrics of one proposal."""
         before = before or self._unchanged()
-        time = stamp(self.now)
+        time = whole_second(self.now)
         return _with(
             before,
             target=proposal.engines,

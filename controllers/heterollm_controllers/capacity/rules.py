@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from heterollm_controllers.api.signals import TierSignal
-from heterollm_controllers.api.timestamps import parse
 from heterollm_controllers.api.v1alpha1.status import ScalingStatus
 from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.api.vocabulary import Reason
@@ -102,7 +101,7 @@ class Rules:
         """Whether the metrics are from after the newest engine began to serve, or came from standby."""
         began = [engine.serving_since for engine in self.tier_state.serving if engine.serving_since is not None]
         if self.before is not None and self.before.raised_at is not None and self.serving >= self.current:
-            began.append(parse(self.before.raised_at))
+            began.append(self.before.raised_at)
         return not began or self.now - max(began) >= timedelta(seconds=self.metrics.window)
 
     def _queue(self, ease: float) -> Iterator[Proposal]:

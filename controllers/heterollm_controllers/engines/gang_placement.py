@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from heterollm_controllers.api.objects import Manifest
-from heterollm_controllers.api.timestamps import parse, stamp
+from heterollm_controllers.api.timestamps import stamp, whole_second
 from heterollm_controllers.api.v1alpha1.status import PlacementStatus
 from heterollm_controllers.engines.gang_restart import KILL_GRACE_SECONDS
 from heterollm_controllers.observation.engines import ObservedEngine, ObservedPod
@@ -103,8 +103,8 @@ def _observed(item: Candidate, now: datetime) -> Placement:
     """The engine by itself, as if it could keep what it holds."""
     engine, memory = item.engine, item.memory
     if memory.retry_at is not None:
-        if now < parse(memory.retry_at):
-            return Placement(memory, pods_to_delete=_lingering(engine), deadline=parse(memory.retry_at))
+        if now < memory.retry_at:
+            return Placement(memory, pods_to_delete=_lingering(engine), deadline=memory.retry_at)
         tried = memory.model_copy(update={"retry_at": None})
         return Placement(tried, retried=f"looks for {engine.nodes} nodes again after release {memory.releases}")
     bound = _bound(engine)
@@ -116,7 +116,7 @@ def _observed(item: Candidate, now: datetime) -> Placement:
         return Placement(memory.model_copy(update={"half_since": None, "room_since": None}) if refused else memory)
     if memory.half_since is None and not _judged(engine, now):
         return Placement(memory, deadline=_youngest(engine, now) + JUDGED_AFTER)
-    memory = memory.model_copy(update={"half_since": memory.half_since or stamp(now)})
+    memory = memory.model_copy(update={"half_since": memory.half_since or whole_second(now)})
     return Placement(memory, deadline=_due(replace(item, memory=memory)))
 
 
@@ -150,12 +150,12 @@ def _lingering(engine: ObservedEngine) -> tuple[ObservedPod, ...]:
 def _yielding(partially_scheduled: Sequence[Candidate], now: datetime) -> dict[str, Placement]:
     """Which of the partially scheduled engines of one pool release their GPUs now."""
     due = [item for item in partially_scheduled if now >= _due(item)]
-    senior, *juniors = sorted(partially_scheduled, key=lambda item: item.memory.half_since or "")
+    senior, *juniors = sorted(partially_scheduled, key=lambda item: item.memory.half_since or now)
     if not due:
         return {}
     if not juniors or senior.memory.room_since is not None:
         return {item.engine.name: _released(item, now) for item in due}
-    memory = senior.memory.model_copy(update={"room_since": stamp(now)})
+    memory = senior.memory.model_copy(update={"room_since": whole_second(now)})
     given = Placement(memory, deadline=_due(replace(senior, memory=memory)))
     return {senior.engine.name: given, **{item.engine.name: _released(item, now, senior) for item in juniors}}
 
@@ -165,7 +165,7 @@ def _due(item: Candidate) -> datetime:
     since = item.memory.room_since or item.memory.half_since
     assert since is not None, "the engine is not half placed"
     spread = SPREAD_OF_TIME * _share(item, "time")
-    return parse(since) + item.time * (1 + spread)
+    return since + item.time * (1 + spread)
 
 
 def _released(item: Candidate, now: datetime, senior: Candidate | None = None) -> Placement:
@@ -173,17 +173,17 @@ def _released(item: Candidate, now: datetime, senior: Candidate | None = None) -
     # Limited last: a back-off never gets shorter.
     spread = SPREAD_OF_BACKOFF * _share(item, "backoff")
     backoff = min(item.time * 2 ** min(releases - 1, 16) * (1 + spread), max(item.time, LONGEST_BACKOFF))
-    retry_at = now + backoff
+    retry_at = whole_second(now + backoff)
     why = f"{placed} of {item.engine.nodes} pods found a node in {_seconds(item, now)} s"
     if senior is not None:
         why += f"; makes room for {senior.engine.name}, which has waited longer"
-    memory = PlacementStatus(releases=releases, placed=placed, retry_at=stamp(retry_at))
-    why = f"release {releases}: {why}; next try at {memory.retry_at}"
-    return Placement(memory, released=why, pods_to_delete=_lingering(item.engine), deadline=parse(stamp(retry_at)))
+    memory = PlacementStatus(releases=releases, placed=placed, retry_at=retry_at)
+    why = f"release {releases}: {why}; next try at {stamp(retry_at)}"
+    return Placement(memory, released=why, pods_to_delete=_lingering(item.engine), deadline=retry_at)
 
 
 def _seconds(item: Candidate, now: datetime) -> int:
-    return round((now - parse(item.memory.half_since or stamp(now))).total_seconds())
+    return round((now - (item.memory.half_since or now)).total_seconds())
 
 
 def _share(item: Candidate, of: str) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from heterollm_controllers.api.timestamps import parse, stamp
+from heterollm_controllers.api.timestamps import whole_second
 from heterollm_controllers.api.v1alpha1.status import EngineStatus
 from heterollm_controllers.observation.engines import ObservedEngine, ObservedPod
 
@@ -31,7 +31,7 @@ class Gang:
 
     members: tuple[str, ...] = ()
     restarts: int = 0
-    not_before: str | None = None
+    not_before: datetime | None = None
     why: str = ""
     pods_to_delete: tuple[ObservedPod, ...] = ()
 
@@ -70,11 +70,11 @@ def _breakage(members: tuple[str, ...], alive: tuple[ObservedPod, ...]) -> str:
 
 
 def _in_backoff(memory: Gang, now: datetime) -> bool:
-    return memory.not_before is not None and now < parse(memory.not_before)
+    return memory.not_before is not None and now < memory.not_before
 
 
 def _restart(memory: Gang, alive: tuple[ObservedPod, ...], why: str, now: datetime) -> Gang:
-    forgiven = memory.not_before is None or now > parse(memory.not_before) + FORGIVEN_AFTER
+    forgiven = memory.not_before is None or now > memory.not_before + FORGIVEN_AFTER
     restarts = 1 if forgiven else memory.restarts + 1
     backoff = min(FIRST_BACKOFF * 2 ** min(restarts - 1, 10), LONGEST_BACKOFF)
-    return Gang(memory.members, restarts, stamp(now + backoff), why, alive)
+    return Gang(memory.members, restarts, whole_second(now + backoff), why, alive)

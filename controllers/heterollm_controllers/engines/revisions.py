@@ -20,6 +20,7 @@ from heterollm_controllers.api.objects import Manifest
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.engine import EngineSpec
 from heterollm_controllers.api.v1alpha1.sizing import Sizing
+from heterollm_controllers.api.v1alpha1.status import TierStatus
 from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.engines.nesting import DEEPEST, nests_deeper
@@ -97,16 +98,16 @@ def choose(
     return Chosen(tier, _report(found, sizing), dict(found), is_new=False, update_available=not _runs(found, body))
 
 
-def keep(tier: Tier, revisions: Sequence[Mapping[str, Any]], before: Mapping[str, Any]) -> Chosen | None:
+def keep(tier: Tier, revisions: Sequence[Mapping[str, Any]], before: TierStatus | None) -> Chosen | None:
     """What a tier goes on running while its new spec cannot be carried out; None when it never ran.
 
     Only the number of engines, and when it changes, follows the new spec.
 
     Args:
-        before: the tier's part of the observed status; empty if there is none. Where it does not name one of the
+        before: what is recorded of the tier; None if it is not. Where it does not name one of the
             revisions, the newest of these is what runs.
     """
-    recorded = _named(revisions, before.get("revision"))
+    recorded = _named(revisions, before.revision) if before is not None else None
     found = recorded or _newest(revisions)
     if found is None:
         return None
@@ -114,8 +115,8 @@ def keep(tier: Tier, revisions: Sequence[Mapping[str, Any]], before: Mapping[str
         update={"replicas": tier.replicas, "scaling": tier.scaling}
     )
     # The report may be newer than the revision, whose price or measured speed was edited since.
-    report = before.get("sizing") if recorded is not None else None
-    sizing = Sizing.model_validate(report or found["data"]["sizing"])
+    report = before.sizing if before is not None and recorded is not None else None
+    sizing = report or Sizing.model_validate(found["data"]["sizing"])
     return Chosen(former, sizing, dict(found), is_new=False, update_available=False)
 
 

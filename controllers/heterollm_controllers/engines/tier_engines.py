@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
-from typing import Any
 
-from heterollm_controllers.api.timestamps import stamp
+from heterollm_controllers.api.timestamps import whole_second
+from heterollm_controllers.api.v1alpha1.status import TierStatus
 from heterollm_controllers.engines.gang_restart import Gang
 from heterollm_controllers.engines.revisions import Chosen
 from heterollm_controllers.observation.engines import ObservedEngine
@@ -30,7 +30,7 @@ class TierEngines:
     engines: tuple[ObservedEngine, ...]
     gangs: Mapping[str, Gang]
     standby: frozenset[str]
-    lost_at: str | None
+    lost_at: datetime | None
 
     @property
     def name(self) -> str:
@@ -38,12 +38,11 @@ class TierEngines:
         return self.chosen.tier.name
 
 
-def lost_since(engines: Iterable[ObservedEngine], before: Mapping[str, Any], now: datetime) -> str | None:
+def lost_since(engines: Iterable[ObservedEngine], before: TierStatus | None, now: datetime) -> datetime | None:
     """When the tier lost its last engine, from its former status; one that is to have none has lost nothing."""
-    if any(engine.serving for engine in engines) or before.get("desired") == 0:
+    if before is None or before.desired == 0 or any(engine.serving for engine in engines):
         return None
-    former = before.get("lostAt")
-    return former or (stamp(now) if before.get("serving") else None)
+    return before.lost_at or (whole_second(now) if before.serving else None)
 
 
 def tier_state_of(tier: TierEngines) -> TierState:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from heterollm_controllers.api.v1alpha1.status import (
     ScalingStatus,
@@ -37,7 +38,7 @@ class TierView:
     drained: frozenset[str]
     standby: frozenset[str] = frozenset()
     scaling: ScalingStatus | None = None
-    lost_at: str | None = None
+    lost_at: datetime | None = None
 
     def serves(self, engine: ObservedEngine) -> bool:
         """Whether requests may go to the engine after what was just decided."""

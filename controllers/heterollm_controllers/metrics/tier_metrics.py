@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, Signal, TierSignal
 from heterollm_controllers.metrics.readings import FRESH, History, Readings
 from heterollm_controllers.observation.tier_state import TierState
 
-__all__ = ["TierMetrics", "missing_metrics", "tier_metrics"]
+__all__ = ["MeasuredTier", "TierMetrics", "missing_metrics", "tier_metrics"]
 
 
 _NO_HISTORY = History()
@@ -50,6 +51,13 @@ class TierMetrics:
         return None if self.rates is None or signal in self.unanswered else self.rates.get(signal, 0.0)
 
 
+class MeasuredTier(NamedTuple):
+    """A tier as it is, and what is known of its traffic."""
+
+    state: TierState
+    metrics: TierMetrics
+
+
 def tier_metrics(tier: TierState, readings: Readings | None, now: datetime) -> TierMetrics:
     """The metrics of a tier; those of engines that do not exist, or do not serve, never count."""
     if readings is None or not _is_fresh(readings, now):
@@ -74,7 +82,7 @@ def tier_metrics(tier: TierState, readings: Readings | None, now: datetime) -> T
     )
 
 
-def missing_metrics(tiers: Sequence[tuple[TierState, TierMetrics]], readings: Readings | None, now: datetime) -> str:
+def missing_metrics(tiers: Sequence[MeasuredTier], readings: Readings | None, now: datetime) -> str:
     """What keeps the cluster from being steered by metrics, for people; empty when nothing does.
 
     An engine that has just begun to serve is given time to be scraped.
@@ -86,10 +94,8 @@ def missing_metrics(tiers: Sequence[tuple[TierState, TierMetrics]], readings: Re
     if readings.failure and not (readings.pods or readings.tiers or readings.cluster):
         return readings.failure
     begun = now - timedelta(seconds=readings.window)
-    young = {
-        item.name for tier_state, _ in tiers for item in tier_state.engines if (item.serving_since or begun) > begun
-    }
-    missing = [name for _, metrics in tiers for name in metrics.unknown if name not in young]
+    young = {item.name for tier in tiers for item in tier.state.engines if (item.serving_since or begun) > begun}
+    missing = [name for tier in tiers for name in tier.metrics.unknown if name not in young]
     parts = [readings.failure] if readings.failure else []
     if missing and PodSignal.AGE not in readings.unanswered:
         parts.append(f"no fresh metrics of {', '.join(missing)}")

@@ -30,7 +30,7 @@ def publication(context: ReconcileContext, views: Sequence[TierView], steering: 
     """The routing policy, and its version."""
     policy = routing_policy(context.cluster.name, context.spec, views, steering.traffic.shares)
     live = context.live("ConfigMap", names.policy_name(context.cluster.name)) or {}
-    return publish(partial(envoy_files, policy), live.get("data") or {}, context.status.get("routing") or {})
+    return publish(partial(envoy_files, policy), live.get("data") or {}, context.status.routing)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from heterollm_controllers.api import names
 from heterollm_controllers.api.errors import Impossible
 from heterollm_controllers.api.objects import Failure
-from heterollm_controllers.api.timestamps import parse
 from heterollm_controllers.api.v1alpha1.status import HeteroLLMClusterStatus, RoutingStatus
 from heterollm_controllers.api.vocabulary import ConditionType, Reason
 from heterollm_controllers.engines.tier_view import TierView
@@ -58,15 +57,13 @@ def cluster_status(
 ) -> HeteroLLMClusterStatus:
     """The complete status. A `policy` of None leaves what it said of routing."""
     before, generation = context.conditions, context.cluster.generation
-    programmed = before.get(ConditionType.PROGRAMMED, {})
-    first_time = programmed.get("status") != "True" or programmed.get("observedGeneration") != generation
     waiting, routers = _routers(context)
     updates = cluster_conditions(
         progress.refusals,
         views,
         _waits(progress, waiting),
         progress.failures,
-        progress.pending and first_time,
+        progress.pending and not context.held(ConditionType.PROGRAMMED),
         compatible(context.spec, context.family_mismatch),
         metrics_available(
             steering.missing,
@@ -86,18 +83,20 @@ def cluster_status(
         tiers=tuple(tier_status(view) for view in views),
         routing=_routing(context, policy, routers),
         fallback=fallback,
-        decisions=latest(context.status.get("decisions") or [], journal.decisions),
+        decisions=latest(context.status.decisions, journal.decisions),
     )
 
 
 def _routing(context: ReconcileContext, policy: Publication | None, routers: int) -> RoutingStatus:
-    cluster, service = context.cluster, context.spec.routing.service
+    cluster, service, recorded = context.cluster, context.spec.routing.service, context.status.routing
     port = "" if service.port == 80 else f":{service.port}"
-    recorded = context.status.get("routing") or {}
+    version, digest = (recorded.policy_version, recorded.policy_digest) if recorded is not None else (0, "")
+    if policy is not None:
+        version, digest = policy.version, policy.digest
     return RoutingStatus(
         url=f"http://{cluster.name}.{cluster.namespace}.svc.{context.config.cluster_domain}{port}",
-        policy_version=policy.version if policy is not None else recorded.get("policyVersion", 0),
-        policy_digest=policy.digest if policy is not None else recorded.get("policyDigest", ""),
+        policy_version=version,
+        policy_digest=digest,
         routers=routers,
     )
 
@@ -107,11 +106,11 @@ def _waits(progress: Progress, routers: str | None) -> list[Wait]:
     waits: list[Wait] = []
     if progress.removed:
         older = ", ".join(engine.name for engine in progress.removed)
-        waits.append((Reason.ENGINES_DRAINING, f"{older} of removed tiers finish their requests"))
+        waits.append(Wait(Reason.ENGINES_DRAINING, f"{older} of removed tiers finish their requests"))
     if routers is not None:
-        waits.append((Reason.ROUTERS_STARTING, routers))
+        waits.append(Wait(Reason.ROUTERS_STARTING, routers))
     if progress.publishing:
-        waits.append((Reason.APPLYING, "the routing policy is being published"))
+        waits.append(Wait(Reason.APPLYING, "the routing policy is being published"))
     return waits
 
 
@@ -129,9 +128,7 @@ def _routers(context: ReconcileContext) -> tuple[str | None, int]:
 
 def next_deadline(context: ReconcileContext, views: Sequence[TierView], steering: Steering) -> float | None:
     """Seconds until a back-off of a broken or waiting engine ends, the time of one partly scheduled, or a fallback."""
-    deadlines = [
-        parse(gang.not_before) for view in views for gang in view.gangs.values() if gang.why and gang.not_before
-    ]
+    deadlines = [gang.not_before for view in views for gang in view.gangs.values() if gang.why and gang.not_before]
     placements = (view.placement(engine) for view in views for engine in view.engines)
     deadlines += [placement.deadline for placement in placements if placement.deadline is not None]
     deadlines += [steering.deadline] if steering.deadline is not None else []

@@ -10,7 +10,9 @@ from typing import Any
 
 from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
-from heterollm_controllers.api.v1alpha1.status import EngineStatus
+from heterollm_controllers.api.v1alpha1.status import Condition, EngineStatus, HeteroLLMClusterStatus, TierStatus
+from heterollm_controllers.api.vocabulary import ConditionType
+from heterollm_controllers.observation.earlier_status import earlier_engines, earlier_status, earlier_tier
 from heterollm_controllers.observation.engines import ObservedEngine, engines_of
 from heterollm_controllers.reconcile.contract import Observed
 from heterollm_controllers.render.owner import Cluster
@@ -35,12 +37,12 @@ class ReconcileContext:
         return Cluster(self.observed.cluster)
 
     @cached_property
-    def status(self) -> Mapping[str, Any]:
+    def status(self) -> HeteroLLMClusterStatus:
         """The earlier status."""
-        return self.observed.cluster.get("status") or {}
+        return earlier_status(self.observed.cluster)
 
     @cached_property
-    def conditions(self) -> Mapping[str, Mapping[str, Any]]:
+    def conditions(self) -> Mapping[str, Condition]:
         """The earlier conditions, by type."""
         return previous(self.status)
 
@@ -57,11 +59,7 @@ class ReconcileContext:
     @cached_property
     def known(self) -> Mapping[str, EngineStatus]:
         """What the earlier status says of engines, by name."""
-        return {
-            engine["name"]: EngineStatus.model_validate(engine)
-            for tier in self.status.get("tiers") or []
-            for engine in tier.get("engines") or []
-        }
+        return earlier_engines(self.status)
 
     @cached_property
     def config_maps(self) -> ConfigMaps:
@@ -85,9 +83,19 @@ class ReconcileContext:
             if child["kind"] == "ControllerRevision" and child["data"]["tier"]["name"] == tier
         ]
 
-    def tier_before(self, tier: str) -> Mapping[str, Any]:
-        """A tier in the earlier status; empty if it is not there."""
-        return next((item for item in self.status.get("tiers") or [] if item["name"] == tier), {})
+    def held(self, kind: ConditionType) -> bool:
+        """Whether a condition was recorded to hold for exactly this generation."""
+        known = self.conditions.get(kind)
+        return known is not None and known.status == "True" and known.observed_generation == self.cluster.generation
+
+    def tier_before(self, tier: str) -> TierStatus | None:
+        """A tier in the earlier status."""
+        return earlier_tier(self.status, tier)
+
+    def revision_before(self, tier: str) -> str | None:
+        """The tier's revision in the earlier status."""
+        known = self.tier_before(tier)
+        return known.revision if known is not None else None
 
     def phase_before(self, engine: str) -> str | None:
         known = self.known.get(engine)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from heterollm_controllers.api.signals import ClusterSignal, TierSignal
-from heterollm_controllers.api.timestamps import parse, stamp
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import Decision, FallbackStatus, ScalingStatus
 from heterollm_controllers.api.v1alpha1.tier import Tier
@@ -20,7 +19,7 @@ from heterollm_controllers.capacity.plan import (
 )
 from heterollm_controllers.capacity.rules import ScalingContext
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.metrics.tier_metrics import TierMetrics, missing_metrics, tier_metrics
+from heterollm_controllers.metrics.tier_metrics import MeasuredTier, missing_metrics, tier_metrics
 from heterollm_controllers.observation.tier_state import TierState
 from heterollm_controllers.reconcile.control_state import ControlState
 from heterollm_controllers.traffic.fallback import fall_back
@@ -82,12 +81,12 @@ def steer(
         tiers: facts of the tiers of the spec that run, cheapest first.
         readings: of the last tick; None when no Prometheus is configured or none was read yet.
     """
-    seen = [(tier_state, tier_metrics(tier_state, readings, now)) for tier_state in tiers]
+    seen = [MeasuredTier(tier, tier_metrics(tier, readings, now)) for tier in tiers]
     missing = missing_metrics(seen, readings, now)
     routed = all(metrics.rates is not None for _, metrics in seen)
     cluster = readings.cluster if readings is not None and routed and _can_judge(readings, state.fallback) else None
     fallback, changes = fall_back(spec.fallback, seen, cluster, state.fallback, now)
-    decisions = [_decision(reason, subject, why, now) for reason, subject, why in changes]
+    decisions = [_decision(change.reason, change.tier, change.why, now) for change in changes]
     scaling: dict[str, ScalingStatus] = {}
     capacity: dict[str, CapacityPlan] = {}
     by_name = {tier.name: tier for tier in spec.tiers}
@@ -129,7 +128,7 @@ def _can_judge(readings: Readings, before: FallbackStatus | None) -> bool:
 
 def _contexts(
     fallback: FallbackStatus | None,
-    seen: Sequence[tuple[TierState, TierMetrics]],
+    seen: Sequence[MeasuredTier],
     tiers: Mapping[str, Tier],
     now: datetime,
 ) -> list[ScalingContext]:
@@ -145,7 +144,7 @@ def _contexts(
         window = timedelta(seconds=own or (STABILIZATION_SECONDS_OF_LAST if last else STABILIZATION_SECONDS))
         # In force even if only for the record: a dry run must not shrink what it would need. And what a tier had to do
         # while others answered for it says little of what it has to do now.
-        steady = fallback is None or (fallback.state == "Normal" and now - parse(fallback.since) >= window)
+        steady = fallback is None or (fallback.state == "Normal" and now - fallback.since >= window)
         courses.append(ScalingContext(last, steady, taken_over if last else None))
     return courses
 
@@ -163,10 +162,10 @@ def _scaling_decisions(tier: str, before: ScalingStatus | None, after: ScalingSt
 
 
 def _decision(action: Reason, subject: str, why: str, now: datetime) -> Decision:
-    return Decision(time=stamp(now), action=action, subject=subject or "cluster", message=why[:1024])
+    return Decision(time=now, action=action, subject=subject or "cluster", message=why[:1024])
 
 
 def _deadline(fallback: FallbackStatus | None, now: datetime) -> datetime | None:
     """The next end of a phase."""
-    ends = [parse(item.until) for item in fallback.escalations if item.until] if fallback is not None else []
+    ends = [item.until for item in fallback.escalations if item.until] if fallback is not None else []
     return min((end for end in ends if end > now), default=None)

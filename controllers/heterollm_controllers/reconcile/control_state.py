@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from heterollm_controllers.api.v1alpha1.status import FallbackStatus, ScalingStatus
+from heterollm_controllers.api.v1alpha1.status import FallbackStatus, HeteroLLMClusterStatus, ScalingStatus
 from heterollm_controllers.api.v1alpha1.tier import Tier
 
 __all__ = ["ControlState", "control_state_of"]
 
 
-def control_state_of(status: Mapping[str, Any]) -> ControlState:
-    """What an observed status remembers of steering."""
-    tiers = {tier["name"]: tier["scaling"] for tier in status.get("tiers") or [] if tier.get("scaling")}
-    fallback = status.get("fallback")
-    return ControlState(
-        {name: ScalingStatus.model_validate(item) for name, item in tiers.items()},
-        FallbackStatus.model_validate(fallback) if fallback else None,
-    )
+def control_state_of(status: HeteroLLMClusterStatus) -> ControlState:
+    """What an earlier status remembers of steering."""
+    return ControlState({tier.name: tier.scaling for tier in status.tiers if tier.scaling is not None}, status.fallback)
 
 
 @dataclass(frozen=True)
@@ -33,4 +27,4 @@ class ControlState:
     def target(self, tier: Tier) -> int:
         """Engines that a tier should have: what was decided last, or the fewest."""
         decided = self.scaling.get(tier.name)
-        return decided.target if decided is not None else tier.replicas.bounds[0]
+        return decided.target if decided is not None else tier.replicas.bounds.fewest

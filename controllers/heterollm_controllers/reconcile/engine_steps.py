@@ -113,7 +113,7 @@ def held_tier(tier: TierEngines, placements: Mapping[str, Placement], steering: 
 def _record(context: ReconcileContext, tier: TierEngines, step: Step, added: Iterable[str], journal: Journal) -> None:
     """Decide what was not decided before: an engine that is being added or drained is so until it is done."""
     chosen = tier.chosen
-    if chosen.name != context.tier_before(tier.name).get("revision"):
+    if chosen.name != context.revision_before(tier.name):
         journal.decide(Reason.NEW_REVISION, tier.name, f"{chosen.name}: {_engine_in_words(chosen)}")
     new = [name for name in added if name not in context.known]
     if new:
@@ -138,7 +138,7 @@ def removed_engines(context: ReconcileContext, views: Sequence[TierView], journa
     """Engines of tiers that the spec no longer has; a tier that is merely not accepted keeps its engines."""
     tiers = {tier.name for tier in context.spec.tiers} | {view.chosen.tier.name for view in views}
     removed = [engine for engine in context.engines if engine.tier not in tiers]
-    known = {item["name"] for item in context.status.get("tiers") or []}
+    known = {item.name for item in context.status.tiers}
     for tier in sorted({engine.tier for engine in removed} & known):
         journal.decide(Reason.TIER_REMOVED, tier, "the spec no longer has this tier")
     return removed

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
+
+from heterollm_controllers.api.v1alpha1.status import Condition
 from heterollm_controllers.api.vocabulary import ConditionType, Reason
 from heterollm_controllers.reconcile.contract import Outcome
-from heterollm_controllers.status.conditions import ConditionUpdate, conditions, previous, transitions
+from heterollm_controllers.status.conditions import ConditionUpdate, conditions, transitions
 
 __all__ = ["described", "internal_error"]
 
@@ -30,8 +34,9 @@ def internal_error(cluster: Mapping[str, Any], error: Exception, now: datetime) 
     """
     metadata, status = cluster["metadata"], cluster.get("status") or {}
     generation: int = metadata["generation"]
-    before = previous(status)
-    if _said_already(before.get(ConditionType.PROGRAMMED, {}), error, generation):
+    raw = {item["type"]: item for item in status.get("conditions") or []}
+    before = _readable(raw)
+    if _said_already(before.get(ConditionType.PROGRAMMED), error, generation):
         return Outcome(status=dict(status))
     message = described(error)
     updates = [
@@ -42,11 +47,21 @@ def internal_error(cluster: Mapping[str, Any], error: Exception, now: datetime) 
     ]
     said = conditions(updates, before, generation, now)
     new = {item.type: item.model_dump(mode="json", by_alias=True) for item in said}
-    merged = {**status, "observedGeneration": generation, "conditions": [*{**before, **new}.values()]}
+    merged = {**status, "observedGeneration": generation, "conditions": [*{**raw, **new}.values()]}
     return Outcome(status=merged, events=tuple(transitions(before, said)))
 
 
-def _said_already(programmed: Mapping[str, Any], error: Exception, generation: int) -> bool:
+def _readable(raw: Mapping[str, Any]) -> dict[str, Condition]:
+    """Those of the conditions that can be parsed."""
+    found = {}
+    for kind, item in raw.items():
+        with suppress(ValidationError):
+            found[kind] = Condition.model_validate(item)
+    return found
+
+
+def _said_already(programmed: Condition | None, error: Exception, generation: int) -> bool:
     """The same kind of error is said once: texts that differ at every try would wake the cluster each time."""
-    same = programmed.get("reason") == Reason.INTERNAL_ERROR and programmed.get("observedGeneration") == generation
-    return same and str(programmed.get("message")).startswith(f"{type(error).__name__}:")
+    if programmed is None or programmed.reason != Reason.INTERNAL_ERROR or programmed.observed_generation != generation:
+        return False
+    return programmed.message.startswith(f"{type(error).__name__}:")

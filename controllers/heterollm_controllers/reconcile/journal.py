@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import TypeVar
 
 from heterollm_controllers.api.objects import Event
-from heterollm_controllers.api.timestamps import stamp
 from heterollm_controllers.api.v1alpha1.status import Decision
 from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.reconcile.internal_error import described
@@ -44,7 +43,7 @@ class Journal:
     def decide(self, action: Reason, subject: str, message: str) -> None:
         """Record a decision."""
         text = message[:1024]
-        self.decisions.append(Decision(time=stamp(self._now), action=action, subject=subject, message=text))
+        self.decisions.append(Decision(time=self._now, action=action, subject=subject, message=text))
         kind = "Warning" if action in _WARNED else "Normal"
         self.events.append(Event(kind, action, f"{subject}: {text}"))
 

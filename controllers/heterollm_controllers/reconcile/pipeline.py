@@ -15,11 +15,11 @@ from pydantic import ValidationError
 from heterollm_controllers.api.errors import Impossible
 from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
-from heterollm_controllers.api.v1alpha1.status import HeteroLLMClusterStatus
 from heterollm_controllers.api.vocabulary import ConditionType, Reason
 from heterollm_controllers.engines.gang_placement import Placement
 from heterollm_controllers.engines.tier_engines import TierEngines, tier_state_of
 from heterollm_controllers.engines.tier_view import TierView
+from heterollm_controllers.observation.earlier_status import earlier_status
 from heterollm_controllers.reconcile.children import (
     engines_to_delete,
     publication,
@@ -71,7 +71,7 @@ def _reconcile(context: ReconcileContext) -> Outcome:
     journal = Journal(context.now)
     chosen, refusals = choose_revisions(context, journal)
     if checks := dry_runs(context, chosen):
-        return Outcome(status=dict(context.status), check=checks)
+        return Outcome(status=dict(context.observed.cluster.get("status") or {}), check=checks)
 
     placements = journal.attempt(
         "gang placement", lambda: place_engines(context, chosen, journal), lambda: held_placements(context)
@@ -144,13 +144,12 @@ def _plan_tiers(
 def _invalid(observed: Observed, message: str, config: Config, now: datetime) -> Outcome:
     """A spec that an older schema let in: say so, and touch nothing."""
     cluster = Cluster(observed.cluster)
-    status = observed.cluster.get("status") or {}
+    known = earlier_status(observed.cluster)
     refusal = Impossible(Reason.INVALID_SPEC, message)
-    before = previous(status)
+    before = previous(known)
     metrics = metrics_available("", config.prometheus, read=False, before=before.get(ConditionType.METRICS_AVAILABLE))
     updates = cluster_conditions([refusal], [], [], [], False, UNCHECKED, metrics)
     after = conditions(updates, before, cluster.generation, now)
-    known = HeteroLLMClusterStatus.model_validate(status)
     updated = known.model_copy(update={"observed_generation": cluster.generation, "conditions": after})
     return Outcome(status=updated.to_wire(), events=tuple(transitions(before, after)))
 
@@ -158,13 +157,12 @@ def _invalid(observed: Observed, message: str, config: Config, now: datetime) ->
 def _unseen(observed: Observed, now: datetime) -> Outcome:
     """Children that nobody sees may exist: say so, and touch nothing."""
     cluster = Cluster(observed.cluster)
-    status = observed.cluster.get("status") or {}
+    known = earlier_status(observed.cluster)
     what = ", ".join(observed.unseen)
     message = f"nothing is changed while the operator cannot watch the {what} of namespace {cluster.namespace}"
-    before = previous(status)
+    before = previous(known)
     update = ConditionUpdate(ConditionType.PROGRAMMED, False, Reason.WATCH_REFUSED, message)
     after = conditions([update], before, cluster.generation, now)
-    known = HeteroLLMClusterStatus.model_validate(status)
     kept = [condition for condition in known.conditions if condition.type != ConditionType.PROGRAMMED]
     updated = known.model_copy(update={"conditions": (*kept, *after)})
     return Outcome(status=updated.to_wire(), events=tuple(transitions(before, after)))

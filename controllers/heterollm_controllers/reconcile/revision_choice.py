@@ -64,9 +64,7 @@ def _wanted(context: ReconcileContext, tier: Tier) -> Chosen:
 
 def _recorded(context: ReconcileContext, tier: Tier) -> str | None:
     """The tier's recorded revision, if it was recorded for an accepted spec of exactly this generation."""
-    accepted = context.conditions.get(ConditionType.ACCEPTED, {})
-    holds = accepted.get("status") == "True" and accepted.get("observedGeneration") == context.cluster.generation
-    return context.tier_before(tier.name).get("revision") if holds else None
+    return context.revision_before(tier.name) if context.held(ConditionType.ACCEPTED) else None
 
 
 def _trial(context: ReconcileContext, chosen: Chosen) -> Manifest:

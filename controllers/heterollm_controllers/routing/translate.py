@@ -72,7 +72,7 @@ def _capacity(tier: Tier, view: TierView | None) -> int:
     """
     speed = view.chosen.sizing.performance if view is not None else None
     each = _WAITING * speed.concurrent_requests if speed is not None else UNSIZED_ENGINE
-    return max(1, each) * max(1, tier.replicas.bounds[1])
+    return max(1, each) * max(1, tier.replicas.bounds.most)
 
 
 def _retries(wanted: RetriesSpec) -> Retries:

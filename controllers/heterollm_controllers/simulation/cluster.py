@@ -77,7 +77,7 @@ class Cluster:
         self._most = [
             _WAITING
             * (fleet.model.concurrency if fleet.model.told else UNSIZED_ENGINE)
-            * max(1, tier.replicas.bounds[1])
+            * max(1, tier.replicas.bounds.most)
             for fleet, tier in zip(self.fleets, spec.tiers, strict=True)
         ]
 

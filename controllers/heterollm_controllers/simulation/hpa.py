@@ -16,7 +16,6 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from heterollm_controllers.api.signals import PodSignal
-from heterollm_controllers.api.timestamps import stamp
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import Decision
 from heterollm_controllers.api.vocabulary import Reason
@@ -87,7 +86,7 @@ class HorizontalRule:
         action = Reason.SCALED_UP if wish > scaled.target else Reason.SCALED_DOWN
         message = f"{scaled.target} to {wish} engines: {100 * ratio:.0f} % of the wanted {self._metric}"
         scaled.target = wish
-        return Decision(time=stamp(now), action=action, subject=tier_state.name, message=message)
+        return Decision(time=now, action=action, subject=tier_state.name, message=message)
 
     def _wish(self, tier_state: TierState, ratio: float, target: int) -> int:
         if abs(ratio - 1) <= _TOLERANCE:

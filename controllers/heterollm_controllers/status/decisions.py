@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from heterollm_controllers.api.v1alpha1.status import (
     Decision,
@@ -14,7 +13,6 @@ __all__ = ["JOURNAL_LENGTH", "journal"]
 JOURNAL_LENGTH = 20
 
 
-def journal(before: Iterable[Mapping[str, Any]], decisions: Sequence[Decision]) -> tuple[Decision, ...]:
+def journal(before: Iterable[Decision], decisions: Sequence[Decision]) -> tuple[Decision, ...]:
     """The latest decisions, oldest first."""
-    past = [Decision.model_validate(item) for item in before]
-    return tuple([*past, *decisions][-JOURNAL_LENGTH:])
+    return tuple([*before, *decisions][-JOURNAL_LENGTH:])

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from heterollm_controllers.api.v1alpha1.status import Condition
 from heterollm_controllers.api.vocabulary import ConditionType, Reason
 from heterollm_controllers.status.conditions import ConditionUpdate
 
 __all__ = ["metrics_available"]
 
 
-def metrics_available(missing: str, configured: bool, read: bool, before: Mapping[str, Any] | None) -> ConditionUpdate:
+def metrics_available(missing: str, configured: bool, read: bool, before: Condition | None) -> ConditionUpdate:
     """Whether the metrics are there that the cluster is steered by.
 
     Args:
@@ -26,8 +24,8 @@ def metrics_available(missing: str, configured: bool, read: bool, before: Mappin
             kind, False, Reason.NOT_CONFIGURED, "the operator knows no Prometheus: see --prometheus-url"
         )
     if not read:
-        if before is not None and before["reason"] != Reason.NOT_CONFIGURED:
-            return ConditionUpdate(kind, before["status"] == "True", Reason(before["reason"]), before["message"])
+        if before is not None and before.reason != Reason.NOT_CONFIGURED:
+            return ConditionUpdate(kind, before.status == "True", Reason(before.reason), before.message)
         return ConditionUpdate(kind, False, Reason.INCOMPLETE, "Prometheus was not asked yet")
     if missing:
         return ConditionUpdate(kind, False, Reason.INCOMPLETE, missing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heterollm_controllers.api.timestamps import stamp
 from heterollm_controllers.api.v1alpha1.status import (
     EngineStatus,
     PlacementStatus,
@@ -49,7 +50,8 @@ def missing_nodes(engine: ObservedEngine, placement: Placement) -> str:
     """What an engine without pods waits for."""
     gpus = f"{engine.gpus} GPUs on " if engine.gpus is not None else ""
     memory = placement.memory
+    assert memory.retry_at is not None, "only an engine without pods waits for a time"
     return (
         f"needs {gpus}{engine.nodes} nodes at once; {memory.placed} of {engine.nodes} pods found one;"
-        f" next try at {memory.retry_at}"
+        f" next try at {stamp(memory.retry_at)}"
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from heterollm_controllers.api.timestamps import parse, stamp
+from heterollm_controllers.api.timestamps import whole_second
 from heterollm_controllers.api.v1alpha1.fallback import Fallback
 from heterollm_controllers.api.v1alpha1.status import EscalationStatus
 from heterollm_controllers.api.vocabulary import EscalationPhase, Reason
@@ -47,14 +47,14 @@ def opened(
     else:
         hold = min(2 * before.hold_seconds, settings.longest_hold_seconds)
         horizon = now - timedelta(seconds=settings.reopenings_seconds)
-        reopened = (*(time for time in before.reopened if parse(time) > horizon), stamp(now))[-16:]
+        reopened = (*(time for time in before.reopened if time > horizon), whole_second(now))[-16:]
     rest = max(hold, _rest_of_figures(judged))
     record = EscalationStatus(
         tier=tier,
         phase="Holding",
         percent=stand_in.kept,
-        since=stamp(now),
-        until=stamp(now + timedelta(seconds=rest)),
+        since=now,
+        until=now + timedelta(seconds=rest),
         hold_seconds=hold,
         reopened=reopened,
     )
@@ -106,11 +106,11 @@ class _Breaker:
     @property
     def age(self) -> float:
         """Seconds for which it has been in this phase, with this share."""
-        return (self.now - parse(self.before.since)).total_seconds()
+        return (self.now - self.before.since).total_seconds()
 
     @property
     def is_over(self) -> bool:
-        return self.before.until is None or self.now >= parse(self.before.until)
+        return self.before.until is None or self.now >= self.before.until
 
     @property
     def is_fine(self) -> bool:
@@ -187,7 +187,7 @@ class _Breaker:
         percent = self.stand_in.kept if self.before.phase == "Holding" else self.least
         if not needs_more(self.before.percent, percent):
             return None
-        record = self.before.model_copy(update={"percent": percent, "since": stamp(self.now)})
+        record = self.before.model_copy(update={"percent": percent, "since": whole_second(self.now)})
         if self.before.phase == "Ramping":
             record = self._moved("Ramping", percent, self._step_seconds())
         return Transition(record, Reason.TIER_RETURNS, f"{self.stand_in.why}; it gets {percent} %")
@@ -195,9 +195,9 @@ class _Breaker:
     def _with_room(self) -> Transition:
         """With less, if its stand-in has grown since or is well again."""
         percent, stand_in = self.before.percent, self.stand_in
-        if not needs_less(percent, stand_in, parse(self.before.since)):
+        if not needs_less(percent, stand_in, self.before.since):
             return Transition(self.before)
-        record = self.before.model_copy(update={"percent": stand_in.kept, "since": stamp(self.now)})
+        record = self.before.model_copy(update={"percent": stand_in.kept, "since": whole_second(self.now)})
         return Transition(record, Reason.TIER_ESCALATED, f"{stand_in.why}; it keeps {stand_in.kept} %")
 
     def _step_seconds(self) -> int:
@@ -205,8 +205,8 @@ class _Breaker:
         return math.ceil(max(self.settings.ramp_seconds, self.judged.window))
 
     def _moved(self, phase: EscalationPhase, percent: int, seconds: int | None) -> EscalationStatus:
-        until = stamp(self.now + timedelta(seconds=seconds)) if seconds is not None else None
-        update: dict[str, Any] = {"phase": phase, "percent": percent, "since": stamp(self.now), "until": until}
+        until = whole_second(self.now + timedelta(seconds=seconds)) if seconds is not None else None
+        update: dict[str, Any] = {"phase": phase, "percent": percent, "since": whole_second(self.now), "until": until}
         return self.before.model_copy(update=update)
 
 

@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from heterollm_controllers.api.signals import ClusterSignal, TierSignal
-from heterollm_controllers.api.timestamps import parse, stamp
+from heterollm_controllers.api.timestamps import whole_second
 from heterollm_controllers.api.v1alpha1.fallback import Fallback
 from heterollm_controllers.api.v1alpha1.status import EscalationStatus, FallbackStatus
 from heterollm_controllers.api.vocabulary import Reason
-from heterollm_controllers.metrics.tier_metrics import TierMetrics
-from heterollm_controllers.observation.tier_state import TierState
+from heterollm_controllers.metrics.tier_metrics import MeasuredTier
 from heterollm_controllers.traffic.circuit_breaker import (
     IDLE_SECONDS,
     Transition,
@@ -46,13 +45,18 @@ _NOTHING_LEFT: Mapping[str, Any] = MappingProxyType(
     {"escalations": (), "degraded": None, "step_since": None, "clean_since": None}
 )
 
-Change = tuple[Reason, str, str]
-"""What was decided, of which tier (empty: of the cluster), and from which metrics."""
+
+class Change(NamedTuple):
+    """What was decided, of which tier (empty: of the cluster), and from which metrics."""
+
+    reason: Reason
+    tier: str
+    why: str
 
 
 def fall_back(
     settings: Fallback,
-    tiers: Sequence[tuple[TierState, TierMetrics]],
+    tiers: Sequence[MeasuredTier],
     cluster: Mapping[ClusterSignal, float] | None,
     before: FallbackStatus | None,
     now: datetime,
@@ -78,7 +82,7 @@ def fall_back(
 @dataclass(frozen=True)
 class _Fallback:
     settings: Fallback
-    tiers: Sequence[tuple[TierState, TierMetrics]]
+    tiers: Sequence[MeasuredTier]
     cluster: Mapping[ClusterSignal, float]
     before: FallbackStatus | None
     now: datetime
@@ -86,7 +90,7 @@ class _Fallback:
 
     @cached_property
     def names(self) -> list[str]:
-        return [tier_state.name for tier_state, _ in self.tiers]
+        return [tier.state.name for tier in self.tiers]
 
     @cached_property
     def records(self) -> dict[str, EscalationStatus]:
@@ -105,14 +109,14 @@ class _Fallback:
 
     def escalated(self) -> tuple[FallbackStatus | None, tuple[Change, ...]]:
         """Level 2: each tier by itself, but two tiers never answer for each other."""
-        for tier_state, metrics in self.tiers:
-            transition = self._transition(tier_state, metrics)
+        for tier in self.tiers:
+            name, transition = tier.state.name, self._transition(tier)
             if transition.action is not None:
-                self.changes.append((transition.action, tier_state.name, transition.why))
+                self.changes.append(Change(transition.action, name, transition.why))
             if transition.record is not None:
-                self.records[tier_state.name] = transition.record
+                self.records[name] = transition.record
             else:
-                self.records.pop(tier_state.name, None)
+                self.records.pop(name, None)
         records = tuple(self.records[name] for name in self.names if name in self.records)
         trouble = self._trouble(records)
         if trouble and self._can_last_take_over():
@@ -123,23 +127,20 @@ class _Fallback:
         state = "Escalated" if active else "Normal"
         last = self.names[-1]
         degraded = stand_in_of(last, self.names) if last in active else None
-        message = "; ".join(f"{name}: {text}" if name else text for _, name, text in self.changes)
-        reason = self.changes[-1][0] if self.changes else Reason.ALL_WELL
+        message = "; ".join(f"{item.tier}: {item.why}" if item.tier else item.why for item in self.changes)
+        reason = self.changes[-1].reason if self.changes else Reason.ALL_WELL
         return self._said(reason, message or "no failure is remembered", state, escalations=records, degraded=degraded)
 
-    def _transition(self, tier_state: TierState, metrics: TierMetrics) -> Transition:
-        record, judged = self.records.get(tier_state.name), self.stand_ins.judged(tier_state.name)
+    def _transition(self, tier: MeasuredTier) -> Transition:
+        name = tier.state.name
+        record, judged = self.records.get(name), self.stand_ins.judged(name)
         if record is None and not judged.fails:
             return Transition(None)
-        stand_in = self.stand_ins.of(tier_state.name)
+        stand_in = self.stand_ins.of(name)
         if record is not None:
-            offered = metrics.rate(TierSignal.OFFERED) or 0.0
-            return next_transition(record, judged, offered, bool(tier_state.serving), stand_in, self.settings, self.now)
-        return (
-            opened(tier_state.name, None, judged, stand_in, self.settings, self.now)
-            if stand_in.usable
-            else Transition(None)
-        )
+            offered = tier.metrics.rate(TierSignal.OFFERED) or 0.0
+            return next_transition(record, judged, offered, bool(tier.state.serving), stand_in, self.settings, self.now)
+        return opened(name, None, judged, stand_in, self.settings, self.now) if stand_in.usable else Transition(None)
 
     # --- level 3 --------------------------------------------------------------------------------------------------
 
@@ -151,7 +152,7 @@ class _Fallback:
         """What speaks for level 3; empty if nothing does."""
         for record in records:
             horizon = self.now - timedelta(seconds=self.settings.reopenings_seconds)
-            failed = sum(parse(time) > horizon for time in record.reopened)
+            failed = sum(time > horizon for time in record.reopened)
             if record.tier != self.names[-1] and failed >= self.settings.reopenings:
                 return f"tier {record.tier} failed again {failed} times in {self.settings.reopenings_seconds} s"
         return self._broken()
@@ -162,7 +163,7 @@ class _Fallback:
         if refused:
             return f"a router does not take version {refused:.0f} of the routing policy"
         undecided = self.cluster.get(ClusterSignal.UNDECIDED, 0.0)
-        offered = sum(metrics.rate(TierSignal.OFFERED) or 0.0 for _, metrics in self.tiers)
+        offered = sum(tier.metrics.rate(TierSignal.OFFERED) or 0.0 for tier in self.tiers)
         if undecided * COUNTED_SECONDS < UNDECIDED_FEWEST:
             return ""
         percent = 100 * undecided / max(offered, undecided)
@@ -171,7 +172,7 @@ class _Fallback:
     def _opened(self, why: str) -> tuple[FallbackStatus, tuple[Change, ...]]:
         last = self.last
         does = f"{last.why}, the other tiers keep {last.kept} %" if last.kept else f"{last.name} answers everything"
-        self.changes.append((Reason.PURE_LARGE, "", f"{why}; {does}"))
+        self.changes.append(Change(Reason.PURE_LARGE, "", f"{why}; {does}"))
         return self._said(Reason.PURE_LARGE, why, "PureLarge", **_NOTHING_LEFT, percent=last.kept)
 
     def pure(self) -> tuple[FallbackStatus | None, tuple[Change, ...]]:
@@ -183,7 +184,7 @@ class _Fallback:
             return self._as_before(), ()
         last = judged.pop(self.names[-1])
         substitute = stand_in_of(self.names[-1], self.names)
-        if last.fails and self.stand_ins.by_name[substitute][0].serving and not judged[substitute].fails:
+        if last.fails and self.stand_ins.by_name[substitute].state.serving and not judged[substitute].fails:
             return self._degraded(last)
         failing = "; ".join(f"{name}: {item.why}" for name, item in judged.items() if item.fails)
         trouble = self._broken() or failing
@@ -195,9 +196,9 @@ class _Fallback:
         if trouble:
             return self._not_yet(before, trouble)
         if before.clean_since is None:
-            return before.model_copy(update={"clean_since": stamp(self.now)}), ()
+            return before.model_copy(update={"clean_since": whole_second(self.now)}), ()
         if before.step_since is None:
-            waited = self.now - parse(before.clean_since) >= timedelta(seconds=self.settings.clean_seconds)
+            waited = self.now - before.clean_since >= timedelta(seconds=self.settings.clean_seconds)
             return self._more(before, "no failure for so long") if waited else (self._as_before(), ())
         return self._next_share(before, judged)
 
@@ -206,13 +207,13 @@ class _Fallback:
         last = self.last
         more = needs_more(before.percent, last.kept)
         closes = before.step_since is not None
-        if not more and (closes or not needs_less(before.percent, last, parse(before.since))):
+        if not more and (closes or not needs_less(before.percent, last, before.since)):
             return None
         why = f"{last.why}; the other tiers get {last.kept} %"
-        self.changes.append((Reason.PURE_LARGE_CLOSES if more else Reason.PURE_LARGE, "", why))
-        step = stamp(self.now) if closes else None
+        self.changes.append(Change(Reason.PURE_LARGE_CLOSES if more else Reason.PURE_LARGE, "", why))
+        step = whole_second(self.now) if closes else None
         # Whether all is well with this share is seen from now on.
-        clean = stamp(self.now) if before.clean_since is not None else None
+        clean = whole_second(self.now) if before.clean_since is not None else None
         return self._said(Reason.PURE_LARGE, why, "PureLarge", percent=last.kept, step_since=step, clean_since=clean)
 
     def _degraded(self, last: Judgement) -> tuple[FallbackStatus, tuple[Change, ...]]:
@@ -220,7 +221,7 @@ class _Fallback:
         name = self.names[-1]
         substitute = self.stand_ins.of(name)
         transition = opened(name, None, last, substitute, self.settings, self.now)
-        self.changes.append((Reason.TIER_ESCALATED, name, transition.why))
+        self.changes.append(Change(Reason.TIER_ESCALATED, name, transition.why))
         left = {**_NOTHING_LEFT, "escalations": (transition.record,), "degraded": substitute.name}
         return self._said(Reason.TIER_ESCALATED, f"{name}: {transition.why}", "Escalated", **left, percent=100)
 
@@ -232,7 +233,7 @@ class _Fallback:
     def _next_share(
         self, before: FallbackStatus, judged: Mapping[str, Judgement]
     ) -> tuple[FallbackStatus | None, tuple[Change, ...]]:
-        since = parse(before.step_since) if before.step_since is not None else self.now
+        since = before.step_since if before.step_since is not None else self.now
         window = max(item.window for item in judged.values())
         lasted = self.now - since
         fine = all(item.health is Health.FINE for item in judged.values())
@@ -245,10 +246,12 @@ class _Fallback:
     def _more(self, before: FallbackStatus, why: str) -> tuple[FallbackStatus, tuple[Change, ...]]:
         percent = min((item for item in self.settings.recovery_percent if item > before.percent), default=100)
         if percent >= 100:
-            self.changes.append((Reason.FALLBACK_NORMAL, "", f"{why}; the tiers get all their requests"))
+            self.changes.append(Change(Reason.FALLBACK_NORMAL, "", f"{why}; the tiers get all their requests"))
             return self._said(Reason.FALLBACK_NORMAL, why, "Normal", **_NOTHING_LEFT, percent=100)
-        self.changes.append((Reason.PURE_LARGE_CLOSES, "", f"{why}; the tiers get {percent} % of their requests"))
-        return self._said(Reason.PURE_LARGE_CLOSES, why, "PureLarge", percent=percent, step_since=stamp(self.now))
+        self.changes.append(Change(Reason.PURE_LARGE_CLOSES, "", f"{why}; the tiers get {percent} % of their requests"))
+        return self._said(
+            Reason.PURE_LARGE_CLOSES, why, "PureLarge", percent=percent, step_since=whole_second(self.now)
+        )
 
     # --- by hand --------------------------------------------------------------------------------------------------
 
@@ -258,14 +261,14 @@ class _Fallback:
         if before is not None and before.reason == Reason.FALLBACK_FORCED and before.state == state:
             return self._as_before(), ()
         why = f"spec.fallback.force is {state}"
-        self.changes.append((Reason.FALLBACK_FORCED, "", why))
+        self.changes.append(Change(Reason.FALLBACK_FORCED, "", why))
         resting = [self._resting(name) for name in self.names[:-1]] if state == "Escalated" else []
         percent = 0 if state == "PureLarge" else 100
         left = {**_NOTHING_LEFT, "escalations": tuple(resting)}
         return self._said(Reason.FALLBACK_FORCED, why, state, **left, percent=percent)
 
     def _resting(self, tier: str) -> EscalationStatus:
-        hold, time = self.settings.hold_seconds, stamp(self.now)
+        hold, time = self.settings.hold_seconds, self.now
         return EscalationStatus(tier=tier, phase="Holding", percent=0, since=time, until=time, hold_seconds=hold)
 
     def released(self) -> tuple[FallbackStatus | None, tuple[Change, ...]]:
@@ -273,14 +276,14 @@ class _Fallback:
         before = self.before
         assert before is not None, "nothing was forced"
         why = "spec.fallback.force is gone"
-        self.changes.append((Reason.FALLBACK_NORMAL, "", why))
-        clean = stamp(self.now) if before.state == "PureLarge" else None
+        self.changes.append(Change(Reason.FALLBACK_NORMAL, "", why))
+        clean = whole_second(self.now) if before.state == "PureLarge" else None
         return self._said(Reason.ALL_WELL, why, before.state, clean_since=clean)
 
     def pointless(self) -> tuple[FallbackStatus, tuple[Change, ...]]:
         """Only one tier is left."""
         why = "there is no other tier"
-        self.changes.append((Reason.FALLBACK_NORMAL, "", why))
+        self.changes.append(Change(Reason.FALLBACK_NORMAL, "", why))
         return self._said(Reason.FALLBACK_NORMAL, why, "Normal", **_NOTHING_LEFT, percent=100)
 
     # --- record ---------------------------------------------------------------------------------------------------
@@ -294,8 +297,8 @@ class _Fallback:
     def _said(
         self, reason: Reason, message: str, state: str, **update: Any
     ) -> tuple[FallbackStatus, tuple[Change, ...]]:
-        before = self.before or FallbackStatus(since=stamp(self.now), reason=Reason.ALL_WELL, message="")
+        before = self.before or FallbackStatus(since=self.now, reason=Reason.ALL_WELL, message="")
         said: dict[str, Any] = {"state": state, "reason": str(reason), "message": message[:1024], **update}
         if state != before.state:
-            said["since"] = stamp(self.now)
+            said["since"] = whole_second(self.now)
         return before.model_copy(update={**said, "dry_run": self.settings.dry_run}), tuple(self.changes)

@@ -11,7 +11,7 @@ from functools import cached_property
 from heterollm_controllers.api.signals import TierSignal
 from heterollm_controllers.api.v1alpha1.fallback import Fallback
 from heterollm_controllers.api.v1alpha1.status import EscalationStatus
-from heterollm_controllers.metrics.tier_metrics import TierMetrics
+from heterollm_controllers.metrics.tier_metrics import MeasuredTier, TierMetrics
 from heterollm_controllers.observation.tier_state import TierState
 from heterollm_controllers.traffic.tier_health import Health, Judgement, judge
 
@@ -79,16 +79,16 @@ class StandIns:
     """
 
     settings: Fallback
-    tiers: Sequence[tuple[TierState, TierMetrics]]
+    tiers: Sequence[MeasuredTier]
     records: Mapping[str, EscalationStatus]
 
     @cached_property
     def names(self) -> list[str]:
-        return [tier_state.name for tier_state, _ in self.tiers]
+        return [tier.state.name for tier in self.tiers]
 
     @cached_property
-    def by_name(self) -> dict[str, tuple[TierState, TierMetrics]]:
-        return {tier_state.name: (tier_state, metrics) for tier_state, metrics in self.tiers}
+    def by_name(self) -> dict[str, MeasuredTier]:
+        return {tier.state.name: tier for tier in self.tiers}
 
     def rests(self, tier: str) -> bool:
         """Whether another tier is to answer for it."""
@@ -113,7 +113,7 @@ class StandIns:
     def of_all(self, name: str, tiers: Collection[str]) -> StandIn:
         """What a tier can do for all of these."""
         tier_state, metrics = self.by_name[name]
-        offered = sum(self.by_name[tier][1].rate(TierSignal.OFFERED) or 0.0 for tier in tiers)
+        offered = sum(self.by_name[tier].metrics.rate(TierSignal.OFFERED) or 0.0 for tier in tiers)
         judged = self.judged_by_few(name)
         # Two tiers never answer for each other.
         usable = bool(tier_state.serving) and not judged.fails and not self.rests(name)
@@ -139,7 +139,7 @@ class StandIns:
 
     def _judged(self, tier: str, fewest: int) -> Judgement:
         tier_state, metrics = self.by_name[tier]
-        others = [self.by_name[other][1] for other in self._answered_for(tier)]
+        others = [self.by_name[other].metrics for other in self._answered_for(tier)]
         return judge(tier_state, metrics, self.settings, fewest, others)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import ConfigDict, Field
 
@@ -15,7 +15,14 @@ from heterollm_controllers.api.v1alpha1.autoscaling import TierScaling
 from heterollm_controllers.api.v1alpha1.engine import EngineSpec
 from heterollm_controllers.api.v1alpha1.model import Model
 
-__all__ = ["Replicas", "Tier"]
+__all__ = ["Bounds", "Replicas", "Tier"]
+
+
+class Bounds(NamedTuple):
+    """Fewest and most engines of a tier."""
+
+    fewest: int
+    most: int
 
 
 class Replicas(WireType):
@@ -43,11 +50,11 @@ class Replicas(WireType):
     ] = 0
 
     @property
-    def bounds(self) -> tuple[int, int]:
+    def bounds(self) -> Bounds:
         """Fewest and most engines."""
         if self.fixed is not None:
-            return self.fixed, self.fixed
-        return self.min, max(self.min, self.max or 0)
+            return Bounds(self.fixed, self.fixed)
+        return Bounds(self.min, max(self.min, self.max or 0))
 
 
 _TIER_NAME = "^[a-z][a-z0-9]*$"
