@@ -7,6 +7,10 @@ STAMP := $(VENV)/.installed-$(shell cat requirements/dev.txt pyproject.toml | sh
 ENGINE ?= simulated
 TEXT ?= What is 2 + 2?
 export PYTHONUNBUFFERED := 1
+# Many tests start processes, which would compile the same code again and again.
+unexport PYTHONDONTWRITEBYTECODE
+# Tests by several workers, each with the groups that conftest.py makes.
+SIDE_BY_SIDE := --dist loadgroup --no-loadscope-reorder -n
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo demo-down ask test lint types unit tools monitoring generate golden lock e2e-sglang e2e-steering soak bench-reconcile \
@@ -24,8 +28,10 @@ ask: venv ## One chat request to the running demo: make ask TEXT='...'
 demo-down: venv ## Remove everything the demo started
 	@$(PY) -m e2e.demo down
 
-test: venv lint types tools ## All tests that must pass: style, types, units, a real API server, a real node
-	$(PY) -m pytest
+# More workers than cores: those with the tests of the node and of control planes mostly wait.
+test: venv ## All tests that must pass: style, types, units, a real API server, a real node
+	@$(MAKE) --no-print-directory -j2 lint types tools
+	$(PY) -m pytest $(SIDE_BY_SIDE) 4
 
 lint: venv ## Style and import contract
 	$(VENV)/bin/ruff check .
@@ -36,7 +42,7 @@ types: venv ## Strict types
 	$(VENV)/bin/mypy
 
 unit: venv monitoring ## The tests that need neither a control plane nor root, in a minute or two
-	$(PY) -m pytest -m 'not apiserver and not node'
+	$(PY) -m pytest $(SIDE_BY_SIDE) 2 -m 'not apiserver and not node'
 
 tools: venv monitoring ## Get what the tests run: the embedded Kubernetes (built, cached by content) and Prometheus
 	@$(PY) -m e2e.cluster build
