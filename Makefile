@@ -28,10 +28,10 @@ ask: venv ## One chat request to the running demo: make ask TEXT='...'
 demo-down: venv ## Remove everything the demo started
 	@$(PY) -m e2e.demo down
 
-# More workers than cores: those with the tests of the node and of control planes mostly wait.
+# One worker more than cores of a small machine: those with the node and with a control plane mostly wait.
 test: venv ## All tests that must pass: style, types, units, a real API server, a real node
 	@$(MAKE) --no-print-directory -j2 lint types tools
-	$(PY) -m pytest $(SIDE_BY_SIDE) 4
+	$(PY) -m pytest $(SIDE_BY_SIDE) 3
 
 lint: venv ## Style and import contract
 	$(VENV)/bin/ruff check .

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import socket
 import sys
 from pathlib import Path
 
 import aiohttp
+
+from tests.ports import free_port
 
 __all__ = ["OperatorProcess"]
 
@@ -26,9 +26,7 @@ class OperatorProcess:
         restart: bool = False,
         module: str = "heterollm_operator.cli",
     ) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = int(probe.getsockname()[1])
+        self._port = free_port()
         self._command = (
             *(sys.executable, "-m", module, "operator", f"--kubeconfig={kubeconfig}"),
             *(f"--lease-namespace={namespace}", f"--listen=127.0.0.1:{self._port}", *options),
@@ -94,8 +92,7 @@ class OperatorProcess:
 
     async def _spawn(self) -> None:
         with self._log.open("ab") as log:
-            environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-            self._process = await asyncio.create_subprocess_exec(*self._command, stderr=log, env=environ)
+            self._process = await asyncio.create_subprocess_exec(*self._command, stderr=log)
         self.starts += 1
 
     async def _keep(self) -> None:

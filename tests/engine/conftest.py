@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -20,6 +19,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from simulated_engine import application, config
 from simulated_engine.engine import Engine, State
+from tests.ports import free_port
 
 ENGINE_IMAGE = Path(__file__).parents[2] / "engine-image"
 BASE = (
@@ -123,13 +123,6 @@ class Process:
 
 
 Launcher = Callable[..., Awaitable[Process]]
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import pytest
 
 from simulated_engine import ranks
 from simulated_engine.config import Node
+from tests.ports import free_port
 
-from .conftest import Launcher, Process, free_port
+from .conftest import Launcher, Process
 
 
 async def launch_ranks(launch: Launcher, *ranks: int, count: int = 2, patience: str = "60") -> list[Process]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import yaml
 
 from helm.render import Manifest, render
 from tests.install.kube import CRD, Kube, cluster
+from tests.ports import free_port
 
 pytestmark = pytest.mark.apiserver
 
@@ -55,7 +55,7 @@ def operator(kube: Kube, namespace: str, tmp_path: Path) -> Iterator[Path]:
     command = [sys.executable, "-c", "from heterollm_operator.cli import main; main()", "operator"]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "--lease-namespace", namespace, "--listen", f"127.0.0.1:{_free_port()}"],
+            [*command, "--lease-namespace", namespace, "--listen", f"127.0.0.1:{free_port()}"],
             env=environment | {"PYTHONPATH": os.pathsep.join(sys.path)},
             stderr=output,
         )
@@ -80,13 +80,6 @@ def _as_service_account(kube: Kube, namespace: str) -> str:
     (user,) = config["users"]
     user["user"] = {"token": token}
     return yaml.safe_dump(config)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _eventually(condition: Callable[[], bool], log: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import aiohttp
 
 from heterollm_controllers.routing import Endpoint, TierRoute
+from tests.ports import free_port
 from tests.router.envoy import fast
 from tests.router.patience import eventually
 
@@ -43,9 +43,7 @@ class SimulatedEngine:
     def __init__(self, pod: str, words: tuple[str, ...] = ()) -> None:
         self.pod = pod
         self._words = words
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self._process: asyncio.subprocess.Process | None = None
 
     @property

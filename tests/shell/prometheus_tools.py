@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from e2e.cluster.cache import cache_dir
+from tests.ports import free_port
 
 __all__ = ["needs", "prometheus", "tool"]
 
@@ -45,9 +45,7 @@ def prometheus(where: Path, written: str = "", config: str = "{}") -> Iterator[s
         made = [promtool, "tsdb", "create-blocks-from", "openmetrics", str(series), str(data)]
         subprocess.run(made, check=True, capture_output=True)
     file.write_text(config)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     flags = [f"--config.file={file}", f"--storage.tsdb.path={data}", f"--web.listen-address={address}"]
     with subprocess.Popen([program, *flags], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
