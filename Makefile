@@ -9,8 +9,8 @@ TEXT ?= What is 2 + 2?
 export PYTHONUNBUFFERED := 1
 # Many tests start processes, which would compile the same code again and again.
 unexport PYTHONDONTWRITEBYTECODE
-# Tests by several workers, each with the groups that conftest.py makes.
-SIDE_BY_SIDE := --dist loadgroup --no-loadscope-reorder -n
+# Tests by several workers, in the groups and the order of conftest.py.
+SIDE_BY_SIDE := --no-loadscope-reorder -n
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo demo-down ask test lint types unit tools monitoring generate golden lock e2e-sglang e2e-steering soak bench-reconcile \
