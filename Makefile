@@ -8,6 +8,10 @@ DOCS_STAMP := $(VENV)/docs/.installed-$(shell sha256sum requirements/docs.txt | 
 ENGINE ?= simulated
 TEXT ?= What is 2 + 2?
 export PYTHONUNBUFFERED := 1
+# Many tests start processes, which would compile the same code again and again.
+unexport PYTHONDONTWRITEBYTECODE
+# Tests by several workers, in the groups and the order of conftest.py.
+SIDE_BY_SIDE := --no-loadscope-reorder -n
 
 .DEFAULT_GOAL := help
 .PHONY: help venv docs demo demo-down ask test lint types unit tools monitoring generate golden lock e2e-sglang e2e-steering soak bench-reconcile \
@@ -25,8 +29,10 @@ ask: venv ## One chat request to the running demo: make ask TEXT='...'
 demo-down: venv ## Remove everything the demo started
 	@$(PY) -m e2e.demo down
 
-test: venv lint types tools ## All tests that must pass: style, types, units, a real API server, a real node
-	$(PY) -m pytest
+# One worker more than cores of a small machine: those with the node and with a control plane mostly wait.
+test: venv ## All tests that must pass: style, types, units, a real API server, a real node
+	@$(MAKE) --no-print-directory -j2 lint types tools
+	$(PY) -m pytest $(SIDE_BY_SIDE) 3
 
 lint: venv ## Style and import contract
 	$(VENV)/bin/ruff check .
@@ -37,7 +43,7 @@ types: venv ## Strict types
 	$(VENV)/bin/mypy
 
 unit: venv monitoring ## The tests that need neither a control plane nor root, in a minute or two
-	$(PY) -m pytest -m 'not apiserver and not node'
+	$(PY) -m pytest $(SIDE_BY_SIDE) 2 -m 'not apiserver and not node'
 
 tools: venv monitoring ## Get what the tests run: the embedded Kubernetes (built, cached by content) and Prometheus
 	@$(PY) -m e2e.cluster build

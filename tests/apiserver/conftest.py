@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
 
 from e2e.cluster.build import COMPONENTS, BuildError, ensure_binary
 from e2e.cluster.controlplane import ControlPlane
+from e2e.cluster.kubectl import kubectl_path
 from e2e.cluster.toolchain import ToolchainError
-from heterollm_operator.kube.kinds import Kind
-from tests.apiserver.kube import NAMESPACE, AdminApi, Kube, eventually
+from tests.apiserver.kube import NAMESPACE, AdminApi, Kube
 from tests.apiserver.process import OperatorProcess
 
-_CRD = Kind("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions")
-_ROOT = Path(__file__).parents[2]
 _HERE = Path(__file__).parent
+_CRD = Path(__file__).parents[2] / "crds" / "heterollmclusters.yaml"
 
 StartOperator = Callable[..., Awaitable[OperatorProcess]]
 
@@ -34,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass(frozen=True)
 class Audited:
-    """A control plane that logs every write."""
+    """A control plane that has the CRD and logs every write."""
 
     control_plane: ControlPlane
     audit_log: Path
@@ -43,7 +42,11 @@ class Audited:
     def start(cls, folder: Path) -> Audited:
         log = folder / "audit.log"
         policy = f"--audit-policy-file={_HERE / 'audit-policy.yaml'}"
-        return cls(ControlPlane.start(folder, apiserver_args=[policy, f"--audit-log-path={log}"]), log)
+        control_plane = ControlPlane.start(folder, apiserver_args=[policy, f"--audit-log-path={log}"])
+        kubectl = [str(kubectl_path()), f"--kubeconfig={control_plane.kubeconfig}"]
+        subprocess.run([*kubectl, "apply", "--server-side", f"--filename={_CRD}"], check=True)
+        subprocess.run([*kubectl, "wait", "--for=condition=Established", f"--filename={_CRD}"], check=True)
+        return cls(control_plane, log)
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +63,7 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audited]:
 
 @pytest.fixture
 async def kube(audited: Audited) -> AsyncIterator[Kube]:
-    """An administrator in a new namespace of the session's control plane; the CRD is there."""
+    """An administrator in a new namespace of the session's control plane."""
     async with administrator(audited) as kube:
         yield kube
 
@@ -71,18 +74,8 @@ async def administrator(audited: Audited) -> AsyncIterator[Kube]:
     kubeconfig = audited.control_plane.kubeconfig
     api = await AdminApi.connect(str(kubeconfig))
     kube = Kube(api, kubeconfig, audited.audit_log, f"test-{uuid.uuid4().hex[:8]}")
-    crd = yaml.safe_load((_ROOT / "crds" / "heterollmclusters.yaml").read_text())
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": kube.namespace}}
     try:
-        query, content = {"fieldManager": "user", "force": "true"}, "application/apply-patch+yaml"
-        path = _CRD.path(None, crd["metadata"]["name"])
-        await api.request("PATCH", path, body=crd, limit=20, query=query, content_type=content)
-
-        async def served() -> bool:
-            conditions = (await api.request("GET", path, limit=20))["status"]["conditions"] or []
-            return any(item["type"] == "Established" and item["status"] == "True" for item in conditions)
-
-        await eventually(served)
         await api.request("POST", NAMESPACE.path(None), body=body, limit=20)
         yield kube
         await api.request("DELETE", NAMESPACE.path(None, kube.namespace), limit=20)

@@ -145,8 +145,11 @@ class Kube:
         return found
 
 
-async def eventually(what: Callable[[], Awaitable[T]], seconds: float = 20.0) -> T:
-    """Wait until the answer is true, and return it. Errors count as "not yet" until the time is up."""
+async def eventually(what: Callable[[], Awaitable[T]], seconds: float = 60.0) -> T:
+    """Wait until the answer is true, and return it. Errors count as "not yet" until the time is up.
+
+    That is long, as an operator starts slowly while other tests run beside this one.
+    """
     deadline = time.monotonic() + seconds
     while True:
         try:

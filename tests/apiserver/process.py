@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 from pathlib import Path
@@ -93,8 +92,7 @@ class OperatorProcess:
 
     async def _spawn(self) -> None:
         with self._log.open("ab") as log:
-            environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-            self._process = await asyncio.create_subprocess_exec(*self._command, stderr=log, env=environ)
+            self._process = await asyncio.create_subprocess_exec(*self._command, stderr=log)
         self.starts += 1
 
     async def _keep(self) -> None:

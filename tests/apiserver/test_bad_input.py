@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 import yaml
 
 from heterollm_operator.kube.client import ApiError
 from heterollm_operator.kube.kinds import CLUSTER
+from tests.apiserver.conftest import Audited, administrator
 from tests.apiserver.kube import Kube, sample
 
 Manifest = dict[str, Any]
@@ -131,12 +133,23 @@ REFUSED: list[tuple[str, Change, str, str]] = [
 ]
 
 
+in_module = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def kube(audited: Audited) -> AsyncIterator[Kube]:
+    """One namespace for all, as none of these tests leaves anything there."""
+    async with administrator(audited) as kube:
+        yield kube
+
+
 async def create(kube: Kube, manifest: Manifest) -> None:
     """As strict clients do, kubectl among them; a dry run passes all of admission and stores nothing."""
     query = {"fieldValidation": "Strict", "dryRun": "All"}
     await kube.api.request("POST", CLUSTER.path(kube.namespace), body=manifest, query=query, limit=20)
 
 
+@in_module
 @pytest.mark.parametrize(("change", "where", "what"), [item[1:] for item in REFUSED], ids=[item[0] for item in REFUSED])
 async def test_it_is_refused_with_what_to_change(kube: Kube, change: Change, where: str, what: str) -> None:
     manifest = sample()
@@ -148,6 +161,7 @@ async def test_it_is_refused_with_what_to_change(kube: Kube, change: Change, whe
     assert what in str(refusal.value)
 
 
+@in_module
 @pytest.mark.parametrize(
     "change",
     [
@@ -169,6 +183,7 @@ async def test_what_is_just_within_the_limits_is_accepted(kube: Kube, change: Ch
 SAMPLES = {path.name: path.read_text() for path in (Path(__file__).parents[2] / "manifests" / "samples").glob("*.yaml")}
 
 
+@in_module
 @pytest.mark.parametrize("text", SAMPLES.values(), ids=SAMPLES)
 async def test_the_samples_are_accepted(kube: Kube, text: str) -> None:
     for manifest in yaml.safe_load_all(text):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
+import pytest_asyncio
 
 from heterollm_controllers.api import names
 from heterollm_operator.kube.kinds import CLUSTER, find
-from tests.apiserver.conftest import StartOperator
+from tests.apiserver.conftest import Audited, administrator, operators
 from tests.apiserver.kube import Kube, eventually, sample
 
 SERVICE = find("v1", "Service")
@@ -14,14 +17,18 @@ DEPLOYMENT = find("apps/v1", "Deployment")
 STATEFUL_SET = find("apps/v1", "StatefulSet")
 
 
-@pytest.fixture
-async def demo(kube: Kube, operator: StartOperator) -> Kube:
-    """A namespace with the cluster demo, programmed."""
-    process = await operator()
-    await eventually(process.leads)
-    await kube.apply(CLUSTER, sample())
-    await eventually(lambda: kube.programmed("demo"))
-    return kube
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def demo(audited: Audited, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kube]:
+    """A namespace with the cluster demo, programmed, which every test leaves so."""
+    async with administrator(audited) as kube, operators(kube, tmp_path_factory.mktemp("drift")) as operator:
+        process = await operator()
+        await eventually(process.leads)
+        await kube.apply(CLUSTER, sample())
+        await eventually(lambda: kube.programmed("demo"))
+        yield kube
 
 
 async def test_an_edited_child_is_restored(demo: Kube) -> None:
@@ -76,9 +83,12 @@ async def test_labels_and_annotations_of_others_are_left_alone(demo: Kube) -> No
 
 
 async def test_a_deleted_cluster_takes_everything_with_it(demo: Kube) -> None:
-    await demo.delete(CLUSTER, "demo")
+    await demo.apply(CLUSTER, sample("other"))
+    await eventually(lambda: demo.programmed("other"))
+    assert await demo.children("other", pods=True)
+    await demo.delete(CLUSTER, "other")
 
     async def gone() -> bool:
-        return not await demo.children("demo", pods=True)
+        return not await demo.children("other", pods=True)
 
     await eventually(gone, 40)

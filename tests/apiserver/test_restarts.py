@@ -38,7 +38,12 @@ async def test_an_api_server_that_comes_back_is_served_again(
         await kube.apply(CLUSTER, sample("before"))
         await eventually(lambda: kube.programmed("before"))
         await asyncio.to_thread(audited.control_plane.stop_apiserver, kill=crash)
-        await asyncio.sleep(8)  # longer than the renew deadline: the leader has to end
+        starts = first.starts
+
+        async def ended() -> bool:
+            return first.starts > starts
+
+        await eventually(ended)  # after the renew deadline
         await asyncio.to_thread(audited.control_plane.start_apiserver)
         await kube.apply(CLUSTER, sample("after"))
         await kube.apply(CLUSTER, sample("before", engines=3))

@@ -30,18 +30,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(folder: Path, ci: dict[str, str]) -> str:
+def run(folder: Path, ci: dict[str, str], workers: int = 0) -> str:
     """The short summary of a run, with or without `CI` in its environment."""
     environment = {name: value for name, value in os.environ.items() if name != "CI"} | ci
     environment["PYTHONPATH"] = str(ROOT)
-    options = [f"--rootdir={folder}", "-c", os.devnull, "-p", "conftest", "-ra", "--continue-on-collection-errors"]
+    options = [f"--rootdir={folder}", "-c", os.devnull, "-p", "conftest", f"-n{workers}"]
+    options += ["-ra", "--continue-on-collection-errors"]
     command = [sys.executable, "-m", "pytest", *options, str(folder)]
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
     return done.stdout[done.stdout.index("short test summary") :]
 
 
-def test_a_skip_fails_in_ci_and_says_why(folder: Path) -> None:
-    found = run(folder, {"CI": "true"})
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_skip_fails_in_ci_and_says_why(folder: Path, workers: int) -> None:
+    found = run(folder, {"CI": "true"}, workers)
     assert found.count("skipped, which CI does not take") == len(SKIPS), found
     assert "1 xfailed" in found, "an expected failure is no skip"
     assert " skipped" not in found.splitlines()[-1]
