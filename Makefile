@@ -44,9 +44,10 @@ tools: venv monitoring ## Get what the tests run: the embedded Kubernetes (built
 monitoring: venv ## Fetch Debian's Prometheus and Alertmanager into the cache; they are not installed
 	@$(PY) -m e2e.monitoring.binaries
 
-generate: venv ## Regenerate the committed generated files: CRD, chart copy, plain manifests
+generate: venv ## Regenerate the committed generated files: CRD, chart copy, plain manifests, docs/rolling.md
 	$(VENV)/bin/heterollm crd > crds/heterollmclusters.yaml
 	$(PY) -m helm.render
+	@$(PY) -m tests.core.rolling_page
 
 golden: venv ## Record the golden files anew: rendered objects, policies, status, simulations; read the diff
 	$(PY) -m tests.golden.record
