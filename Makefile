@@ -6,11 +6,12 @@ PY_ALL := PYTHONPATH=.:engine-image:router-image/agent $(VENV)/bin/python
 STAMP := $(VENV)/.installed-$(shell cat requirements/dev.txt pyproject.toml | sha256sum | cut -c1-16)
 ENGINE ?= simulated
 TEXT ?= What is 2 + 2?
+CHECKOUT ?= .
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo demo-down ask test lint types unit tools monitoring generate golden lock e2e-sglang e2e-steering soak bench-reconcile \
-	bench-engine-sim bench-sizing bench-steering flags oracle gpu-check hostile simulate-properties policies bench-router bench-affinity bench-policy clean
+	bench-engine-sim bench-sizing bench-steering flags oracle gpu-check hostile simulate-properties policies bench-router bench-affinity bench-policy structure clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -110,6 +111,9 @@ lock: venv ## Recompile the hashed locks from requirements/*.in
 	cd requirements && for f in runtime build dev; do \
 	  ../$(VENV)/bin/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal \
 	    --python-version 3.11 $$f.in -o $$f.txt; done
+
+structure: venv ## Rooms, arrows between them, circles, longest functions; CHECKOUT=PATH of another checkout
+	@$(PY) hack/structure.py $(CHECKOUT)
 
 clean: ## Remove the virtual environment and caches of this checkout
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis .state
