@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from tests.core.builders import api_tier
-from tests.core.edits import Edit, Effect, Wire
+from tests.core.edits import Edit, Effect, Wire, edited
 
-__all__ = ["BASE", "CONFIG_MAPS", "EDITS", "FREE", "PLAIN"]
+__all__ = ["BASE", "CONFIG_MAPS", "EDITS", "FREE", "FREE_MAP", "MAP", "PLAIN"]
 
 LLAMA = {
     "architectures": ["LlamaForCausalLM"],
@@ -29,7 +29,7 @@ SMALLER = LLAMA | {"num_hidden_layers": 16}
 LARGER = LLAMA | {"hidden_size": 8192, "intermediate_size": 28672, "num_hidden_layers": 80, "num_attention_heads": 64}
 CONFIG_MAPS = {
     "maps": {"config.json": json.dumps(LLAMA), "other.json": json.dumps(SMALLER), "large.json": json.dumps(LARGER)},
-    "others": {"config.json": json.dumps(SMALLER)},
+    "others": {"config.json": json.dumps(SMALLER), "other.json": json.dumps(SMALLER)},
     "large": {"config.json": json.dumps(LARGER)},
 }
 
@@ -47,6 +47,7 @@ FREE_CONFIG = {**FREE, "model": CONFIG["model"]}
 MAP = api_tier(model={"id": "org/small", "configMap": {"name": "maps"}})
 FREE_MAP = {**FREE, "model": MAP["model"]}
 TOLERANT = api_tier(accelerator={"type": "H100", "tolerations": [{"key": "gpu"}]})
+EVICTED = edited(TOLERANT, "accelerator.tolerations[].effect", "NoExecute")
 VARIABLE = api_tier(engine={"env": [{"name": "A", "value": "1"}]})
 FLAG = api_tier(engine={"args": ["--enforce-piecewise-cuda-graph"]})
 """A flag that releases of SGLang spell differently."""
@@ -93,7 +94,7 @@ EDITS: list[Edit] = [
         ("accelerator.tolerations[].operator", TOLERANT, "Exists"),
         ("accelerator.tolerations[].value", TOLERANT, "yes"),
         ("accelerator.tolerations[].effect", TOLERANT, "NoExecute"),
-        ("accelerator.tolerations[].tolerationSeconds", TOLERANT, 5),
+        ("accelerator.tolerations[].tolerationSeconds", EVICTED, 5),
         ("accelerator.runtimeClassName", PLAIN, "nvidia"),
         ("accelerator.topologyKey", GANG, "rack"),
         ("accelerator.network.type", GANG, "infiniband"),
@@ -185,7 +186,6 @@ EDITS: list[Edit] = [
         ("routing.reservedPercent", 20),
         ("routing.bodyLimitMiB", 8),
         ("routing.apiKeys.reserved", ["alice"]),
-        ("fallback.force", "PureLarge"),
     ),
     *_of_the_rest(Effect.ROUTER_COUNT, ("routing.replicas", 3)),
     *_of_the_rest(
@@ -207,7 +207,6 @@ EDITS: list[Edit] = [
     *_of_the_rest(
         Effect.DECISION,
         ("scaling.paused", True),
-        ("fallback.dryRun", True),
         ("fallback.minRequests", 10),
         ("fallback.failedPercent", 40),
         ("fallback.slowMilliseconds", 10_000),
@@ -223,4 +222,6 @@ EDITS: list[Edit] = [
         ("observability.queries", {"queue": "vector(1)"}),
     ),
     *_of_the_rest(Effect.CONDITION, ("familyCheck", "Off")),
+    # In this order: what is forced shows what only reporting takes back.
+    *_of_the_rest(Effect.POLICY, ("fallback.force", "PureLarge"), ("fallback.dryRun", True)),
 ]

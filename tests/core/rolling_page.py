@@ -12,7 +12,7 @@ from tests.core.builders import cluster, spec
 from tests.core.edits import Edit, Effect, Wire, pod_changes
 from tests.core.field_edits import CONFIG_MAPS, EDITS
 
-__all__ = ["PAGE", "page"]
+__all__ = ["PAGE", "engine_of", "page"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "rolling.md"
 
@@ -58,10 +58,10 @@ def _row(path: str, edits: list[Edit]) -> str:
 def _of_pods(edit: Edit) -> str:
     if edit.effect is Effect.RENAMED:
         return edit.effect.words
-    return ", ".join(f"`{part}`" for part in pod_changes(_engine_of(edit.before), _engine_of(edit.after)))
+    return ", ".join(f"`{part}`" for part in pod_changes(engine_of(edit.before), engine_of(edit.after)))
 
 
-def _engine_of(wanted: Wire) -> Wire:
+def engine_of(wanted: Wire) -> Wire:
     """The StatefulSet of an engine of the first tier, as a new cluster gets it."""
     parsed = spec(*wanted["tiers"], **{key: value for key, value in wanted.items() if key != "tiers"})
     chosen = choose(cluster(), parsed, parsed.tiers[0], [], None, Config(), CONFIG_MAPS)
