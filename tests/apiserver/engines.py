@@ -50,20 +50,23 @@ class Engines:
             body = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": {"name": name}, "spec": spec}
             await self.kube.apply(CLUSTER, body)
 
-    async def serve(self, clusters: Iterable[str]) -> None:
-        """Every pod becomes ready, until all clusters are."""
+    async def serve(self, *clusters: str) -> None:
+        """Every pod becomes ready, until these clusters are."""
 
         async def ready() -> bool:
             await self.kubelet.make_ready()
-            return all([await self.says(name, "Ready") for name in clusters])
+            return await self.say("Ready", "True", *clusters)
 
         await eventually(ready, 120)
 
-    async def says(self, cluster: str, type_: str, status: str = "True") -> bool:
-        """Whether a condition of the cluster's present generation is so."""
-        generation = (await self.kube.get(CLUSTER, cluster))["metadata"]["generation"]
-        condition = await self.kube.condition(cluster, type_)
-        return (condition.get("status"), condition.get("observedGeneration")) == (status, generation)
+    async def say(self, type_: str, status: str, *clusters: str) -> bool:
+        """Whether this condition of these clusters is so, for their present generations."""
+        found = {}
+        for item in await self.kube.find(CLUSTER):
+            for condition in item.get("status", {}).get("conditions", []):
+                if condition["type"] == type_ and condition["observedGeneration"] == item["metadata"]["generation"]:
+                    found[item["metadata"]["name"]] = condition["status"]
+        return all(found.get(name) == status for name in clusters)
 
     async def look(self) -> Look:
         pods: dict[str, set[str]] = {}

@@ -135,8 +135,9 @@ async def test_edits_of_tiers(kube: Kube, operator: StartOperator) -> None:
     await eventually(process.leads, 60)
     await _neighbours(kube, trials[0].cluster)
     specs = _specs(trials, "before")
-    await engines.apply(specs)
-    await engines.serve(specs)
+    for name, spec in specs.items():
+        await engines.apply({name: spec})
+        await engines.serve(name)
     before, told = await engines.look(), await engines.sizings(specs)
 
     await engines.apply(_specs(trials, "after"))
@@ -145,20 +146,18 @@ async def test_edits_of_tiers(kube: Kube, operator: StartOperator) -> None:
         if trial.effect is not Effect.RENAMED:
             assert _same(before[trial.key], during[trial.key]), f"{trial}: nothing leaves before the new serves"
 
-    await engines.serve(specs)
+    await engines.serve(*specs)
     after, tells = await engines.look(), await engines.sizings(specs)
     for trial in trials:
         _judge(trial, before, during, after)
         if not trial.effect.rolls:
             assert (tells[trial.key] != told[trial.key]) == (trial.effect is Effect.REPORT), trial
-    for name in specs:
-        assert await engines.says(name, "UpdateAvailable", "False")
+    assert await engines.say("UpdateAvailable", "False", *specs)
 
 
 async def _at_the_height(engines: Engines, trials: list[Trial], before: Look) -> Look:
     """Once all clusters have taken the edits in, and all engines that come have pods; none of these is ready."""
-    for name in {trial.cluster for trial in trials}:
-        assert await engines.says(name, "Accepted"), name
+    assert await engines.say("Accepted", "True", *{trial.cluster for trial in trials})
     now = await engines.look()
     for trial in trials:
         new = _new(trial, before, now)
@@ -194,7 +193,7 @@ async def test_edits_of_the_rest(kube: Kube, operator: StartOperator) -> None:
     await eventually(process.leads, 60)
     wanted = BASE
     await engines.apply({"demo": wanted})
-    await engines.serve(["demo"])
+    await engines.serve("demo")
     before = await engines.look()
     children, compatible = await _contents(kube), await _compatible(kube)
     for group in _grouped(edit for edit in EDITS if edit.before is BASE):
@@ -240,19 +239,19 @@ async def test_what_is_no_field_of_the_spec(kube: Kube, operator: StartOperator)
         {**FREE, "name": "priced"},
     ]
     await engines.apply({"demo": {"tiers": tiers}})
-    await engines.serve(["demo"])
+    await engines.serve("demo")
     before, told = await engines.look(), await engines.sizings(["demo"])
 
     await kube.patch(CLUSTER, "demo", {"metadata": {"labels": {"team": "a"}, "annotations": {"note": "b"}}})
     await kube.patch(CONFIG_MAP, "maps", {"data": {"config.json": CONFIG_MAPS["large"]["config.json"]}})
-    await eventually(lambda: engines.says("demo", "UpdateAvailable"), 60)
+    await eventually(lambda: engines.say("UpdateAvailable", "True", "demo"), 60)
     condition = await kube.condition("demo", "UpdateAvailable")
     assert "free" in condition["message"], "where the engine would come out different, it is said and not done"
     assert "stated" not in condition["message"]
     tells = await engines.sizings(["demo"])
     assert {tier for cluster, tier in told if told[cluster, tier] != tells[cluster, tier]} == {"stated"}
     await kube.patch(CONFIG_MAP, "maps", {"data": CONFIG_MAPS["maps"]})
-    await eventually(lambda: engines.says("demo", "UpdateAvailable", "False"), 60)
+    await eventually(lambda: engines.say("UpdateAvailable", "False", "demo"), 60)
 
     policy = await kube.get(CONFIG_MAP, "demo-policy")
     await engines.apply({"demo": {"tiers": tiers[::-1]}})
@@ -262,13 +261,13 @@ async def test_what_is_no_field_of_the_spec(kube: Kube, operator: StartOperator)
     await first.stop()
     second = await operator("--engine-image=registry.example/engine:2", restart=True)
     await eventually(second.leads, 60)
-    await eventually(lambda: engines.says("demo", "UpdateAvailable"), 60)
+    await eventually(lambda: engines.say("UpdateAvailable", "True", "demo"), 60)
     tiers[2]["accelerator"] = {"type": "A100-80GB", "dollarsPerHour": "9.5"}
     await engines.apply({"demo": {"tiers": tiers}})
-    await eventually(lambda: engines.says("demo", "Accepted"), 60)
+    await eventually(lambda: engines.say("Accepted", "True", "demo"), 60)
     tells = await engines.sizings(["demo"])
     assert {tier for cluster, tier in told if told[cluster, tier] != tells[cluster, tier]} == {"priced"}
-    assert await engines.says("demo", "UpdateAvailable")
+    assert await engines.say("UpdateAvailable", "True", "demo")
 
     after = await engines.look()
     assert after.keys() == before.keys()
