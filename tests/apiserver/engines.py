@@ -57,7 +57,7 @@ class Engines:
             await self.kubelet.make_ready()
             return await self.say("Ready", "True", *clusters)
 
-        await eventually(ready, 120)
+        await eventually(ready, 240)
 
     async def say(self, type_: str, status: str, *clusters: str) -> bool:
         """Whether this condition of these clusters is so, for their present generations."""

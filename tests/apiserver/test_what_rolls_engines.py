@@ -141,7 +141,7 @@ async def test_edits_of_tiers(kube: Kube, operator: StartOperator) -> None:
     before, told = await engines.look(), await engines.sizings(specs)
 
     await engines.apply(_specs(trials, "after"))
-    during = await eventually(lambda: _at_the_height(engines, trials, before), 120)
+    during = await eventually(lambda: _at_the_height(engines, trials, before), 240)
     for trial in trials:
         if trial.effect is not Effect.RENAMED:
             assert _same(before[trial.key], during[trial.key]), f"{trial}: nothing leaves before the new serves"
