@@ -7,6 +7,7 @@ STAMP := $(VENV)/.installed-$(shell cat requirements/dev.txt pyproject.toml | sh
 DOCS_STAMP := $(VENV)/docs/.installed-$(shell sha256sum requirements/docs.txt | cut -c1-16)
 ENGINE ?= simulated
 TEXT ?= What is 2 + 2?
+CHECKOUT ?= .
 export PYTHONUNBUFFERED := 1
 # Many tests start processes, which would compile the same code again and again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -15,7 +16,7 @@ SIDE_BY_SIDE := --no-loadscope-reorder -n
 
 .DEFAULT_GOAL := help
 .PHONY: help venv docs demo demo-down ask test lint types unit tools monitoring generate golden lock e2e-sglang e2e-steering soak bench-reconcile \
-	bench-engine-sim bench-sizing bench-steering flags oracle gpu-check hostile simulate-properties policies bench-router bench-affinity bench-policy clean
+	bench-engine-sim bench-sizing bench-steering flags oracle gpu-check hostile simulate-properties policies bench-router bench-affinity bench-policy structure clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -51,10 +52,11 @@ tools: venv monitoring ## Get what the tests run: the embedded Kubernetes (built
 monitoring: venv ## Fetch Debian's Prometheus and Alertmanager into the cache; they are not installed
 	@$(PY) -m e2e.monitoring.binaries
 
-generate: venv ## Regenerate the committed generated files: CRD, chart copy, plain manifests, API reference
+generate: venv ## Regenerate the committed generated files: CRD, chart copy, plain manifests, pages of the docs
 	$(VENV)/bin/heterollm crd > crds/heterollmclusters.yaml
 	$(PY) -m helm.render
 	$(PY) -m hack.api_reference
+	$(PY) -m tests.core.rolling_page
 
 golden: venv ## Record the golden files anew: rendered objects, policies, status, simulations; read the diff
 	$(PY) -m tests.golden.record
@@ -124,6 +126,9 @@ lock: venv ## Recompile the hashed locks from requirements/*.in
 	cd requirements && for f in runtime build dev docs; do \
 	  ../$(VENV)/bin/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal \
 	    --python-version 3.11 $$f.in -o $$f.txt; done
+
+structure: venv ## Rooms, arrows between them, circles, longest functions; CHECKOUT=PATH of another checkout
+	@$(PY) hack/structure.py $(CHECKOUT)
 
 clean: ## Remove the virtual environment and caches of this checkout
 	rm -rf $(VENV) site .cache .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis .state

@@ -1,172 +1,30 @@
-"""An engine is restarted only when what its pods run changes: of every field of a tier, whether it is such a change."""
+"""An engine is restarted only when what its pods run changes: of every field of the spec, whether it is that."""
 
 from __future__ import annotations
 
 import copy
 import json
-import typing
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from pydantic.alias_generators import to_camel
 
 from heterollm_controllers.api import names
 from heterollm_controllers.api.installation import Config
-from heterollm_controllers.api.schema import WireType
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.engines import revisions
 from heterollm_controllers.engines.revisions import Chosen, choose
 from heterollm_controllers.render.engine import engine_body
 from heterollm_controllers.sizing import size
 from tests.core.builders import api_tier, cluster, spec
+from tests.core.edits import Edit, edited, leaves
+from tests.core.field_edits import CONFIG_MAPS, EDITS, FREE, PLAIN
 from tests.core.world import World, settled
 
-LLAMA = {
-    "architectures": ["LlamaForCausalLM"],
-    "hidden_size": 4096,
-    "intermediate_size": 14336,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "vocab_size": 128256,
-    "max_position_embeddings": 8192,
-    "torch_dtype": "bfloat16",
-}
-SMALLER = LLAMA | {"num_hidden_layers": 16}
-MAPS = {
-    "maps": {"config.json": json.dumps(LLAMA), "other.json": json.dumps(SMALLER)},
-    "others": {"config.json": json.dumps(SMALLER)},
-}
 NEWER = Config(engine_image="heterollm/engine:9")
 
-PLAIN = api_tier(engine={"image": "i"})
-GANG = api_tier(engine={"gpus": 16, "image": "i"})
-FREE = {"name": "small", "model": {"id": "Qwen/Qwen3-32B"}, "accelerator": {"type": "A100-80GB"}}
-MOE = {**FREE, "model": {"id": "Qwen/Qwen3-30B-A3B"}, "engine": {"gpus": 8}}
-RDMA = api_tier(engine={"gpus": 16}, accelerator={"type": "H100", "network": {"type": "roce"}})
-HUB = {"id": "org/small", "source": {"hub": {"tokenSecret": {"name": "s", "key": "k"}}}}
-HUB_TIER = api_tier(model=HUB)
-PVC_TIER = api_tier(model={"id": "org/small", "source": {"pvc": {"claimName": "c"}}})
-HOST_TIER = api_tier(model={"id": "org/small", "source": {"hostPath": {"path": "/a"}}})
-MAP_TIER = api_tier(model={"id": "org/small", "configMap": {"name": "maps"}})
-TOLERANT = api_tier(accelerator={"type": "H100", "tolerations": [{"key": "gpu"}]})
-VARIABLE = api_tier(engine={"env": [{"name": "A", "value": "1"}]})
-
 Wire = dict[str, Any]
-
-RESTARTS: list[tuple[str, Wire, Any]] = [
-    ("name", PLAIN, "other"),
-    ("model.id", PLAIN, "org/other"),
-    ("model.source.hub.revision", HUB_TIER, "v2"),
-    ("model.source.hub.tokenSecret.name", HUB_TIER, "s2"),
-    ("model.source.hub.tokenSecret.key", HUB_TIER, "k2"),
-    ("model.source.pvc.claimName", PVC_TIER, "c2"),
-    ("model.source.pvc.path", PVC_TIER, "weights"),
-    ("model.source.hostPath.path", HOST_TIER, "/b"),
-    ("accelerator.perNode", GANG, 16),
-    ("accelerator.memoryGiB", FREE, 40),
-    ("accelerator.resourceName", PLAIN, "amd.com/gpu"),
-    ("accelerator.nodeSelector", PLAIN, {"pool": "b"}),
-    ("accelerator.tolerations[].key", TOLERANT, "other"),
-    ("accelerator.tolerations[].operator", TOLERANT, "Exists"),
-    ("accelerator.tolerations[].value", TOLERANT, "yes"),
-    ("accelerator.tolerations[].effect", TOLERANT, "NoSchedule"),
-    ("accelerator.tolerations[].tolerationSeconds", TOLERANT, 5),
-    ("accelerator.runtimeClassName", PLAIN, "nvidia"),
-    ("accelerator.topologyKey", GANG, "rack"),
-    ("accelerator.network.type", GANG, "infiniband"),
-    ("accelerator.network.resourceName", RDMA, "rdma/hca"),
-    ("accelerator.network.resourceCount", RDMA, 4),
-    ("engine.gpus", PLAIN, 2),
-    ("engine.nodes", GANG, 4),
-    ("engine.objective", FREE, "latency"),
-    ("engine.attentionDataParallel", MOE, 4),
-    ("engine.expertParallel", MOE, 4),
-    ("engine.memFractionStatic", PLAIN, "0.7"),
-    ("engine.contextLength", PLAIN, 4096),
-    ("engine.image", PLAIN, "i2"),
-    ("engine.imagePullPolicy", PLAIN, "Always"),
-    ("engine.command", PLAIN, ["run"]),
-    ("engine.args", PLAIN, ["--log-level", "debug"]),
-    ("engine.env[].name", VARIABLE, "B"),
-    ("engine.env[].value", VARIABLE, "2"),
-    ("engine.resources.cpu", PLAIN, "4"),
-    ("engine.resources.memory", PLAIN, "64Gi"),
-    ("engine.sharedMemory", PLAIN, "8Gi"),
-    ("engine.startSeconds", PLAIN, 900),
-    ("engine.drainSeconds", PLAIN, 60),
-    ("podTemplate", PLAIN, {"spec": {"hostNetwork": True}}),
-]
-RESTARTS_NOTHING: list[tuple[str, Wire, Any]] = [
-    ("model.config", api_tier(model={"id": "org/small", "config": LLAMA}), SMALLER),
-    ("model.configMap.name", MAP_TIER, "others"),
-    ("model.configMap.key", MAP_TIER, "other.json"),
-    ("accelerator.type", PLAIN, "H200"),
-    ("accelerator.perNode", PLAIN, 4),
-    ("accelerator.memoryGiB", PLAIN, 40),
-    ("accelerator.dollarsPerHour", FREE, "9.5"),
-    ("accelerator.topologyKey", PLAIN, "rack"),
-    ("accelerator.network.type", PLAIN, "infiniband"),
-    ("engine.objective", PLAIN, "latency"),
-    ("engine.workload.inputTokens", MOE, 4000),
-    ("engine.workload.outputTokens", MOE, 4000),
-    ("engine.measured.timeToFirstTokenMs", FREE, "50"),
-    ("engine.measured.timePerTokenMs", FREE, "5"),
-    ("engine.measured.requestsPerSecond", FREE, "12"),
-    ("engine.sglangVersion", PLAIN, "0.5.23"),
-    ("engine.placementSeconds", GANG, 900),
-    ("podTemplate", PLAIN, {}),
-    ("replicas.min", PLAIN, 2),
-    ("replicas.max", PLAIN, 5),
-    ("replicas.fixed", PLAIN, 3),
-    ("replicas.standby", PLAIN, 1),
-    ("scaling.queueLength", PLAIN, 7),
-    ("scaling.queueStep", PLAIN, 7),
-    ("scaling.timeToFirstTokenMs", PLAIN, 700),
-    ("scaling.timeToFirstTokenStep", PLAIN, 7),
-    ("scaling.queuePerEngine", PLAIN, 7),
-    ("scaling.kvUsePercent", PLAIN, 70),
-    ("scaling.headroomPercent", PLAIN, 70),
-    ("scaling.forecast", PLAIN, False),
-    ("scaling.scaleDownSeconds", PLAIN, 700),
-    ("scaling.unschedulableSeconds", PLAIN, 700),
-    ("scaling.nodeSeconds", PLAIN, 700),
-]
-
-
-def leaves(model: type[WireType], prefix: str = "") -> Iterator[str]:
-    """Every field of a type that holds no further type, by its path; "[]" stands for the items of a list."""
-    for name, field in model.model_fields.items():
-        path = prefix + (field.alias or to_camel(name))
-        inner = _models(field.annotation)
-        for each in inner:
-            yield from leaves(each, path + ("[]." if _is_list(field.annotation) else "."))
-        if not inner:
-            yield path
-
-
-def _models(annotation: Any) -> list[type[WireType]]:
-    if isinstance(annotation, type) and issubclass(annotation, WireType):
-        return [annotation]
-    return [model for part in typing.get_args(annotation) for model in _models(part)]
-
-
-def _is_list(annotation: Any) -> bool:
-    return typing.get_origin(annotation) is tuple or any(map(_is_list, typing.get_args(annotation)))
-
-
-def edited(tier: Wire, path: str, value: Any) -> Wire:
-    """The tier with another value of one field."""
-    result = copy.deepcopy(tier)
-    at: Any = result
-    *parents, last = path.split(".")
-    for part in parents:
-        at = at[part[:-2]][0] if part.endswith("[]") else at.setdefault(part, {})
-    assert at.get(last) != value
-    at[last] = value
-    return result
 
 
 def chosen(
@@ -174,7 +32,7 @@ def chosen(
 ) -> Chosen:
     """What a tier runs, given its revisions as the API server has them."""
     wanted = spec(tier, security=security or {})
-    return choose(cluster(), wanted, wanted.tiers[0], former, None, config or Config(), MAPS)
+    return choose(cluster(), wanted, wanted.tiers[0], former, None, config or Config(), CONFIG_MAPS)
 
 
 def stored(choice: Chosen) -> Wire:
@@ -182,30 +40,35 @@ def stored(choice: Chosen) -> Wire:
     return revision
 
 
-def test_every_field_of_a_tier_is_in_the_table() -> None:
-    assert {path for path, *_ in [*RESTARTS, *RESTARTS_NOTHING]} == {*leaves(Tier)}
+def of_the_first_tier(wanted: Wire, former: list[Wire]) -> Chosen:
+    """What the first tier of a whole spec runs."""
+    tier, *_ = wanted["tiers"]
+    return chosen(tier, former, security=wanted.get("security"))
 
 
-CASES = [(*row, True) for row in RESTARTS] + [(*row, False) for row in RESTARTS_NOTHING]
-IDS = [f"{path}: {'restarts' if restarts else 'restarts nothing'}" for path, _, _, restarts in CASES]
+def _is_a_price_or_a_measurement(edit: Edit) -> bool:
+    return edit.path.startswith(("tiers[].accelerator.dollarsPerHour", "tiers[].engine.measured."))
 
 
-@pytest.mark.parametrize(("path", "tier", "value", "restarts"), CASES, ids=IDS)
-def test_an_edit_restarts_engines_if_their_pods_change(path: str, tier: Wire, value: Any, restarts: bool) -> None:
-    before = chosen(tier, [])
-    after = chosen(edited(tier, path, value), [stored(before)])
-    fresh = chosen(edited(tier, path, value), [])
-    assert (fresh.revision["data"]["engine"] != before.revision["data"]["engine"]) == restarts, "the table is wrong"
-    assert after.is_new == restarts
+def test_every_field_is_in_the_table() -> None:
+    """A new field needs a row."""
+    assert {edit.path for edit in EDITS} == {*leaves(HeteroLLMClusterSpec)}
+
+
+@pytest.mark.parametrize("edit", EDITS, ids=str)
+def test_an_edit_restarts_engines_if_their_pods_change(edit: Edit) -> None:
+    before = of_the_first_tier(edit.before, [])
+    after = of_the_first_tier(edit.after, [stored(before)])
+    fresh = of_the_first_tier(edit.after, [])
+    assert (fresh.revision["data"]["engine"] != before.revision["data"]["engine"]) == edit.effect.rolls
+    assert after.is_new == edit.effect.rolls
     assert not after.update_available
 
 
-@pytest.mark.parametrize(("path", "tier", "value", "restarts"), CASES, ids=IDS)
-def test_so_it_is_after_an_upgrade_of_the_operator(
-    path: str, tier: Wire, value: Any, restarts: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("edit", EDITS, ids=str)
+def test_so_it_is_after_an_upgrade_of_the_operator(edit: Edit, monkeypatch: pytest.MonkeyPatch) -> None:
     """The new operator would start any engine differently, and only an edit that changes pods lets it."""
-    before = stored(chosen(tier, []))
+    before = stored(of_the_first_tier(edit.before, []))
 
     def newer(*args: Any) -> Wire:
         body = copy.deepcopy(engine_body(*args))
@@ -213,9 +76,19 @@ def test_so_it_is_after_an_upgrade_of_the_operator(
         return body
 
     monkeypatch.setattr(revisions, "engine_body", newer)
-    after = chosen(edited(tier, path, value), [before])
-    assert after.is_new == restarts
-    assert after.update_available == (not restarts)
+    after = of_the_first_tier(edit.after, [before])
+    assert after.is_new == edit.effect.rolls
+    assert after.update_available == (not edit.effect.rolls)
+
+
+@pytest.mark.parametrize("objective", ["throughput", "latency", "cost"])
+@pytest.mark.parametrize("edit", [edit for edit in EDITS if _is_a_price_or_a_measurement(edit)], ids=str)
+def test_no_price_or_measurement_chooses_another_engine(edit: Edit, objective: str) -> None:
+    """Whatever free sizes are chosen for: the table says of these that no value rolls."""
+    wanted = edited(edit.before, "tiers[].engine", {"objective": objective})
+    before = stored(of_the_first_tier(wanted, []))
+    for value in ("0.001", "1", "100000"):
+        assert not of_the_first_tier(edited(wanted, edit.path, value), [before]).is_new
 
 
 def test_of_the_rest_of_a_spec_an_engine_depends_on_the_key_alone() -> None:

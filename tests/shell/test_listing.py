@@ -83,7 +83,15 @@ async def test_all_pages_reach_the_store(world: World) -> None:
     world.kopf_opens(CONFIG_MAPS)
     await settle()
     assert world.names() == [f"m{n}" for n in range(5)]
-    assert all(query["labelSelector"] == "app.kubernetes.io/managed-by=heterollm" for _, query in world.pages.queries)
+    # Users' own too, which a model's config is read from: these carry the label of their cluster alone.
+    assert all(query["labelSelector"] == "serving.heterollm.io/cluster" for _, query in world.pages.queries)
+
+
+async def test_of_other_kinds_only_children_are_listed(world: World) -> None:
+    world.kopf_opens(Scope(find("v1", "Service"), None))
+    await settle()
+    ((_, query),) = world.pages.queries
+    assert query["labelSelector"] == "app.kubernetes.io/managed-by=heterollm"
 
 
 async def test_clusters_are_listed_whatever_their_labels(world: World) -> None:

@@ -10,7 +10,7 @@ from heterollm_operator.kube.client import Api, ApiError
 from heterollm_operator.kube.freshness import Freshness
 from heterollm_operator.kube.kinds import CLUSTER, WATCHED, Scope, scopes, version_path
 from heterollm_operator.kube.store import Store
-from heterollm_operator.kube.watch import SELECTOR
+from heterollm_operator.kube.watch import selector_of
 from heterollm_operator.runtime.clock import Clock
 
 __all__ = ["Lister"]
@@ -94,5 +94,5 @@ class Lister:
         self._freshness.verified(scope)
 
     async def _page(self, scope: Scope, query: dict[str, str | int]) -> dict[str, Any]:
-        selector = {} if scope.kind == CLUSTER else {"labelSelector": SELECTOR}
+        selector = {} if scope.kind == CLUSTER else {"labelSelector": selector_of(scope.kind)}
         return await self._api.request("GET", scope.path, query={**query, **selector}, limit=_TIMEOUT)

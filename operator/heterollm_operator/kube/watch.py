@@ -22,12 +22,18 @@ from heterollm_operator.kube.kinds import CHILDREN, WATCHED, Kind, Scope, scopes
 from heterollm_operator.kube.kopf_session import Guard, Response
 from heterollm_operator.runtime.metrics import Metrics
 
-__all__ = ["SELECTOR", "WatchDead", "Watcher", "settings"]
+__all__ = ["SELECTOR", "WatchDead", "Watcher", "selector_of", "settings"]
 
 _log = logging.getLogger(__name__)
 
 SELECTOR = f"{names.MANAGED_BY}={names.MANAGER}"
 """Label selector of every child."""
+
+
+def selector_of(kind: Kind) -> str:
+    """What is watched of a kind beside clusters: children, and ConfigMaps of users that are labelled with a cluster."""
+    return names.CLUSTER if kind.kind == "ConfigMap" else SELECTOR
+
 
 _BEAT = 0.5
 _MISSED = 3
@@ -78,7 +84,7 @@ def settings() -> kopf.OperatorSettings:
     result.persistence.finalizer = f"{names.GROUP}/none"
     for kind in CHILDREN:
         group, _, version = kind.api_version.rpartition("/")
-        result.watching.label_selectors[group, version, kind.plural] = SELECTOR
+        result.watching.label_selectors[group, version, kind.plural] = selector_of(kind)
     return result
 
 
