@@ -120,9 +120,9 @@ def _comparison(tier: Tier, fitting: list[tuple[str, Sizing]], refused: list[tup
             name,
             str(sizing.gpus_per_engine),
             f"{sizing.kv_cache_tokens:,}",
-            sizing.performance.time_to_first_token_ms,
-            sizing.performance.requests_per_second,
-            sizing.performance.cost_per_1000_requests,
+            sizing.performance.time_to_first_token_ms.text,
+            sizing.performance.requests_per_second.text,
+            sizing.performance.cost_per_1000_requests.text,
         )
         for name, sizing in fitting
         if sizing.performance is not None
@@ -132,7 +132,7 @@ def _comparison(tier: Tier, fitting: list[tuple[str, Sizing]], refused: list[tup
 
 
 def _cost(sizing: Sizing) -> float:
-    return float(sizing.performance.cost_per_1000_requests) if sizing.performance else 0.0
+    return sizing.performance.cost_per_1000_requests if sizing.performance else 0.0
 
 
 def _wire(sizing: Sizing) -> dict[str, Any]:

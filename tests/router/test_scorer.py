@@ -118,7 +118,7 @@ def test_weights_that_are_not_named_stay() -> None:
 
 def test_a_spec_can_name_every_feature() -> None:
     every = {feature.name: "0.5" for feature in FEATURES}
-    assert Routing.model_validate({"scorerWeights": every}).scorer_weights == every
+    assert Routing.model_validate({"scorerWeights": every}).scorer_weights == dict.fromkeys(every, 0.5)
 
 
 def test_the_page_has_the_features_and_their_weights() -> None:

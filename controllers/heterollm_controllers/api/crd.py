@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
 
+from heterollm_controllers.api.decimals import DecimalNumber
 from heterollm_controllers.api.names import GROUP, KIND, PLURAL, VERSION
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import HeteroLLMClusterStatus
@@ -33,9 +35,16 @@ _NAME_RULES = [
 ]
 
 
+class _OnTheWire(GenerateJsonSchema):
+    """Defaults as the wire has them."""
+
+    def encode_default(self, dft: Any) -> Any:
+        return dft.text if isinstance(dft, DecimalNumber) else super().encode_default(dft)
+
+
 def structural(model: type[BaseModel]) -> Schema:
     """The structural schema of a pydantic model."""
-    schema = model.model_json_schema(by_alias=True)
+    schema = model.model_json_schema(by_alias=True, schema_generator=_OnTheWire)
     return _rewrite(schema, schema.get("$defs", {}))
 
 

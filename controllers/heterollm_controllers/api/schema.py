@@ -1,6 +1,6 @@
 """What all API types are made of: parsing rules, bounded scalars, and CEL rules.
 
-Decimals are strings, as Kubernetes does not allow floats to travel reliably. Every list, map and string is bounded, so
+Decimals and times are text on the wire, numbers and datetimes inside. Every list, map and string is bounded, so
 that the API server can estimate the cost of the CEL rules.
 """
 
@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
+from heterollm_controllers.api.decimals import DecimalNumber, written_as
 from heterollm_controllers.api.timestamps import stamp, whole_second
 
 __all__ = [
@@ -52,20 +53,20 @@ def quantity(example: str) -> dict[str, Any]:
 
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")]
-Fraction = Annotated[str, Field(max_length=6, pattern=r"^(0(\.[0-9]{1,4})?|1(\.0{1,4})?)$")]
+Fraction = Annotated[DecimalNumber, written_as(max_length=6, pattern=r"^(0(\.[0-9]{1,4})?|1(\.0{1,4})?)$")]
 Positive = Annotated[
-    str,
+    DecimalNumber,
+    written_as(max_length=16),
     Field(
-        max_length=16,
         json_schema_extra=rules(
             ("self.matches('^[0-9]{1,9}(\\\\.[0-9]{1,6})?$')", 'must be a positive decimal as text, such as "12.5"')
         ),
     ),
 ]
 Share = Annotated[
-    str,
+    DecimalNumber,
+    written_as(max_length=8),
     Field(
-        max_length=8,
         json_schema_extra=rules(
             ("self.matches('^[0-2](\\\\.[0-9]{1,4})?$')", 'must be a decimal from 0 to 2 as text, such as "0.5"')
         ),
@@ -81,7 +82,7 @@ Time = Annotated[
 ]
 """Text on the wire. `model_copy` does not validate: round what it is given by `whole_second`."""
 Name = Annotated[str, Field(max_length=253)]
-Figure = Annotated[str, Field(max_length=24)]
+Figure = Annotated[DecimalNumber, written_as(max_length=24)]
 """A decimal of a status."""
 Text = Annotated[str, Field(max_length=1024)]
 LabelText = Annotated[str, Field(max_length=63)]

@@ -35,9 +35,9 @@ def routing_policy(
     return RoutingPolicy(
         cluster=cluster,
         tiers=tuple(_tier_route(tier, by_name.get(tier.name), shares.get(tier.name, 100)) for tier in spec.tiers),
-        complexity_threshold=float(wanted.complexity_threshold),
+        complexity_threshold=wanted.complexity_threshold,
         retries=_retries(wanted.retries),
-        scorer_weights=tuple(sorted((name, float(weight)) for name, weight in (wanted.scorer_weights or {}).items())),
+        scorer_weights=tuple(sorted((wanted.scorer_weights or {}).items())),
         trust_headers=wanted.trust_headers,
         routers=wanted.replicas,
         reserved_percent=wanted.reserved_percent,
@@ -81,16 +81,11 @@ def _retries(wanted: RetriesSpec) -> Retries:
         deadline=float(wanted.deadline_seconds),
         budget_percent=wanted.budget_percent,
         changes=tuple(
-            RetryChange(_number(change.temperature), _number(change.max_tokens_factor), change.new_seed)
-            for change in wanted.changes
+            RetryChange(change.temperature, change.max_tokens_factor, change.new_seed) for change in wanted.changes
         ),
         change_on_every_failure=wanted.change_on_every_failure,
         check_quality=wanted.check_quality,
     )
-
-
-def _number(text: str | None) -> float | None:
-    return None if text is None else float(text)
 
 
 def _reserved(wanted: Routing) -> tuple[str, ...]:

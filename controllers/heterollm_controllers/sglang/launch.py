@@ -47,7 +47,7 @@ def launch_args(cluster: str, namespace: str, config: Config, tier: Tier, sizing
     if tier.model.source is not None and tier.model.source.hub is not None and tier.model.source.hub.revision:
         derived.append(("--revision", tier.model.source.hub.revision))
     if tier.engine.mem_fraction_static is not None:
-        derived.append(("--mem-fraction-static", tier.engine.mem_fraction_static))
+        derived.append(("--mem-fraction-static", tier.engine.mem_fraction_static.text))
     if tier.engine.context_length is not None:
         derived.append(("--context-length", str(tier.engine.context_length)))
     if sizing.attention_data_parallel > 1 and users.attention_data_parallel is None:

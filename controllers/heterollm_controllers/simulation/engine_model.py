@@ -176,9 +176,9 @@ def engine_model(
             source="R9",
             told=reference_speed,
         )
-    first = float(speed.time_to_first_token_ms) / 1000
-    lone = first + float(speed.time_per_token_ms) / 1000 * (speed.output_tokens - 1)
-    rate = float(speed.requests_per_second)
+    first = speed.time_to_first_token_ms / 1000
+    lone = first + speed.time_per_token_ms / 1000 * (speed.output_tokens - 1)
+    rate = speed.requests_per_second
     return EngineModel(
         lone_seconds=lone,
         rate=rate,

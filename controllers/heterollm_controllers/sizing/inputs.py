@@ -66,7 +66,7 @@ def gpu_of(wanted: Accelerator) -> Gpu:
     if wanted.memory_gib is not None:
         known = replace(known, memory_mib=wanted.memory_gib * 1024)
     if wanted.dollars_per_hour is not None:
-        known = replace(known, dollars_per_hour=float(wanted.dollars_per_hour))
+        known = replace(known, dollars_per_hour=wanted.dollars_per_hour)
     return known
 
 

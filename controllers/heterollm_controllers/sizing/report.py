@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from heterollm_controllers.api.decimals import DecimalNumber
 from heterollm_controllers.api.v1alpha1.engine import MeasuredPerformance
 from heterollm_controllers.api.v1alpha1.sizing import Alternative, GpuMemory, Performance, Sizing
 from heterollm_controllers.sizing.accelerators import Gpu
@@ -102,13 +103,13 @@ def memory_bar(plan: Plan) -> str:
 def _performance(gpu: Gpu, plan: Plan, workload: Workload, measured: MeasuredPerformance | None) -> Performance:
     """The estimate, or what was measured in its place."""
     speed = plan.estimate
-    first, token = f"{speed.first_token * 1e3:.1f}", f"{speed.per_token * 1e3:.2f}"
-    rate = f"{speed.requests_per_second:.2f}"
+    first, token = _figure(speed.first_token * 1e3, 1), _figure(speed.per_token * 1e3, 2)
+    rate = _figure(speed.requests_per_second, 2)
     if measured is not None:
-        first = measured.time_to_first_token_ms or first
-        token = measured.time_per_token_ms or token
-        rate = measured.requests_per_second or rate
-    dollars = gpu.dollars_per_hour * plan.split.gpus / (float(rate) * 3.6) if float(rate) else 0.0
+        first = _given_or(measured.time_to_first_token_ms, first)
+        token = _given_or(measured.time_per_token_ms, token)
+        rate = _given_or(measured.requests_per_second, rate)
+    dollars = gpu.dollars_per_hour * plan.split.gpus / (rate * 3.6) if rate else 0.0
     return Performance(
         source="estimated" if measured is None else "measured",
         input_tokens=workload.input_tokens,
@@ -116,9 +117,9 @@ def _performance(gpu: Gpu, plan: Plan, workload: Workload, measured: MeasuredPer
         time_to_first_token_ms=first,
         time_per_token_ms=token,
         concurrent_requests=speed.concurrency,
-        time_per_token_full_ms=f"{speed.per_token_full * 1e3:.2f}",
+        time_per_token_full_ms=_figure(speed.per_token_full * 1e3, 2),
         requests_per_second=rate,
-        cost_per_1000_requests=f"{dollars:.4f}",
+        cost_per_1000_requests=_figure(dollars, 4),
         assumptions=ASSUMPTIONS if measured is None else "engine.measured, where given; the rest " + ASSUMPTIONS,
     )
 
@@ -144,11 +145,19 @@ def _alternative(plan: Plan) -> Alternative:
         attention_data_parallel=split.attention_dp,
         expert_parallel=split.expert,
         kv_cache_tokens=plan.kv_tokens,
-        time_to_first_token_ms=f"{speed.first_token * 1e3:.1f}",
-        requests_per_second=f"{speed.requests_per_second:.2f}",
-        cost_per_1000_requests=f"{speed.dollars_per_1000:.4f}",
+        time_to_first_token_ms=_figure(speed.first_token * 1e3, 1),
+        requests_per_second=_figure(speed.requests_per_second, 2),
+        cost_per_1000_requests=_figure(speed.dollars_per_1000, 4),
     )
 
 
-def _gib(size: float) -> str:
-    return f"{size / GIB:.2f}"
+def _gib(size: float) -> DecimalNumber:
+    return _figure(size / GIB, 2)
+
+
+def _figure(value: float, places: int) -> DecimalNumber:
+    return DecimalNumber(f"{value:.{places}f}")
+
+
+def _given_or(given: DecimalNumber | None, estimated: DecimalNumber) -> DecimalNumber:
+    return estimated if given is None else given

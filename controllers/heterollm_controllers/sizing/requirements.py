@@ -109,7 +109,7 @@ def requirements_of(engine: EngineSpec, per_node: int, flags: Arguments) -> tupl
         "attention_dp": engine.attention_data_parallel,
         "expert": engine.expert_parallel,
         "context": engine.context_length,
-        "memory_fraction": float(engine.mem_fraction_static) if engine.mem_fraction_static else None,
+        "memory_fraction": engine.mem_fraction_static,
     }
     wholes = {flag: flags.integer(flag) for flag in _WHOLE}
     _check_wholes(wholes | {"--attn-dp-size": flags.attention_data_parallel, "--dp-size": flags.integer("--dp-size")})

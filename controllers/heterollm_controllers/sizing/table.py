@@ -69,9 +69,9 @@ def _memory(memory: GpuMemory, sizing: Sizing) -> list[str]:
         ("KV cache", memory.kv_cache_gib),
         ("reserved", memory.reserved_gib),
     )
-    shown = ", ".join(f"{name} {size}" for name, size in parts if float(size) >= 0.005)
+    shown = ", ".join(f"{name} {size.text}" for name, size in parts if size >= 0.005)
     lines = [
-        f"memory of one GPU, GiB: {memory.total_gib}, of which {memory.free_gib} free before loading",
+        f"memory of one GPU, GiB: {memory.total_gib.text}, of which {memory.free_gib.text} free before loading",
         f"{memory.bar}  # weights  = KV cache  . reserved",
         shown,
     ]
@@ -88,9 +88,10 @@ def _memory(memory: GpuMemory, sizing: Sizing) -> list[str]:
 def _performance(speed: Performance) -> list[str]:
     return [
         f"{speed.source}, for {speed.input_tokens:,} tokens in and {speed.output_tokens:,} out:",
-        f"  first token {speed.time_to_first_token_ms} ms, then {speed.time_per_token_ms} ms per token when alone",
-        f"  {speed.requests_per_second} requests/s when full ({speed.concurrent_requests:,} at once,"
-        f" {speed.time_per_token_full_ms} ms per token), ${speed.cost_per_1000_requests} per 1,000 requests",
+        f"  first token {speed.time_to_first_token_ms.text} ms, then {speed.time_per_token_ms.text} ms per token when"
+        " alone",
+        f"  {speed.requests_per_second.text} requests/s when full ({speed.concurrent_requests:,} at once,"
+        f" {speed.time_per_token_full_ms.text} ms per token), ${speed.cost_per_1000_requests.text} per 1,000 requests",
         f"  ({speed.assumptions})",
     ]
 
@@ -104,9 +105,9 @@ def _alternatives(others: Sequence[Alternative]) -> list[str]:
             str(other.attention_data_parallel),
             str(other.expert_parallel),
             f"{other.kv_cache_tokens:,}",
-            other.time_to_first_token_ms,
-            other.requests_per_second,
-            other.cost_per_1000_requests,
+            other.time_to_first_token_ms.text,
+            other.requests_per_second.text,
+            other.cost_per_1000_requests.text,
         )
         for other in others
     ]

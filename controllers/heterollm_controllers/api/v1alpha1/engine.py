@@ -47,7 +47,7 @@ class RequestShape(WireType):
 
 
 class MeasuredPerformance(WireType):
-    """What a benchmark of one engine gave. Decimals are strings."""
+    """What a benchmark of one engine gave. Decimals are text on the wire."""
 
     time_to_first_token_ms: Annotated[Positive | None, Field(description="Of a lone request, in milliseconds.")] = None
     time_per_token_ms: Annotated[Positive | None, Field(description="Per further token, in milliseconds.")] = None

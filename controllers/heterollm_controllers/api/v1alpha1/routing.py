@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from heterollm_controllers.api.decimals import DecimalNumber
 from heterollm_controllers.api.features import FEATURES
 from heterollm_controllers.api.schema import (
     KEYS,
@@ -107,7 +108,7 @@ class Routing(WireType):
                 )
             ),
         ),
-    ] = "0.7"
+    ] = DecimalNumber("0.7")
     scorer_weights: Annotated[
         dict[str, Share] | None,
         Field(

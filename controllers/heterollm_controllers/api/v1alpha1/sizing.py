@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from heterollm_controllers.api.decimals import DecimalNumber
 from heterollm_controllers.api.schema import Figure, WireType
 
 __all__ = ["Alternative", "GpuMemory", "Performance", "Sizing"]
@@ -20,7 +21,9 @@ class GpuMemory(WireType):
     mlp_gib: Annotated[Figure, Field(alias="mlpGiB", description="Weights of dense MLPs, shared experts, routers.")]
     experts_gib: Annotated[Figure, Field(alias="expertsGiB", description="Weights of routed experts.")]
     embeddings_gib: Annotated[Figure, Field(alias="embeddingsGiB", description="Embedding and output head.")]
-    vision_gib: Annotated[Figure, Field(alias="visionGiB", description="Weights of the vision part.")] = "0.00"
+    vision_gib: Annotated[Figure, Field(alias="visionGiB", description="Weights of the vision part.")] = DecimalNumber(
+        "0.00"
+    )
     buffers_gib: Annotated[Figure, Field(alias="buffersGiB", description="Rotary tables, copies made at load time.")]
     kv_cache_gib: Annotated[Figure, Field(alias="kvCacheGiB", description="KV cache pool.")]
     reserved_gib: Annotated[
@@ -37,7 +40,7 @@ class GpuMemory(WireType):
 
 
 class Performance(WireType):
-    """Speed and cost of one engine for requests of the stated workload. Decimals are strings."""
+    """Speed and cost of one engine for requests of the stated workload. Decimals are text on the wire."""
 
     source: Annotated[Literal["estimated", "measured"], Field(description="Where the figures come from.")]
     input_tokens: Annotated[int, Field(ge=1, description="Prompt tokens of the requests meant.")]
