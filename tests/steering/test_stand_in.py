@@ -169,6 +169,22 @@ def test_requests_do_not_go_back_to_a_stand_in_of_which_nothing_is_known() -> No
     assert kept(world) == 100
 
 
+def test_a_tier_that_gave_all_back_and_fails_is_given_time_while_nothing_is_known_of_its_stand_in() -> None:
+    world = failed()
+    mended(world)
+    world.seconds(120)
+    world.large.offered = world.large.tried = 0.0
+    world.small.diverted, world.small.diverted_failed = 5.0, 3.0
+    world.tick()
+    assert (record(world).phase, kept(world)) == ("Probing", 100)
+    world.small.diverted = world.small.diverted_failed = 0.0
+    world.small.tried = world.small.failed = 5.0
+    world.seconds(280)
+    assert (record(world).phase, kept(world)) == ("Probing", 100)
+    world.seconds(60)
+    assert (record(world).phase, kept(world)) == ("Holding", 0)
+
+
 def test_level_3_leaves_what_the_last_tier_has_no_room_for() -> None:
     world = World()
     world.cluster[ClusterSignal.POLICY_REFUSED] = 17.0
