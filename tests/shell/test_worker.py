@@ -220,6 +220,13 @@ async def test_a_deletion_hits_only_what_was_observed(bench: Bench) -> None:
     assert body["propagationPolicy"] == "Foreground"
 
 
+async def test_what_is_deleted_at_once_is_no_object_any_more(bench: Bench) -> None:
+    bench.api.objects["/apis/apps/v1/namespaces/ns/statefulsets/old"] = child("old", kind="StatefulSet")
+    bench.answer = everything
+    assert await bench.look() == "done"
+    assert "StatefulSet" not in {body["kind"] for body in bench.store.children(C)}
+
+
 @pytest.mark.parametrize("status", [404, 409])
 async def test_deleting_what_is_gone_or_new_succeeds(bench: Bench, status: int) -> None:
     bench.answer = everything
