@@ -82,6 +82,22 @@ def test_what_waited_a_minute_ago_explains_what_is_slow_now() -> None:
     assert world.state == "Normal"
 
 
+def test_a_cache_that_was_full_a_minute_ago_explains_what_is_slow_now() -> None:
+    world = World()
+    world.small.tried = world.small.slow = 18.0
+    world.small.history = History((1.0,) * 60, (2.0,) * 60, (0.1,) * 58 + (0.95, 0.1))
+    world.tick()
+    assert world.state == "Normal"
+
+
+def test_no_more_than_all_of_its_requests_fail() -> None:
+    """Rates are of several queries: what failed may seem more than what was tried."""
+    world = World()
+    world.small.tried, world.small.failed = 5.0, 6.0
+    world.tick()
+    assert "100 % of 150 requests" in world.fallback.message
+
+
 @pytest.mark.parametrize(
     ("kv_use", "queue", "state"), [(0.95, 0.0, "Normal"), (0.1, 3.0, "Normal"), (0.1, 1.0, "Escalated")]
 )

@@ -9,8 +9,11 @@ import pytest
 
 from heterollm_controllers.status_v1alpha1 import EscalationStatus
 from heterollm_controllers.steering.fallback import shares
-from heterollm_controllers.steering.signals import ClusterSignal
-from tests.steering.world import TICK, World
+from heterollm_controllers.steering.figures import figures_of
+from heterollm_controllers.steering.signals import ClusterSignal, Readings
+from heterollm_controllers.steering.stand_in import StandIns
+from heterollm_controllers.steering_v1alpha1 import Fallback
+from tests.steering.world import START, TICK, TierWorld, World
 
 NAMES = ["small", "large"]
 
@@ -116,6 +119,27 @@ def test_a_stand_in_that_has_grown_takes_more() -> None:
     world.large.serving, world.large.serving_since = 3, world.now
     world.tick()
     assert kept(world) == 14
+
+
+def test_a_stand_in_that_is_well_again_takes_all_that_it_has_room_for() -> None:
+    world = failed()
+    world.large.failed = 3.0
+    world.tick()
+    assert (record(world).phase, kept(world)) == ("Holding", 100)
+    world.large.failed = 0.0
+    world.tick()
+    assert (record(world).phase, kept(world)) == ("Holding", 0)
+
+
+@pytest.mark.parametrize(("failing", "share"), [(False, 0), (True, 50)])
+def test_two_tiers_that_fail_together_share_the_room_of_their_stand_in(failing: bool, share: int) -> None:
+    tiers = [TierWorld(name, offered=5.5, tried=5.5) for name in ("small", "medium", "large")]
+    small, medium, large = tiers
+    small.failed, medium.failed, large.offered = 5.5, 5.5 if failing else 0.0, 10.5
+    rates = {tier.name: tier.rates() for tier in tiers}
+    readings = Readings(START, tiers=rates, cluster={ClusterSignal.ROUTERS: 1.0})
+    seen = [(tier.facts(), figures_of(tier.facts(), readings, START)) for tier in tiers]
+    assert StandIns(Fallback(), seen, {}).of("small").kept == share, "the large tier has room for 5.5 requests/s"
 
 
 def test_a_resting_tier_is_asked_at_once_when_its_stand_in_is_lost() -> None:
