@@ -172,6 +172,16 @@ def test_half_is_asked_of_it_as_soon_as_its_stand_in_fails_some() -> None:
     assert kept(world) == 100
 
 
+def test_half_is_asked_of_it_as_soon_as_its_stand_in_is_full() -> None:
+    world = failed()
+    mended(world)
+    world.seconds(120)
+    # It answers all, but what waits takes it 4 s.
+    world.large.queue, world.large.tried = 20.0, 10.0
+    world.tick()
+    assert (record(world).phase, kept(world)) == ("Probing", 50)
+
+
 def test_a_tier_that_has_just_failed_is_not_tried_for_that() -> None:
     world = failed()
     world.large.failed = 3.0
