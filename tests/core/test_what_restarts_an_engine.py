@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 from heterollm_controllers import names, revisions
 from heterollm_controllers.outcome import Config
 from heterollm_controllers.render import engine_body
-from heterollm_controllers.revisions import Chosen, choose
+from heterollm_controllers.revisions import Chosen, choose, keep
 from heterollm_controllers.sizing import size
 from heterollm_controllers.v1alpha1 import Tier
 from heterollm_controllers.wire import WireType
@@ -368,3 +368,14 @@ def test_the_report_describes_the_engine_that_runs(monkeypatch: pytest.MonkeyPat
     world.settle()
     assert running(world) == before
     assert world.status["tiers"][0]["sizing"] == told
+
+
+def test_a_report_on_a_revision_that_is_gone_says_nothing_of_the_one_that_runs() -> None:
+    world = settled(FREE)
+    [item] = [item for item in world.observed().children if item["kind"] == "ControllerRevision"]
+    tier = Tier.model_validate(FREE)
+    other = {**item["data"]["sizing"], "nodes": 7}
+    for recorded, nodes in ((item["metadata"]["name"], 7), ("demo-small-gone", item["data"]["sizing"]["nodes"])):
+        kept = keep(tier, [item], {"revision": recorded, "sizing": other})
+        assert kept is not None
+        assert (kept.name, kept.sizing.nodes) == (item["metadata"]["name"], nodes)

@@ -201,6 +201,21 @@ async def test_what_leaves_a_failing_tier_never_overloads_the_next(answer: Any, 
         assert statuses[200] == large.served
 
 
+@pytest.mark.parametrize(("trusted", "most"), [(True, 4), (False, 3)])
+async def test_a_forged_priority_gets_no_more_of_the_next_tier_either(trusted: bool, most: int) -> None:
+    async with AsyncExitStack() as stack:
+        small = await stack.enter_async_context(Engine("s0", error))
+        large = Peak(await stack.enter_async_context(Engine("l0")))
+        more: dict[str, Any] = {"reserved_percent": 25, "trust_headers": trusted, "reserved_clients": ("alice",)}
+        tiers = policy(tier("small", small, max_requests=100), tier("large", large.engine, max_requests=4), **more)
+        envoy = await stack.enter_async_context(Envoy(tiers))
+        crowd = Crowd(await stack.enter_async_context(aiohttp.ClientSession(envoy.url)))
+        for _ in range(5):
+            crowd.ask(40, RESERVED)
+            await crowd.statuses()
+        assert large.most == most
+
+
 class Peak:
     """Counts what an engine has in flight."""
 

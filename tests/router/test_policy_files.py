@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from heterollm_agent.policy import parse
 from heterollm_controllers.routing import Endpoint, RoutingPolicy, TierRoute, envoy_files
+from heterollm_controllers.routing.places import tier_cluster
 from tests.router.policies import policies
 
 FEW = settings(max_examples=30, deadline=None)
@@ -132,6 +133,14 @@ def test_requests_of_which_nobody_knows_the_tier_go_where_the_last_tiers_go(perc
     (host,) = routes["virtual_hosts"]
     (route,) = [route["route"] for route in host["routes"] if "route" in route and _chosen(route) is None]
     assert route["cluster"] == cluster
+
+
+@pytest.mark.parametrize(("sticky", "percent"), [(False, 150), (True, 300)])
+def test_a_tier_that_cannot_grow_keeps_conversations_where_their_prefix_is(sticky: bool, percent: int) -> None:
+    """An engine may have up to this share of the average load before they move on."""
+    files = envoy_files(RoutingPolicy("demo", (TierRoute("small", "s", (), sticky=sticky),)), 1)
+    (engines,) = [item for item in resources(files, "cds.json") if item["name"] == tier_cluster("small")]
+    assert engines["common_lb_config"]["consistent_hashing_lb_config"] == {"hash_balance_factor": percent}
 
 
 def _chosen(route: dict[str, Any]) -> str | None:
