@@ -379,3 +379,18 @@ def test_a_report_on_a_revision_that_is_gone_says_nothing_of_the_one_that_runs()
         kept = keep(tier, [item], {"revision": recorded, "sizing": other})
         assert kept is not None
         assert (kept.name, kept.sizing.nodes) == (item["metadata"]["name"], nodes)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_revisions_for_one_spec_the_newest_runs(order: int) -> None:
+    """Both are there while an update of the templates, once opted in to, rolls out."""
+    world = settled(FREE)
+    [older] = [item for item in world.observed().children if item["kind"] == "ControllerRevision"]
+    newer = {**older, "metadata": {**older["metadata"], "name": "newer"}, "revision": older["revision"] + 1}
+    revisions = [older, newer][::order]
+    tier = Tier.model_validate({**FREE, "replicas": {"min": 3, "max": 5}, "scaling": {"queueLength": 7}})
+    assert choose(cluster(), spec(FREE), tier, revisions, None, Config(), {}).name == "newer"
+    kept = keep(tier, revisions, {})
+    assert kept is not None
+    assert kept.name == "newer"
+    assert (kept.tier.replicas, kept.tier.scaling) == (tier.replicas, tier.scaling), "the numbers are of the new spec"
