@@ -93,6 +93,8 @@ def _configure(place: Path, room: str, others: list[str]) -> None:
         "pytest_add_cli_args_test_selection": [f"tests/{path}" for path in ROOMS[room]],
         "timeout_constant": 3.0,
         "timeout_multiplier": 10.0,
+        # Forked before any test has run: what the code caches is of no mutant.
+        "process_isolation": "forkserver",
         "track_dependencies": False,
         "use_git_change_detection": False,
     }
