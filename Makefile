@@ -3,6 +3,7 @@ SHELL := /bin/bash
 VENV ?= .venv
 PY := PYTHONPATH=. $(VENV)/bin/python
 PY_ALL := PYTHONPATH=.:engine-image:router-image/agent $(VENV)/bin/python
+MUTANTS := $(or $(HETEROLLM_CACHE),$(HOME)/.cache/heterollm)/mutants-$(shell sha256sum < requirements/mutants.txt | cut -c1-12)
 STAMP := $(VENV)/.installed-$(shell cat requirements/dev.txt pyproject.toml | sha256sum | cut -c1-16)
 DOCS_STAMP := $(VENV)/docs/.installed-$(shell sha256sum requirements/docs.txt | cut -c1-16)
 ENGINE ?= simulated
@@ -16,7 +17,7 @@ SIDE_BY_SIDE := --no-loadscope-reorder -n
 
 .DEFAULT_GOAL := help
 .PHONY: help venv docs demo demo-down ask test lint types unit tools monitoring generate golden lock e2e-sglang e2e-steering soak bench-reconcile \
-	bench-engine-sim bench-sizing bench-steering flags oracle gpu-check hostile simulate-properties policies bench-router bench-affinity bench-policy structure clean
+	bench-engine-sim bench-sizing bench-steering flags oracle gpu-check hostile simulate-properties policies bench-router bench-affinity bench-policy structure mutants clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -51,6 +52,14 @@ tools: venv monitoring ## Get what the tests run: the embedded Kubernetes (built
 
 monitoring: venv ## Fetch Debian's Prometheus and Alertmanager into the cache; they are not installed
 	@$(PY) -m e2e.monitoring.binaries
+
+mutants: $(MUTANTS)/.installed ## Mutation tests (hours; goes on where it was); ONLY=traffic for a part, SAMPLE=400 SEED=1 for so many
+	@PYTHONPATH=. nice -n 10 $(MUTANTS)/bin/python -m tests.mutation \
+	  $(if $(ONLY),--only $(ONLY)) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS))
+
+$(MUTANTS)/.installed: requirements/mutants.txt | venv
+	@rm -rf $(@D) && $(VENV)/bin/uv venv -q --python $(VENV)/bin/python $(@D)
+	@$(VENV)/bin/uv pip install -q --python $(@D)/bin/python --require-hashes -r $< && touch $@
 
 generate: venv ## Regenerate the committed generated files: CRD, chart copy, plain manifests, pages of the docs
 	$(VENV)/bin/heterollm crd > crds/heterollmclusters.yaml
@@ -123,7 +132,7 @@ $(DOCS_STAMP): requirements/docs.txt | $(STAMP)
 	@touch $@
 
 lock: venv ## Recompile the hashed locks from requirements/*.in
-	cd requirements && for f in runtime build dev docs; do \
+	cd requirements && for f in runtime build dev docs mutants; do \
 	  ../$(VENV)/bin/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal \
 	    --python-version 3.11 $$f.in -o $$f.txt; done
 
@@ -131,6 +140,6 @@ structure: venv ## Rooms, arrows between them, circles, longest functions; CHECK
 	@$(PY) hack/structure.py $(CHECKOUT)
 
 clean: ## Remove the virtual environment and caches of this checkout
-	rm -rf $(VENV) site .cache .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis .state
+	rm -rf $(VENV) site .cache .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis .state .mutants
 
 quote = '$(subst ','\'',$(1))'

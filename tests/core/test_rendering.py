@@ -341,6 +341,13 @@ def test_pod_template_patch_cannot_remove_the_labels(patch: dict[str, Any]) -> N
     assert result["selector"]["matchLabels"].items() <= result["template"]["metadata"]["labels"].items()
 
 
+def test_labels_of_ours_win_over_a_users_pod_labels() -> None:
+    """By them the Services, the budgets and the network policies find the engine, and only their own."""
+    ours = engine_of()["spec"]["template"]["metadata"]["labels"]
+    patch = {"metadata": {"labels": {**dict.fromkeys(ours, "theirs"), "mine": "1"}}}
+    assert engine_of(podTemplate=patch)["spec"]["template"]["metadata"]["labels"] == {**ours, "mine": "1"}
+
+
 def test_rendered_documents_are_shared_and_not_changed() -> None:
     first = engine_of(podTemplate={"metadata": {"labels": {"a": "b"}}, "spec": {"nodeSelector": {"x": "y"}}})
     assert engine_of() == engine_of() != first

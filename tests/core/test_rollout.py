@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from heterollm_controllers.engines.rollout import Step, next_step
+from heterollm_controllers.engines.standby import on_standby
 from heterollm_controllers.observation.engines import ObservedEngine, ObservedPod
 from tests.core.properties import quick
 
@@ -241,3 +242,9 @@ TestTier = Tier.TestCase
 TestTier.settings = quick(40)
 TestBrokenRollout = BrokenRollout.TestCase
 TestBrokenRollout.settings = quick(10)
+
+
+def test_an_engine_on_standby_never_changes_places_with_an_idle_one() -> None:
+    idle = {"c-t-0": 0.0, "c-t-1": 0.0}
+    for reserve in ("c-t-0", "c-t-1"):
+        assert on_standby([engine("A0+"), engine("A1+")], 1, {reserve}, idle) == {reserve}

@@ -98,6 +98,19 @@ def test_an_elastic_cluster_stays_ready_while_engines_come() -> None:
     assert readiness == {True}
 
 
+def test_an_elastic_cluster_is_not_ready_while_an_older_engine_is_there() -> None:
+    """Though as many new ones serve as it needs at least."""
+    world, figures = crowded()
+    world.until(lambda: len(world.serving()) == 4)
+    figures.queue = {}
+    tier = elastic()
+    world.change({**tier, "engine": {**tier["engine"], "image": "new"}})
+    ready = set[frozenset[str]]()
+    world.watch = lambda: ready.add(frozenset(world.images().values())) if world.ready() else None
+    world.until(world.ready, most=200)
+    assert ready == {frozenset({"new"})}
+
+
 def test_figures_that_go_away_and_a_restart_write_nothing() -> None:
     world, metrics = crowded()
     metrics.queue = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heterollm_controllers.api.timestamps import stamp
 from tests.core.builders import api_tier
 from tests.core.world import World, settled
 
@@ -49,6 +50,18 @@ def test_removal_is_decided_once() -> None:
     world.settle()
     assert world.actions().count(("TierRemoved", "large")) == 1
     assert [event.reason for event in world.events].count("TierRemoved") == 1
+
+
+def test_what_is_being_deleted_is_not_deleted_again() -> None:
+    """A finalizer may hold it for long, and every look would send as many requests."""
+    world = two()
+    world.change(api_tier())
+    view = world.view()
+    place = "Service", "demo-large-engines"
+    assert place in {(item.kind, item.name) for item in world.outcome(view).delete}
+    item = view[place]
+    leaving = {**item, "metadata": {**item["metadata"], "deletionTimestamp": stamp(world.now)}}
+    assert place not in {(item.kind, item.name) for item in world.outcome({**view, place: leaving}).delete}
 
 
 def test_renamed_tier_is_a_new_one() -> None:

@@ -12,9 +12,10 @@ import pytest
 from heterollm_controllers.api import names
 from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
+from heterollm_controllers.api.v1alpha1.status import TierStatus
 from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.engines import revisions
-from heterollm_controllers.engines.revisions import Chosen, choose
+from heterollm_controllers.engines.revisions import Chosen, choose, keep
 from heterollm_controllers.render.engine import engine_body
 from heterollm_controllers.sizing import size
 from tests.core.builders import api_tier, cluster, spec
@@ -242,3 +243,32 @@ def test_the_report_describes_the_engine_that_runs(monkeypatch: pytest.MonkeyPat
     world.settle()
     assert running(world) == before
     assert world.status["tiers"][0]["sizing"] == told
+
+
+def test_a_report_on_a_revision_that_is_gone_says_nothing_of_the_one_that_runs() -> None:
+    world = settled(FREE)
+    [item] = [item for item in world.observed().children if item["kind"] == "ControllerRevision"]
+    tier = Tier.model_validate(FREE)
+    other = {**item["data"]["sizing"], "nodes": 7}
+    for recorded, nodes in ((item["metadata"]["name"], 7), ("demo-small-gone", item["data"]["sizing"]["nodes"])):
+        before = TierStatus.model_validate(
+            {"name": "small", "revision": recorded, "desired": 1, "serving": 1, "updated": 1, "sizing": other}
+        )
+        kept = keep(tier, [item], before)
+        assert kept is not None
+        assert (kept.name, kept.sizing.nodes) == (item["metadata"]["name"], nodes)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_revisions_for_one_spec_the_newest_runs(order: int) -> None:
+    """Both are there while an update of the templates, once opted in to, rolls out."""
+    world = settled(FREE)
+    [older] = [item for item in world.observed().children if item["kind"] == "ControllerRevision"]
+    newer = {**older, "metadata": {**older["metadata"], "name": "newer"}, "revision": older["revision"] + 1}
+    revisions = [older, newer][::order]
+    tier = Tier.model_validate({**FREE, "replicas": {"min": 3, "max": 5}, "scaling": {"queueLength": 7}})
+    assert choose(cluster(), spec(FREE), tier, revisions, None, Config(), {}).name == "newer"
+    kept = keep(tier, revisions, None)
+    assert kept is not None
+    assert kept.name == "newer"
+    assert (kept.tier.replicas, kept.tier.scaling) == (tier.replicas, tier.scaling), "the numbers are of the new spec"

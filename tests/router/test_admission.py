@@ -125,19 +125,25 @@ async def test_nobody_makes_himself_reserved(more: dict[str, Any], headers: dict
         engine.release.set()
 
 
+async def with_keys(stack: AsyncExitStack, tmp_path: Path, engine: Engine) -> Crowd:
+    """A router that knows alice, bob and carol by their keys, of whom bob is not reserved."""
+    envoy, crowd = await enter(stack, engine, trust_headers=False, reserved_clients=("alice", "carol"))
+    mount = Mount(tmp_path / "clients", alice="key-a", bob="key-b", carol="key-c")
+    env = {"CLIENT_KEYS": str(mount.path), "KEYS_DIR": str(envoy.keys_dir)}
+    await stack.enter_async_context(Agent(envoy.policy_dir, admin=envoy.admin_url, env=env))
+    client = await stack.enter_async_context(envoy.session())
+
+    async def asks() -> bool:
+        return (await client.get("/v1/models")).status == 401
+
+    await eventually(asks)
+    return crowd
+
+
 async def test_reserved_clients_are_known_by_their_keys(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(Engine("s0", slow))
-        envoy, crowd = await enter(stack, engine, trust_headers=False, reserved_clients=("alice", "carol"))
-        mount = Mount(tmp_path / "clients", alice="key-a", bob="key-b", carol="key-c")
-        env = {"CLIENT_KEYS": str(mount.path), "KEYS_DIR": str(envoy.keys_dir)}
-        await stack.enter_async_context(Agent(envoy.policy_dir, admin=envoy.admin_url, env=env))
-        client = await stack.enter_async_context(envoy.session())
-
-        async def asks() -> bool:
-            return (await client.get("/v1/models")).status == 401
-
-        await eventually(asks)
+        crowd = await with_keys(stack, tmp_path, engine)
         crowd.ask(9, {"authorization": "Bearer key-b"} | RESERVED)
         await crowd.settles(engine, held=8, refused=1)
         crowd.ask(1, {"authorization": "Bearer key-a"})
@@ -145,6 +151,18 @@ async def test_reserved_clients_are_known_by_their_keys(tmp_path: Path) -> None:
         await crowd.settles(engine, held=10, refused=2)
         engine.release.set()
         assert await crowd.statuses() == {200: 10, 429: 2}
+
+
+async def test_a_forged_priority_gets_nothing_of_what_is_kept_for_reserved_requests(tmp_path: Path) -> None:
+    """Whoever holds the places that everybody may use."""
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(Engine("s0", slow))
+        crowd = await with_keys(stack, tmp_path, engine)
+        crowd.ask(6, {"authorization": "Bearer key-a"})
+        await crowd.settles(engine, held=6, refused=0)
+        crowd.ask(5, {"authorization": "Bearer key-b"} | RESERVED)
+        await crowd.settles(engine, held=8, refused=3)
+        engine.release.set()
 
 
 async def test_routers_share_the_capacity() -> None:
@@ -181,6 +199,21 @@ async def test_what_leaves_a_failing_tier_never_overloads_the_next(answer: Any, 
         assert large.most == 4 - reserved * 4 // 100
         assert statuses.keys() == {200, 429}
         assert statuses[200] == large.served
+
+
+@pytest.mark.parametrize(("trusted", "most"), [(True, 4), (False, 3)])
+async def test_a_forged_priority_gets_no_more_of_the_next_tier_either(trusted: bool, most: int) -> None:
+    async with AsyncExitStack() as stack:
+        small = await stack.enter_async_context(Engine("s0", error))
+        large = Peak(await stack.enter_async_context(Engine("l0")))
+        more: dict[str, Any] = {"reserved_percent": 25, "trust_headers": trusted, "reserved_clients": ("alice",)}
+        tiers = policy(tier("small", small, max_requests=100), tier("large", large.engine, max_requests=4), **more)
+        envoy = await stack.enter_async_context(Envoy(tiers))
+        crowd = Crowd(await stack.enter_async_context(aiohttp.ClientSession(envoy.url)))
+        for _ in range(5):
+            crowd.ask(40, RESERVED)
+            await crowd.statuses()
+        assert large.most == most
 
 
 class Peak:

@@ -6,12 +6,14 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heterollm_agent.policy import parse
 from heterollm_controllers.routing.envoy.files import envoy_files
-from heterollm_controllers.routing.ir import Endpoint, RoutingPolicy
+from heterollm_controllers.routing.envoy.resource_names import tier_cluster
+from heterollm_controllers.routing.ir import Endpoint, RoutingPolicy, TierRoute
 from tests.router.policies import policies
 
 FEW = settings(max_examples=30, deadline=None)
@@ -105,6 +107,41 @@ def test_the_diverted_share_goes_to_the_last_tier_first_and_its_own_to_the_one_b
         steps = _steps(files, f"diverted_{tier.name}")
         assert steps[0] == other
         assert tier.name in steps
+
+
+def test_a_model_that_two_tiers_serve_is_asked_of_the_cheaper_one() -> None:
+    tiers = TierRoute("small", "m", ()), TierRoute("large", "m", ())
+    assert _models(RoutingPolicy("demo", tiers)) == {"m": "small", "small": "small", "large": "large"}
+
+
+def test_the_name_of_a_tier_is_that_tier_though_a_model_of_another_is_called_so() -> None:
+    tiers = TierRoute("small", "large", ()), TierRoute("large", "m", ())
+    assert _models(RoutingPolicy("demo", tiers)) == {"small": "small", "large": "large", "m": "large"}
+
+
+def _models(policy: RoutingPolicy) -> dict[str, str]:
+    """Which tier is asked by which value of `model`."""
+    (routes,) = resources(envoy_files(policy, 1), "rds.json")
+    (host,) = routes["virtual_hosts"]
+    found: dict[str, str] = host["typed_per_filter_config"]["choose"]["filter_config"]["value"]["models"]
+    return found
+
+
+@pytest.mark.parametrize(("percent", "cluster"), [(0, "route_large"), (60, "route_large"), (100, "diverted_large")])
+def test_requests_of_which_nobody_knows_the_tier_go_where_the_last_tiers_go(percent: int, cluster: str) -> None:
+    tiers = TierRoute("small", "s", ()), TierRoute("large", "l", (), diverted_percent=percent)
+    (routes,) = resources(envoy_files(RoutingPolicy("demo", tiers), 1), "rds.json")
+    (host,) = routes["virtual_hosts"]
+    (route,) = [route["route"] for route in host["routes"] if "route" in route and _chosen(route) is None]
+    assert route["cluster"] == cluster
+
+
+@pytest.mark.parametrize(("sticky", "percent"), [(False, 150), (True, 300)])
+def test_a_tier_that_cannot_grow_keeps_conversations_where_their_prefix_is(sticky: bool, percent: int) -> None:
+    """An engine may have up to this share of the average load before they move on."""
+    files = envoy_files(RoutingPolicy("demo", (TierRoute("small", "s", (), sticky=sticky),)), 1)
+    (engines,) = [item for item in resources(files, "cds.json") if item["name"] == tier_cluster("small")]
+    assert engines["common_lb_config"]["consistent_hashing_lb_config"] == {"hash_balance_factor": percent}
 
 
 def _chosen(route: dict[str, Any]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import math
 import re
 import threading
@@ -531,6 +532,20 @@ async def test_how_long_ago_prometheus_answered(bench: Bench) -> None:
     task.cancel()
     assert looks[0] == 0
     assert 5 <= (looks[1] or 0) < (looks[2] or 0)
+
+
+async def test_an_outage_is_logged_when_it_begins_and_when_it_ends(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.source.errors[PodSignal.QUEUE] = Unanswered("timeout", "no answer in time")
+    with caplog.at_level(logging.INFO, "heterollm_operator.prometheus.poller"):
+        for _ in range(3):
+            await bench.tick()
+        bench.source.errors.clear()
+        for _ in range(3):
+            await bench.tick()
+    told = [record.message for record in caplog.records if "asked apart" not in record.message]
+    assert told == ["Prometheus: no answer in time", "Prometheus answers again"]
 
 
 async def test_slow_own_queries_keep_nothing_else_from_being_asked() -> None:

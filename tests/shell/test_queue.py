@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from heterollm_operator.process.queue import WorkQueue
 
@@ -185,33 +186,57 @@ async def test_get_waits_for_a_key_and_wakes_one_worker_per_key() -> None:
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """Whatever happens: one worker a key, no key is lost, none comes that nobody asked for, none too early."""
+    """Whatever happens: one worker a key, no key is lost, none comes that nobody asked for, none too early or late.
+
+    The model: a key has at most one time at which it is due. What happens while it is worked on, a delay that ends
+    included, is remembered as one event: the key is due again a gap after that work.
+    """
 
     KEYS = st.sampled_from("abcd")
-    GAP = 2.0
+    BASE, LIMIT, GAP = 1.0, 8.0, 2.0
+    kind: type[WorkQueue[str]] = WorkQueue
 
     def __init__(self) -> None:
         super().__init__()
         self.time = Time()
-        self.queue: WorkQueue[str] = WorkQueue(self.time, base=1.0, limit=8.0, gap=self.GAP)
+        self.queue = self.kind(self.time, base=self.BASE, limit=self.LIMIT, gap=self.GAP)
+        self.due: dict[str, float] = {}
         self.busy: set[str] = set()
+        self.again: set[str] = set()
+        """Of those that are worked on: to come again for what has happened since."""
         self.rests: dict[str, float] = {}
-        self.asked: dict[str, float] = {}
-        """When each key has to come."""
+        """When the gap ends after the work on a key."""
+        self.failures: dict[str, int] = {}
 
     def ask(self, key: str, when: float) -> None:
-        self.asked[key] = min(self.asked.get(key, when), when)
+        self.elapse()
+        self.due[key] = min(self.due.get(key, when), when)
+
+    def elapse(self) -> None:
+        """Delays that have ended during work are events."""
+        ended = {key for key in self.busy if self.due.get(key, self.time.now + 1) <= self.time.now}
+        self.again |= ended
+        for key in ended:
+            del self.due[key]
+
+    def ready(self) -> dict[str, float]:
+        return {key: when for key, when in self.due.items() if when <= self.time.now and key not in self.busy}
 
     def release(self, key: str) -> None:
+        self.elapse()
         self.busy.remove(key)
         self.rests[key] = self.time.now + self.GAP
-        if self.asked.get(key, self.time.now + 1) <= self.time.now:
-            self.asked[key] = self.rests[key]
+        if key in self.again:
+            self.again.remove(key)
+            self.ask(key, self.rests[key])
 
     @rule(key=KEYS)
     def add(self, key: str) -> None:
         self.queue.add(key)
-        self.ask(key, max(self.time.now, self.rests.get(key, 0.0)))
+        if key in self.busy:
+            self.again.add(key)
+        else:
+            self.ask(key, max(self.time.now, self.rests.get(key, 0.0)))
 
     @rule(key=KEYS, seconds=st.integers(0, 20))
     def add_after(self, key: str, seconds: int) -> None:
@@ -220,14 +245,14 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule()
     def take(self) -> None:
-        due = {key for key, when in self.asked.items() if when <= self.time.now and key not in self.busy}
-        item = self.queue.take()
+        ready, item = self.ready(), self.queue.take()
         if item is None:
-            assert not due, "a due key was withheld"
+            assert not ready, "a due key was withheld"
             return
         key, waited = item
-        assert key in due, "a key came that was not due, or is being worked on"
-        assert waited == self.time.now - self.asked.pop(key)
+        assert key in ready, "a key came that was not due, or is being worked on"
+        assert waited == self.time.now - ready[key] == self.time.now - min(ready.values()), "not the one due longest"
+        del self.due[key]
         self.busy.add(key)
         self.rests.pop(key, None)
 
@@ -235,8 +260,9 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(data=st.data(), after=st.none() | st.integers(0, 20))
     def done(self, data: st.DataObject, after: int | None) -> None:
         key = data.draw(st.sampled_from(sorted(self.busy)))
-        self.release(key)
         self.queue.done(key, after)
+        self.failures.pop(key, None)
+        self.release(key)
         if after is None:
             del self.rests[key]
         else:
@@ -246,24 +272,106 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def fail(self, data: st.DataObject) -> None:
         key = data.draw(st.sampled_from(sorted(self.busy)))
+        seconds = min(self.BASE * 2 ** self.failures.get(key, 0), self.LIMIT)
+        assert self.queue.fail(key) == seconds
+        self.failures[key] = self.failures.get(key, 0) + 1
         self.release(key)
-        self.ask(key, self.time.now + self.queue.fail(key))
+        self.ask(key, self.time.now + seconds)
 
     @rule(seconds=st.integers(1, 10))
     def wait(self, seconds: int) -> None:
         self.time.now += seconds
 
-    @invariant()
-    def depth_counts_what_could_be_taken(self) -> None:
-        due = {key for key, when in self.asked.items() if when <= self.time.now and key not in self.busy}
-        assert len(self.queue) == len(due)
+    @rule()
+    def look(self) -> None:
+        """Not after every step: that somebody looks must change nothing."""
+        self.elapse()
+        assert len(self.queue) == len(self.ready())
+        later = [when - self.time.now for when in self.due.values() if when > self.time.now]
+        assert self.queue.next_due() == min(later, default=None)
 
     def teardown(self) -> None:
         for key in self.busy:
             self.queue.done(key)
         self.time.now += 1000
-        assert sorted(keys(self.queue)) == sorted(self.asked), "a key was lost"
+        assert sorted(keys(self.queue)) == sorted({*self.due, *self.again}), "a key was lost"
 
 
 TestQueueMachine = QueueMachine.TestCase
 TestQueueMachine.settings = settings(deadline=None)
+
+
+class _LosesDelaysDuringWork(WorkQueue[str]):
+    def add_after(self, key: str, seconds: float) -> None:
+        if key not in self._busy:
+            super().add_after(key, seconds)
+
+
+class _PutsDelaysOffUntilWorkEnds(WorkQueue[str]):
+    """A delay that begins during work counts as an event at once."""
+
+    def add_after(self, key: str, seconds: float) -> None:
+        if key in self._busy:
+            self.add(key)
+        else:
+            super().add_after(key, seconds)
+
+
+class _GivesDelaysDuringWorkNoGap(WorkQueue[str]):
+    """What ends during work is due as soon as that has ended, and waits from when it ended."""
+
+    def _promote(self) -> None:
+        busy = {key: self._due.pop(key) for key in self._busy & self._due.keys()}
+        super()._promote()
+        for key, when in busy.items():
+            self._due[key] = when
+            heapq.heappush(self._heap, (when, next(self._order), key))
+
+
+class _LetsEventsIntoWork(WorkQueue[str]):
+    def add(self, key: str) -> None:
+        self._ready.setdefault(key, self._monotonic())
+
+
+class _LosesEventsDuringFailedWork(WorkQueue[str]):
+    def fail(self, key: str) -> float:
+        self._again.discard(key)
+        return super().fail(key)
+
+
+class _LetsTheLaterDelayWin(WorkQueue[str]):
+    def add_after(self, key: str, seconds: float) -> None:
+        self._due.pop(key, None)
+        super().add_after(key, seconds)
+
+
+class _ChangesWhenNobodyLooks(WorkQueue[str]):
+    """What has ended is noticed by `take` alone."""
+
+    def _release(self, key: str) -> None:
+        promote, self._promote = self._promote, lambda: None  # type: ignore[method-assign]
+        super()._release(key)
+        self._promote = promote  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        _LosesDelaysDuringWork,
+        _PutsDelaysOffUntilWorkEnds,
+        _GivesDelaysDuringWorkNoGap,
+        _LetsEventsIntoWork,
+        _LosesEventsDuringFailedWork,
+        _LetsTheLaterDelayWin,
+        _ChangesWhenNobodyLooks,
+    ],
+)
+def test_the_model_finds_a_wrong_queue(wrong: type[WorkQueue[str]]) -> None:
+    class Machine(QueueMachine):
+        kind = wrong
+
+    quick = settings(
+        deadline=None, derandomize=True, database=None, max_examples=500, phases=[Phase.generate], print_blob=False
+    )
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(Machine, settings=quick)

@@ -76,6 +76,15 @@ def test_so_does_what_is_missing_now(core: Core, steered: Steered, missing: str)
     assert steered.due(C, Readings(START))
 
 
+def test_so_does_a_policy_that_a_router_does_not_take_and_that_it_takes_one_again(core: Core, steered: Steered) -> None:
+    core.after = replace(core.after, refused=17)
+    assert steered.due(C, Readings(START))
+    steered.looked(C, replace(GIVEN, refused=17))
+    assert not steered.due(C, Readings(START))
+    core.after = replace(core.after, refused=0)
+    assert steered.due(C, Readings(START))
+
+
 def test_nobody_looks_at_a_cluster_that_is_not_steered(core: Core, steered: Steered) -> None:
     core.after = replace(core.after, missing="")
     steered.looked(C, None)

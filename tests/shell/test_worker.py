@@ -14,6 +14,7 @@ from heterollm_controllers.reconcile.control_loop import SteeringInput
 from heterollm_controllers.reconcile.control_state import ControlState
 from heterollm_operator.kube.apply import NotLeading
 from heterollm_operator.kube.client import ApiError
+from heterollm_operator.kube.kinds import CLUSTER, Scope
 from tests.shell.bench import Bench, C, everything
 from tests.shell.fake_api import CLUSTER_PATH, STATUS_PATH, Request
 from tests.shell.objects import UID, child, cluster, manifest, spec
@@ -89,6 +90,20 @@ async def test_the_core_can_ask_for_an_earlier_look(bench: Bench) -> None:
     bench.answer = lambda _: Outcome(requeue_after=30)
     await bench.look()
     assert bench.next_look() == 30
+
+
+async def test_but_not_for_a_later_one_than_usual(bench: Bench) -> None:
+    bench.exists(cluster(8, status={}))
+    bench.answer = lambda _: Outcome(requeue_after=86_400)
+    await bench.look()
+    assert 540 <= bench.next_look() <= 660
+
+
+async def test_a_cluster_that_cannot_be_watched_is_left_alone_until_it_can_be(bench: Bench) -> None:
+    bench.worker._unknown = lambda _: (Scope(CLUSTER, "ns"),)
+    assert await bench.look() == "unseen"
+    assert (bench.observed, bench.api.requests) == ([], [])
+    assert bench.next_look() == 600
 
 
 async def test_what_was_written_is_observed_by_the_next_look(bench: Bench) -> None:
@@ -178,6 +193,14 @@ async def test_a_transient_error_is_tried_again_within_the_look(bench: Bench) ->
     assert bench.clock.slept == [0.2, 3]
 
 
+async def test_a_server_that_asks_for_long_patience_does_not_hold_a_worker(bench: Bench) -> None:
+    bench.api.fail("PATCH heterollmclusters/c/status", ApiError(429, "slowly", retry_after=3600))
+    task = asyncio.create_task(bench.look())
+    await bench.clock.advance(5)
+    assert bench.clock.slept == [5]
+    assert await task == "done"
+
+
 async def test_tries_are_bounded(bench: Bench) -> None:
     bench.api.fail("PATCH heterollmclusters/c/status", ApiError(0, "away"), times=100)
     task = asyncio.create_task(bench.look())
@@ -202,6 +225,13 @@ async def test_a_deletion_hits_only_what_was_observed(bench: Bench) -> None:
     assert body["propagationPolicy"] == "Foreground"
 
 
+async def test_what_is_deleted_at_once_is_no_object_any_more(bench: Bench) -> None:
+    bench.api.objects["/apis/apps/v1/namespaces/ns/statefulsets/old"] = child("old", kind="StatefulSet")
+    bench.answer = everything
+    assert await bench.look() == "done"
+    assert "StatefulSet" not in {body["kind"] for body in bench.store.children(C)}
+
+
 @pytest.mark.parametrize("status", [404, 409])
 async def test_deleting_what_is_gone_or_new_succeeds(bench: Bench, status: int) -> None:
     bench.answer = everything
@@ -218,6 +248,17 @@ async def test_a_deleted_cluster_is_left_to_the_garbage_collector(bench: Bench, 
     assert await bench.look() == "gone"
     assert bench.observed == []
     assert bench.api.requests == []
+
+
+async def test_a_cluster_made_anew_has_not_failed_before(bench: Bench) -> None:
+    bench.answer = everything
+    bench.api.fail("PATCH configmaps/one", ApiError(422, "spec.x is wrong"))
+    assert await bench.look() == "failed"
+    bench.store.remove(cluster(9999))
+    assert await bench.look() == "gone"
+    bench.exists(cluster(10_000), CLUSTER_PATH)
+    await bench.look()
+    assert not bench.observed[-1].failures
 
 
 async def test_an_event_that_cannot_be_reported_costs_nothing_else(bench: Bench) -> None:

@@ -135,6 +135,21 @@ def test_at_its_limit_the_tier_keeps_conversations_on_their_engines() -> None:
     assert [word for word in world.said if "Scaling" in word] == ["ScalingLimited small", "ScalingFree small"]
 
 
+def test_a_limit_holds_while_an_engine_says_nothing() -> None:
+    """It may be the one where requests wait."""
+    world = World({"small": {"replicas": {"min": 2, "max": 3}}})
+    world.small.queue = 100.0
+    world.tick()
+    world.small.serving = 3
+    world.seconds(40)
+    world.small.queue, world.small.silent = 1.0, 1
+    world.seconds(10)
+    assert (world.scaling().limited, world.scaling().caching) == ("LimitReached", "Aggressive")
+    world.small.silent = 0
+    world.seconds(10)
+    assert world.scaling().limited is None
+
+
 def test_an_engine_that_finds_no_node_for_long_is_a_limit() -> None:
     world = World()
     world.small.queue = 100.0

@@ -97,3 +97,18 @@ def test_not_while_a_fallback_is_in_force() -> None:
     world.small.failed = 5.0
     world.seconds(305)
     assert (world.state, world.target()) == ("Escalated", 4)
+
+
+def test_nor_for_a_while_after_it() -> None:
+    """What a tier had to do while another answered for it says little of what it has to do now."""
+    world = grown()
+    world.small.failed = 5.0
+    world.tick()
+    world.small.failed = 0.0
+    while world.state == "Escalated":
+        world.small.tried = world.small.offered * world.shares["small"] / 100
+        world.tick()
+    world.seconds(285)
+    assert world.target() == 4
+    world.seconds(30)
+    assert world.target() == 3

@@ -29,6 +29,26 @@ def test_a_rise_goes_on_for_a_while(length: int) -> None:
     assert history[-1] + 3 < found.value <= history[-1] + 10 + 1e-9
 
 
+@pytest.mark.parametrize("minutes", [1, 5, 20])
+def test_a_short_rise_goes_on_along_its_line(minutes: int) -> None:
+    found = forecast((100.0, 102.0, 104.0, 106.0, 108.0), minutes)
+    assert found is not None
+    assert found.value == pytest.approx(108 + 2 * minutes)
+
+
+def test_a_long_rise_is_smoothed_and_fades() -> None:
+    """By hand: level and trend of Holt's method, and what is left of the trend after one, and two, minutes."""
+    level, trend = 0.0, 0.0
+    for value in range(12):
+        before, level = level, 0.5 * value + 0.5 * (level + 0.9 * trend)
+        trend = 0.2 * (level - before) + 0.8 * 0.9 * trend
+    history = tuple(float(value) for value in range(12))
+    for minutes, left in ((1, 0.9), (2, 0.9 + 0.81)):
+        found = forecast(history, minutes)
+        assert found is not None
+        assert found.value == pytest.approx(level + left * trend)
+
+
 def test_one_wild_minute_makes_no_trend_of_a_short_history() -> None:
     found = forecast((10.0, 10.0, 90.0, 10.0, 10.0), 5)
     assert found is not None

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from heterollm_controllers.metrics.readings import History
+from heterollm_controllers.metrics.tier_metrics import MeasuredTier, TierMetrics
+from heterollm_controllers.traffic.fallback import fall_back
 from tests.steering.world import START, World
 
 NAMES = ["small", "large"]
@@ -78,6 +80,30 @@ def test_what_waited_a_minute_ago_explains_what_is_slow_now() -> None:
     world.small.history = History((1.0,) * 60, (2.0,) * 58 + (200.0, 2.0), (0.1,) * 60)
     world.tick()
     assert world.state == "Normal"
+
+
+def test_what_a_minute_ago_was_no_more_than_the_engines_can_do_explains_nothing() -> None:
+    world = World()
+    world.small.tried = world.small.slow = 18.0
+    world.small.history = History((1.0,) * 60, (2.0,) * 58 + (120.0, 2.0), (0.1,) * 60)
+    world.tick()
+    assert world.state == "Escalated", "two engines can have 128 at once"
+
+
+def test_a_cache_that_was_full_a_minute_ago_explains_what_is_slow_now() -> None:
+    world = World()
+    world.small.tried = world.small.slow = 18.0
+    world.small.history = History((1.0,) * 60, (2.0,) * 60, (0.1,) * 58 + (0.95, 0.1))
+    world.tick()
+    assert world.state == "Normal"
+
+
+def test_no_more_than_all_of_its_requests_fail() -> None:
+    """Rates are of several queries: what failed may seem more than what was tried."""
+    world = World()
+    world.small.tried, world.small.failed = 5.0, 6.0
+    world.tick()
+    assert "100 % of 150 requests" in world.fallback.message
 
 
 @pytest.mark.parametrize(
@@ -234,7 +260,19 @@ def test_without_the_hand_the_way_back_is_the_usual_one(force: str) -> None:
     world = World(fallback={"force": force})
     world.tick()
     world.spec = World().spec
+    released = world.now
     world.tick()
     assert world.state == force
+    assert world.fallback.clean_since == (released if force == "PureLarge" else None)
     world.seconds(3600)
     assert world.state == "Normal"
+
+
+def test_when_only_one_tier_is_left_nothing_is_in_force_any_more() -> None:
+    world = escalated()
+    only = [MeasuredTier(world.large.tier_state(), TierMetrics())]
+    status, said = fall_back(world.spec.fallback, only, {}, world.fallback, world.now)
+    assert status is not None
+    assert (status.state, status.escalations, status.degraded) == ("Normal", (), None)
+    assert [action for action, *_ in said] == ["FallbackNormal"]
+    assert fall_back(world.spec.fallback, only, {}, status, world.now) == (status, ())

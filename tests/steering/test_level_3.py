@@ -129,3 +129,51 @@ def test_a_tier_that_never_works_again_reaches_it_with_the_defaults() -> None:
     world.small.tried = world.small.failed = 5.0
     world.seconds(50 * 60)
     assert world.state == "PureLarge"
+
+
+def test_a_last_tier_that_failed_again_is_no_reason_for_it() -> None:
+    world = World(fallback={"holdSeconds": 60, "longestHoldSeconds": 60})
+    for _ in range(5):
+        world.large.tried = world.large.failed = 5.0
+        world.tick()
+        assert (world.state, world.fallback.degraded) == ("Escalated", "small")
+        world.large.failed = 0.0
+        while world.fallback.escalations[0].phase != "Watching":
+            world.large.tried = world.large.offered * world.shares["large"] / 100
+            world.tick()
+    assert len(world.fallback.escalations[0].reopened) >= 3
+    assert "PureLarge cluster" not in world.said
+
+
+def test_it_stays_though_the_last_tier_fails_while_no_other_serves() -> None:
+    world = World()
+    world.cluster[ClusterSignal.POLICY_REFUSED] = 17.0
+    world.tick()
+    world.small.serving, world.large.failed = 0, 5.0
+    world.tick()
+    assert world.state == "PureLarge"
+    world.small.serving = 2
+    world.tick()
+    assert (world.state, world.fallback.degraded) == ("Escalated", "small")
+
+
+def test_tiers_that_nobody_asks_get_their_requests_back_as_well() -> None:
+    world = World()
+    world.cluster[ClusterSignal.POLICY_REFUSED] = 17.0
+    world.tick()
+    del world.cluster[ClusterSignal.POLICY_REFUSED]
+    world.small.offered = world.small.tried = 0.0
+    world.seconds(900 + 5 * 310)
+    assert world.state == "Normal"
+
+
+def test_since_when_it_is_in_force_is_told_through_the_way_back() -> None:
+    world = World()
+    world.cluster[ClusterSignal.POLICY_REFUSED] = 17.0
+    world.tick()
+    begun = world.fallback.since
+    del world.cluster[ClusterSignal.POLICY_REFUSED]
+    while kept(world) < 30:
+        world.small.tried = world.small.offered * kept(world) / 100
+        world.tick()
+    assert (world.state, world.fallback.since) == ("PureLarge", begun)

@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 
 from heterollm_controllers.api.signals import ClusterSignal
+from heterollm_controllers.api.v1alpha1.fallback import Fallback
 from heterollm_controllers.api.v1alpha1.status import EscalationStatus
-from tests.steering.world import TICK, World
+from heterollm_controllers.metrics.readings import Readings
+from heterollm_controllers.metrics.tier_metrics import MeasuredTier, tier_metrics
+from heterollm_controllers.traffic.stand_in import StandIns
+from tests.steering.world import START, TICK, TierWorld, World
 
 NAMES = ["small", "large"]
 
@@ -117,6 +121,27 @@ def test_a_stand_in_that_has_grown_takes_more() -> None:
     assert kept(world) == 14
 
 
+def test_a_stand_in_that_is_well_again_takes_all_that_it_has_room_for() -> None:
+    world = failed()
+    world.large.failed = 3.0
+    world.tick()
+    assert (record(world).phase, kept(world)) == ("Holding", 100)
+    world.large.failed = 0.0
+    world.tick()
+    assert (record(world).phase, kept(world)) == ("Holding", 0)
+
+
+@pytest.mark.parametrize(("failing", "share"), [(False, 0), (True, 50)])
+def test_two_tiers_that_fail_together_share_the_room_of_their_stand_in(failing: bool, share: int) -> None:
+    tiers = [TierWorld(name, offered=5.5, tried=5.5) for name in ("small", "medium", "large")]
+    small, medium, large = tiers
+    small.failed, medium.failed, large.offered = 5.5, 5.5 if failing else 0.0, 10.5
+    rates = {tier.name: tier.rates() for tier in tiers}
+    readings = Readings(START, tiers=rates, cluster={ClusterSignal.ROUTERS: 1.0})
+    seen = [MeasuredTier(tier.tier_state(), tier_metrics(tier.tier_state(), readings, START)) for tier in tiers]
+    assert StandIns(Fallback(), seen, {}).of("small").kept == share, "the large tier has room for 5.5 requests/s"
+
+
 def test_a_resting_tier_is_asked_at_once_when_its_stand_in_is_lost() -> None:
     world = failed()
     mended(world)
@@ -147,6 +172,16 @@ def test_half_is_asked_of_it_as_soon_as_its_stand_in_fails_some() -> None:
     assert kept(world) == 100
 
 
+def test_half_is_asked_of_it_as_soon_as_its_stand_in_is_full() -> None:
+    world = failed()
+    mended(world)
+    world.seconds(120)
+    # It answers all, but what waits takes it 4 s.
+    world.large.queue, world.large.tried = 20.0, 10.0
+    world.tick()
+    assert (record(world).phase, kept(world)) == ("Probing", 50)
+
+
 def test_a_tier_that_has_just_failed_is_not_tried_for_that() -> None:
     world = failed()
     world.large.failed = 3.0
@@ -166,6 +201,22 @@ def test_requests_do_not_go_back_to_a_stand_in_of_which_nothing_is_known() -> No
     world.small.diverted = world.small.diverted_failed = 0.0
     world.seconds(100)
     assert kept(world) == 100
+
+
+def test_a_tier_that_gave_all_back_and_fails_is_given_time_while_nothing_is_known_of_its_stand_in() -> None:
+    world = failed()
+    mended(world)
+    world.seconds(120)
+    world.large.offered = world.large.tried = 0.0
+    world.small.diverted, world.small.diverted_failed = 5.0, 3.0
+    world.tick()
+    assert (record(world).phase, kept(world)) == ("Probing", 100)
+    world.small.diverted = world.small.diverted_failed = 0.0
+    world.small.tried = world.small.failed = 5.0
+    world.seconds(280)
+    assert (record(world).phase, kept(world)) == ("Probing", 100)
+    world.seconds(60)
+    assert (record(world).phase, kept(world)) == ("Holding", 0)
 
 
 def test_level_3_leaves_what_the_last_tier_has_no_room_for() -> None:

@@ -53,6 +53,7 @@ class WorkQueue(Generic[K]):
 
     def add_after(self, key: K, seconds: float) -> None:
         """Look at the key in that many seconds (0 or less: now), unless it is due earlier anyway."""
+        self._promote()
         when = self._monotonic() + max(seconds, 0.0)
         if key in self._ready or self._due.get(key, when + 1) <= when:
             return
@@ -111,6 +112,8 @@ class WorkQueue(Generic[K]):
         return max(0.0, self._heap[0][0] - self._monotonic()) if self._heap else None
 
     def _release(self, key: K) -> None:
+        # A delay that has ended meanwhile is noticed now, whether anybody has looked since or not.
+        self._promote()
         self._busy.remove(key)
         self._rests[key] = self._monotonic() + self._gap
         if key in self._again:
