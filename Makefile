@@ -7,6 +7,7 @@ MUTANTS := $(or $(HETEROLLM_CACHE),$(HOME)/.cache/heterollm)/mutants-$(shell sha
 STAMP := $(VENV)/.installed-$(shell cat requirements/dev.txt pyproject.toml | sha256sum | cut -c1-16)
 DOCS_STAMP := $(VENV)/docs/.installed-$(shell sha256sum requirements/docs.txt | cut -c1-16)
 ENGINE ?= simulated
+STEER ?= 1
 TEXT ?= What is 2 + 2?
 CHECKOUT ?= .
 export PYTHONUNBUFFERED := 1
@@ -22,8 +23,8 @@ SIDE_BY_SIDE := --no-loadscope-reorder -n
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
-demo: venv ## Everything on an embedded Kubernetes, end to end (as root); ENGINE=sglang runs the real SGLang
-	@$(PY) -m e2e.demo up --engine $(ENGINE)
+demo: venv ## Everything on an embedded Kubernetes, end to end (as root); STEER=0: the quick look; ENGINE=sglang: the real SGLang
+	@$(PY) -m e2e.demo up --engine $(ENGINE) --steer $(STEER)
 
 ask: venv ## One chat request to the running demo: make ask TEXT='...'
 	@$(PY) -m e2e.demo ask $(call quote,$(TEXT))

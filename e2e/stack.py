@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from e2e.cluster.cache import Report
-from e2e.cluster.images.build import build_image
+from e2e.cluster.images import build
 from e2e.cluster.kubectl import kubectl_path
 from e2e.cluster.node.commands import running_cluster
 from e2e.cluster.node.forward import ensure_forward
@@ -22,7 +22,7 @@ from e2e.cluster.node.load import load_archive
 from e2e.cluster.node.up import Devices, up
 from e2e.install import install
 
-__all__ = ["ENGINE_IMAGES", "ROOT", "Stack", "StackError", "wait_until"]
+__all__ = ["ENGINE_IMAGES", "ROOT", "Stack", "StackError", "build_image", "wait_until"]
 
 ROOT = Path(__file__).parents[1]
 VERSION = "0.1.0"
@@ -59,16 +59,16 @@ class Stack:
     def load_images(self, names: Sequence[str]) -> dict[str, str]:
         """Build the project's images that changed, load those that the node lacks, and return their content keys."""
         ensure_packages(self.report)
+        return self.load({name: build_image(name, self.report) for name in names})
+
+    def load(self, archives: Mapping[str, Path]) -> dict[str, str]:
+        """Load the images that the node lacks, and return their content keys."""
         inside = running_cluster(self.layout)
-        keys = {}
-        for name in names:
-            dockerfile, context = _IMAGES[name]
-            archive = build_image(f"heterollm/{name}:{VERSION}", ROOT / dockerfile, ROOT / context, report=self.report)
+        for name, archive in archives.items():
             # Gigabytes take minutes here, in which nothing else would be said.
             self.report(f"heterollm/{name}: to the node, {archive.stat().st_size / 1e6:.0f} MB unless it is there")
             load_archive(inside, archive)
-            keys[name] = archive.stem
-        return keys
+        return {name: archive.stem for name, archive in archives.items()}
 
     def install_operator(self, image_key: str, values: Mapping[str, Any] | None = None) -> None:
         """Install the chart, or upgrade it when the chart or the operator's image changed."""
@@ -121,6 +121,12 @@ class Stack:
             return bool(current and condition["status"] == "True")
 
         wait_until(ready, seconds, lambda: f"{cluster} is not Ready after {seconds:.0f} s: {said[-1]}")
+
+
+def build_image(name: str, report: Report) -> Path:
+    """Build one of the project's images if it changed, and return its archive. Needs no cluster."""
+    dockerfile, context = _IMAGES[name]
+    return build.build_image(f"heterollm/{name}:{VERSION}", ROOT / dockerfile, ROOT / context, report=report)
 
 
 def wait_until(done: Callable[[], bool], seconds: float, complaint: Callable[[], str]) -> None:

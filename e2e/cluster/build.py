@@ -14,18 +14,22 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from e2e.cluster.cache import Report, cache_dir, locked, print_report
 from e2e.cluster.toolchain import Toolchain, go_environment, select_toolchain
 
-__all__ = ["COMPONENTS", "BuildError", "Component", "add_parser", "build_key", "ensure_binary"]
+__all__ = ["COMPONENTS", "BuildError", "Component", "add_parser", "build_key", "ensure_binaries", "ensure_binary"]
 
 _HERE = Path(__file__).parent
 _PROGRESS_INTERVAL_S = 5.0
 # A cold build of everything leaves this much in Go's caches; running out of disk half-way wastes minutes.
 _COLD_BUILD_BYTES = 6 * 1024**3
+# At Go's own setting, 100, a tenth of the compiler's CPU time and more is garbage collection. It builds the same.
+_COMPILER_GC = "400"
 
 
 class BuildError(RuntimeError):
@@ -34,7 +38,10 @@ class BuildError(RuntimeError):
 
 @dataclass(frozen=True)
 class Component:
-    """A Go program: its module folder, its main package and the further source folders that go into it."""
+    """A Go program: its module folder, its main package and the further source folders that go into it.
+
+    Go calls the program like the folder of its package (or the module); `name` must be that.
+    """
 
     name: str
     module: Path
@@ -61,20 +68,41 @@ COMPONENTS: dict[str, Component] = {
 }
 
 
+@dataclass(frozen=True)
+class _Target:
+    """A program to be there, and what it is built with."""
+
+    component: Component
+    toolchain: Toolchain
+    flags: str
+
+    @classmethod
+    def of(cls, component: Component) -> _Target:
+        module_file = (component.module / "go.mod").read_text()
+        return cls(component, select_toolchain(_directive(module_file, "go")), _link_flags(module_file))
+
+    @cached_property
+    def binary(self) -> Path:
+        key = build_key(self.component, self.toolchain.version, self.flags)
+        return cache_dir() / "cluster" / self.component.name / key / self.component.name
+
+
 def ensure_binary(component: Component, report: Report = print_report) -> Path:
     """Return the path of a component's binary, building it first unless it is in the cache."""
-    module_file = (component.module / "go.mod").read_text()
-    toolchain = select_toolchain(_directive(module_file, "go"))
-    flags = _link_flags(module_file)
-    folder = cache_dir() / "cluster" / component.name
-    binary = folder / build_key(component, toolchain.version, flags) / component.name
-    if binary.exists():
-        return binary
-    # One lock for all builds: two at once would compile the same packages twice.
-    with locked(cache_dir() / "build.lock", report):
-        if not binary.exists():
-            _build(component, toolchain, flags, binary, report)
-    return binary
+    return ensure_binaries([component], report)[component.name]
+
+
+def ensure_binaries(components: Iterable[Component], report: Report = print_report) -> dict[str, Path]:
+    """Return the paths of binaries by their names, building first those that are not in the cache."""
+    targets = [_Target.of(component) for component in components]
+    if not all(target.binary.exists() for target in targets):
+        # One lock for all builds: two at once would compile the same packages twice.
+        with locked(cache_dir() / "build.lock", report):
+            for module in dict.fromkeys(target.component.module for target in targets):
+                missing = [item for item in targets if item.component.module == module and not item.binary.exists()]
+                if missing:
+                    _build(missing, report)
+    return {target.component.name: target.binary for target in targets}
 
 
 def build_key(component: Component, go_version: str, flags: str) -> str:
@@ -110,38 +138,50 @@ def _link_flags(module_file: str) -> str:
     return flags
 
 
-def _build(component: Component, toolchain: Toolchain, flags: str, binary: Path, report: Report) -> None:
-    go = toolchain.executable(report)
+def _build(targets: Sequence[_Target], report: Report) -> None:
+    """Build programs of one module by one command, which links some of them while it compiles for others."""
+    first = targets[0]
+    go = first.toolchain.executable(report)
     _check_disk(go)
-    binary.parent.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=binary.parent.parent, prefix=".build-") as temporary:
+    for target in targets:
+        target.binary.parent.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache_dir() / "cluster", prefix=".build-") as temporary:
         output = Path(temporary) / "out"
         output.mkdir()
-        command: list[str | Path] = [go, "build", "-v", "-trimpath", "-buildvcs=false", f"-ldflags={flags}"]
-        command += ["-o", output / component.name, f"./{component.package}"]
-        _run(component, command, Path(temporary) / "log", report)
-        output.rename(binary.parent)
+        command: list[str | Path] = [go, "build", "-v", "-trimpath", "-buildvcs=false", f"-ldflags={first.flags}"]
+        command += ["-o", f"{output}/", *(f"./{target.component.package}" for target in targets)]
+        _run([target.component for target in targets], command, Path(temporary) / "log", report)
+        for target in targets:
+            folder = Path(temporary) / target.component.name
+            folder.mkdir()
+            (output / target.component.name).rename(folder / target.component.name)
+            folder.rename(target.binary.parent)
 
 
-def _run(component: Component, command: list[str | Path], log: Path, report: Report) -> None:
+def _run(components: Sequence[Component], command: list[str | Path], log: Path, report: Report) -> None:
     """Run the build, with a line of progress every few seconds."""
     started = time.monotonic()
-    report(f"building {component.name} (minutes the first time, then seconds)")
+    names = ", ".join(component.name for component in components)
+    report(f"building {names} (minutes the first time, then seconds)")
     with log.open("w") as output:
         process = subprocess.Popen(
-            command, cwd=component.module, env=go_environment(), stdout=output, stderr=subprocess.STDOUT
+            command,
+            cwd=components[0].module,
+            env={"GOGC": _COMPILER_GC, **go_environment()},
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
     try:
         while (code := _wait(process)) is None:
-            report(f"building {component.name}: {time.monotonic() - started:.0f} s, {_progress(log)}")
+            report(f"building Go programs: {time.monotonic() - started:.0f} s, {_progress(log)}")
     except BaseException:
         # Interrupted: nobody is left to wait for it.
         process.terminate()
         process.wait()
         raise
     if code != 0:
-        raise BuildError(explain_failure(component.name, log.read_text()))
-    report(f"built {component.name} in {time.monotonic() - started:.0f} s")
+        raise BuildError(explain_failure(names, log.read_text()))
+    report(f"built {names} in {time.monotonic() - started:.0f} s")
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int | None:
@@ -162,10 +202,10 @@ def _progress(log: Path) -> str:
     return f"{compiled} packages compiled, now {lines[-1]}"
 
 
-def explain_failure(component: str, log: str) -> str:
+def explain_failure(programs: str, log: str) -> str:
     """Return what to tell the user about a failed build: its last lines and, for common causes, a remedy."""
     tail = "\n".join(log.splitlines()[-20:])
-    message = f"building {component} failed:\n{tail}"
+    message = f"building {programs} failed:\n{tail}"
     if "no space left on device" in log:
         return f"{message}\nThe disk is full. `go clean -cache -modcache` frees what Go has stored."
     if any(sign in log for sign in ("dial tcp", "no such host", "i/o timeout", "TLS handshake timeout")):
@@ -201,6 +241,7 @@ def _component(name: str) -> str:
 
 
 def _main(arguments: argparse.Namespace) -> int:
-    for name in arguments.component or COMPONENTS:
-        print(f"{name}: {ensure_binary(COMPONENTS[name])}")
+    binaries = ensure_binaries(COMPONENTS[name] for name in arguments.component or COMPONENTS)
+    for name, binary in binaries.items():
+        print(f"{name}: {binary}")
     return 0

@@ -15,7 +15,7 @@ from e2e.cluster.build import COMPONENTS, ensure_binary
 from e2e.cluster.kubectl import kubectl_path
 from e2e.cluster.node.commands import running_cluster
 from e2e.cluster.node.credentials import issue_kubeconfig
-from e2e.cluster.node.daemons import Daemons
+from e2e.cluster.node.daemons import Daemons, recorded
 from e2e.cluster.node.forward import ensure_forward
 from e2e.cluster.node.layout import NODE_ADDRESS
 from e2e.monitoring.binaries import ensure_binaries
@@ -64,14 +64,15 @@ class Monitoring:
             return found
 
 
-def start_monitoring(stack: Stack, rules: Rules) -> Monitoring:
-    """Start all three; they end with the cluster. `rules` are groups of alert rules."""
+def start_monitoring(stack: Stack, rules: Rules, scrape_seconds: int = SCRAPE_SECONDS) -> Monitoring:
+    """Start all three unless they run; they end with the cluster. `rules` are groups of alert rules."""
     programs = ensure_binaries(stack.report)
     daemons = running_cluster(stack.layout)
     pages = stack.layout.state / "pages.jsonl"
-    daemons.start("webhook", [sys.executable, "-I", str(_WEBHOOK), NODE_ADDRESS, str(WEBHOOK_PORT), str(pages)])
-    _start_alertmanager(daemons, programs)
-    _start_prometheus(daemons, programs, rules)
+    if not recorded(stack.layout).get("prometheus", False):
+        daemons.start("webhook", [sys.executable, "-I", str(_WEBHOOK), NODE_ADDRESS, str(WEBHOOK_PORT), str(pages)])
+        _start_alertmanager(daemons, programs)
+        _start_prometheus(daemons, programs, rules, scrape_seconds)
     url = f"http://127.0.0.1:{ensure_forward(daemons, NODE_ADDRESS, PROMETHEUS_PORT)}"
     daemons.wait("prometheus", "Prometheus is ready", lambda: _answers(f"{url}/-/ready"), _START_SECONDS)
     return Monitoring(url, pages)
@@ -107,9 +108,9 @@ def _start_alertmanager(daemons: Daemons, programs: Path) -> None:
     )
 
 
-def _start_prometheus(daemons: Daemons, programs: Path, rules: Rules) -> None:
+def _start_prometheus(daemons: Daemons, programs: Path, rules: Rules, scrape_seconds: int) -> None:
     settings = {
-        "global": {"scrape_interval": f"{SCRAPE_SECONDS}s", "evaluation_interval": f"{SCRAPE_SECONDS}s"},
+        "global": {"scrape_interval": f"{scrape_seconds}s", "evaluation_interval": f"{scrape_seconds}s"},
         "rule_files": [str(_write(daemons, "rules.yml", {"groups": list(rules)}))],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"{NODE_ADDRESS}:{ALERTMANAGER_PORT}"]}]}]},
         "scrape_configs": [_pods(_start_discovery(daemons))],

@@ -17,8 +17,7 @@ from e2e.monitoring.start import SCRAPE_SECONDS, Monitoring, start_monitoring
 from e2e.scenarios.chat_cluster import ChatCluster
 from e2e.stack import ROOT, Stack
 from e2e.steering.manifest import steered_sample
-from e2e.steering.moments import TIERS, moments
-from heterollm_controllers.simulation.chart import timeline
+from e2e.steering.moments import picture
 
 # Images loaded by the other scenarios are found again.
 NAME = "scenarios"
@@ -50,9 +49,7 @@ def monitoring(stack: Stack) -> Iterator[Monitoring]:
     began = time.time()
     yield started
     if "STEERING_CHART" in os.environ:
-        found = moments(started, began, time.time())
-        drawn = timeline(found, TIERS, "A spike, and a tier that breaks", "real time, simulated engines")
-        Path(os.environ["STEERING_CHART"]).write_text(drawn)
+        Path(os.environ["STEERING_CHART"]).write_text(picture(started, began, time.time()))
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 
 from e2e.monitoring.start import Monitoring
+from heterollm_controllers.simulation.chart import timeline
 from heterollm_controllers.simulation.run import TICK, Moment
 
-__all__ = ["TIERS", "moments"]
+__all__ = ["TIERS", "moments", "picture"]
 
 TIERS = ("small", "large")
 _STATES = ("PureLarge", "Escalated", "Normal")
@@ -46,6 +47,12 @@ def moments(monitoring: Monitoring, start: float, end: float) -> list[Moment]:
         )
         for index, time in enumerate(times)
     ]
+
+
+def picture(monitoring: Monitoring, start: float, end: float) -> str:
+    """The same as SVG."""
+    title = "A spike, and a tier that breaks"
+    return timeline(moments(monitoring, start, end), TIERS, title, "real time, simulated engines")
 
 
 def _at(points: dict[float, float], time: float) -> float:

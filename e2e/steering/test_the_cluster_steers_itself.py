@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 import pytest
 
-from e2e.cluster.node.commands import running_cluster
 from e2e.monitoring.start import SCRAPE_SECONDS, Monitoring
 from e2e.scenarios.chat_cluster import ChatCluster
 from e2e.stack import wait_until
 from e2e.steering.crowd import Crowd
 from e2e.steering.manifest import steered_sample
-from e2e.steering.timeline import Decision, Journal
+from e2e.steering.steps import decided, figures_are_there, set_faults
+from e2e.steering.timeline import Journal
 
 TICK_SECONDS = 5
 QUEUE = 'sum(sglang:num_queue_reqs{heterollm_cluster="chat", heterollm_tier="small"})'
-
-
-def set_faults(chat: ChatCluster, **plan: float) -> None:
-    """What the small tier's engines do from now on; nothing bad without arguments."""
-    inside = running_cluster(chat.stack.layout)
-    for pod in chat.engine_pods("small"):
-        if pod["status"].get("podIP"):
-            url = f"http://{pod['status']['podIP']}:30000/sim/faults"
-            inside.run(["curl", "--fail", "--silent", "--json", json.dumps(plan), url])
-
-
-def decided(journal: Journal, action: str, subject: str, count: int, seconds: float) -> Decision:
-    """Wait for the so-manieth decision of a kind."""
-    wait_until(
-        lambda: len(journal.of(action, subject)) >= count,
-        seconds,
-        lambda: f"no {action} of {subject}; decided was: {[(item.action, item.message) for item in journal.decisions]}",
-    )
-    return journal.of(action, subject)[count - 1]
 
 
 def test_a_spike_adds_engines_that_serve(chat: ChatCluster, monitoring: Monitoring) -> None:
@@ -111,12 +91,6 @@ def test_a_broken_tier_is_escalated_and_comes_back(chat: ChatCluster, monitoring
     assert crowd.failures == []
     for item in journal.decisions:
         print(f"{item.time - broken:7.0f} s  {item.action} {item.subject}: {item.message}")
-
-
-def figures_are_there(chat: ChatCluster) -> bool:
-    """Whether the operator says so."""
-    conditions = {item["type"]: item["status"] for item in chat.get()["status"]["conditions"]}
-    return conditions.get("MetricsAvailable") == "True"
 
 
 def pages(monitoring: Monitoring) -> list[dict[str, float]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.cluster.build import BuildError, Component, build_key, ensure_binary, explain_failure
+from e2e.cluster.build import BuildError, Component, build_key, ensure_binaries, ensure_binary, explain_failure
 from e2e.cluster.toolchain import parse_version, select_toolchain
 
 _FAKE_GO = """#!/bin/sh
@@ -20,7 +20,8 @@ case "$*" in
     echo run >> {folder}/builds
     {build}
     while [ "$1" != -o ]; do shift; done
-    echo binary > "$2" ;;
+    folder=$2; shift 2
+    for package; do echo binary > "$folder/$(basename "$package")"; done ;;
 esac
 """
 
@@ -122,6 +123,25 @@ def test_two_builds_at_once_compile_once(fake_go: FakeGo, component: Component) 
     assert len(set(found)) == 1
     assert len(found) == 3
     assert len(builds.read_text().splitlines()) == 1
+
+
+def test_programs_of_one_module_are_built_by_one_command(fake_go: FakeGo, component: Component) -> None:
+    builds = fake_go()
+    other = Component("other", component.module, "cmd/other")
+    found = ensure_binaries([component, other], silent)
+    assert {name: path.name for name, path in found.items()} == {"program": "program", "other": "other"}
+    assert all(path.exists() for path in found.values())
+    assert len(builds.read_text().splitlines()) == 1
+
+
+def test_only_programs_that_are_missing_are_built(fake_go: FakeGo, component: Component) -> None:
+    fake_go()
+    first = ensure_binary(component, silent)
+    built = first.stat().st_mtime_ns
+    both = ensure_binaries([component, Component("other", component.module, "cmd/other")], silent)
+    assert both["program"] == first
+    assert first.stat().st_mtime_ns == built
+    assert both["other"].exists()
 
 
 def test_a_failed_build_leaves_nothing_and_shows_the_log(fake_go: FakeGo, component: Component, tmp_path: Path) -> None:

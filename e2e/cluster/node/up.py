@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.cluster.build import COMPONENTS, ensure_binary
+from e2e.cluster.build import COMPONENTS, ensure_binaries
 from e2e.cluster.cache import Report, locked
 from e2e.cluster.kubectl import kubectl_path
 from e2e.cluster.node.cgroups import CgroupTree
@@ -30,7 +30,7 @@ from e2e.cluster.node.pause_image import write_pause_archive
 __all__ = ["GPU_RESOURCE", "Devices", "up"]
 
 GPU_RESOURCE = "nvidia.com/gpu"
-_BINARIES = ("controlplane", "kubelet", "kube-proxy", "coredns", "pause", "deviceplugin", "fakenodes")
+_BINARIES = ("controlplane", "kubelet", "kube-proxy", "coredns", "pause", "deviceplugin")
 _CONTROL_PLANE_TIMEOUT_S = 60.0
 _NODE_TIMEOUT_S = 90.0
 
@@ -47,7 +47,8 @@ def up(layout: Layout, devices: Devices, report: Report) -> bool:
     """Start the cluster and return when its node is Ready; return False when it runs already."""
     require_root()
     ensure_packages(report)
-    binaries = {name: ensure_binary(COMPONENTS[name], report) for name in _BINARIES}
+    names = [*_BINARIES, *(["fakenodes"] if devices.fake_nodes else [])]
+    binaries = ensure_binaries([COMPONENTS[name] for name in names], report)
     with locked(layout.lock, report):
         if Namespaces.find(layout) is not None:
             _require_complete(layout)
