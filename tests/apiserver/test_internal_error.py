@@ -27,7 +27,8 @@ module.{function} = broken
 """
 PLACES = {
     "choosing a tier's engine": ("heterollm_controllers.engines.revisions", "size", "Accepted"),
-    "anything else": ("heterollm_controllers.reconcile.pipeline", "steer", "Programmed"),
+    "a step of the reconcile": ("heterollm_controllers.reconcile.pipeline", "steer", "Programmed"),
+    "the status itself": ("heterollm_controllers.reconcile.pipeline", "cluster_status", "Programmed"),
 }
 
 

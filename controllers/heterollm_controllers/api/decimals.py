@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from pydantic import GetPydanticSchema
-from pydantic_core import core_schema
+from pydantic import GetCoreSchemaHandler, GetPydanticSchema, ValidatorFunctionWrapHandler
+from pydantic_core import CoreSchema, core_schema
 
 __all__ = ["DecimalNumber", "written_as"]
 
@@ -35,16 +35,27 @@ class DecimalNumber(float):
 
     __hash__ = float.__hash__
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return _schema(core_schema.str_schema())
+
 
 def written_as(*, max_length: int, pattern: str | None = None) -> Any:
-    """How a decimal is read and written: the schema is that of its text."""
-    text = core_schema.str_schema(max_length=max_length, pattern=pattern)
-    number = core_schema.no_info_after_validator_function(DecimalNumber, text)
-    schema = core_schema.no_info_before_validator_function(
-        _text, number, serialization=core_schema.plain_serializer_function_ser_schema(_text)
-    )
+    """What a decimal's text must be like, beside a number."""
+    schema = _schema(core_schema.str_schema(max_length=max_length, pattern=pattern))
     return GetPydanticSchema(lambda _source, _handler: schema)
 
 
-def _text(value: Any) -> Any:
-    return value.text if isinstance(value, DecimalNumber) else value
+def _schema(text: CoreSchema) -> CoreSchema:
+    """The schema of a decimal is that of its text."""
+    return core_schema.no_info_wrap_validator_function(
+        _read, text, serialization=core_schema.plain_serializer_function_ser_schema(_written)
+    )
+
+
+def _read(value: Any, text: ValidatorFunctionWrapHandler) -> DecimalNumber:
+    return value if isinstance(value, DecimalNumber) else DecimalNumber(text(value))
+
+
+def _written(value: DecimalNumber) -> str:
+    return value.text
