@@ -28,10 +28,11 @@ from e2e.bench.synthetic_prometheus import ENGINES, TIERS, keys, pod
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.observation.tier_state import EngineState, TierState
-from heterollm_controllers.reconcile.control_loop import SteeringInput, steer
+from heterollm_controllers.reconcile.control_loop import steer
 from heterollm_controllers.reconcile.control_state import ControlState
+from heterollm_controllers.reconcile.recheck import Recheck
 from heterollm_operator.kube.store import Key
-from heterollm_operator.process.steered import Steered
+from heterollm_operator.process.rechecks import Rechecks
 from heterollm_operator.prometheus.client import Prometheus
 from heterollm_operator.prometheus.poller import Poller, Polling
 from heterollm_operator.runtime.gc_tuning import collect_rarely
@@ -156,13 +157,13 @@ class _Bench:
     def __init__(self, clusters: int, url: str, clock: Clock) -> None:
         self._url = url
         self._clock = clock
-        self._steered = Steered(steer, clock)
+        self._rechecks = Rechecks(clock)
         for key in keys(clusters):
-            self._steered.looked(key, _given(key, clock.utc()))
+            self._rechecks.reconciled(key, _given(key, clock.utc()))
         source = Prometheus(url, lambda: datetime.now(UTC))
         polling = Polling(deadline=60)
-        known = self._steered.known
-        self._poller = Poller(source, polling, known, self._due, self._look, Metrics(), clock)
+        specs = {key: recheck.spec for key, recheck in self._rechecks.known().items()}
+        self._poller = Poller(source, polling, lambda: specs, self._due, self._look, Metrics(), clock)
         self._check = 0.0
         self.due = 0
 
@@ -179,23 +180,23 @@ class _Bench:
         if readings.failure:
             raise SystemExit(readings.failure)
         start = time.thread_time()
-        found = self._steered.due(key, readings)
+        found = self._rechecks.due(key, readings)
         self._check += time.thread_time() - start
         return found
 
     def _look(self, key: Key) -> None:
         """What a look would do: record."""
         self.due += 1
-        given, readings = self._steered.known()[key], self._poller.readings(key)
+        given, readings = self._rechecks.known()[key], self._poller.readings(key)
         after = steer(given.spec, given.tiers, given.state, readings, self._clock.utc())
-        self._steered.looked(key, SteeringInput(given.spec, given.tiers, after.state, after.missing))
+        self._rechecks.reconciled(key, Recheck(given.spec, given.tiers, after.state, after.missing))
 
     def _asked(self) -> int:
         with urllib.request.urlopen(f"{self._url}/count") as answer:
             return int(answer.read())
 
 
-def _given(key: Key, now: datetime) -> SteeringInput:
+def _given(key: Key, now: datetime) -> Recheck:
     tiers = [
         {
             "name": tier,
@@ -220,7 +221,7 @@ def _given(key: Key, now: datetime) -> SteeringInput:
         )
         for tier in TIERS
     )
-    return SteeringInput(spec, facts, ControlState())
+    return Recheck(spec, facts, ControlState())
 
 
 def _memory(name: str) -> float:

@@ -21,7 +21,7 @@ def unseen(world: World) -> Outcome:
 
 def test_nothing_is_touched() -> None:
     outcome = unseen(settled(api_tier()))
-    assert (outcome.apply, outcome.delete, outcome.check, outcome.steering) == ((), (), (), None)
+    assert (outcome.apply, outcome.delete, outcome.check, outcome.recheck) == ((), (), (), None)
 
 
 def test_only_the_condition_changes() -> None:

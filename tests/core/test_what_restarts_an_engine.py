@@ -170,9 +170,9 @@ def test_a_measured_speed_is_what_the_tier_is_steered_by() -> None:
     world.change({**FREE, "engine": {"measured": {"requestsPerSecond": "0.5"}}})
     world.settle()
     assert running(world) == before
-    steering = world.outcome().steering
-    assert steering is not None
-    assert steering.tiers[0].rate == 0.5
+    recheck = world.outcome().recheck
+    assert recheck is not None
+    assert recheck.tiers[0].rate == 0.5
 
 
 def test_a_report_outlives_a_spec_that_is_refused() -> None:

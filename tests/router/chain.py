@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.reconcile.control_loop import SteeringInput
-from heterollm_controllers.reconcile.control_state import ControlState
 from heterollm_operator.kube.store import Key
 from heterollm_operator.prometheus.client import Prometheus
 from heterollm_operator.prometheus.poller import Poller, Polling
@@ -30,7 +28,7 @@ _SCRAPED = 'namespace="here",pod="r1",job="pods",instance="r1:1"'
 async def read(folder: Path, before: str, after: str) -> Readings:
     """What the operator reads where the page said `before` for ten minutes, and `after` at the last scrape."""
     clock = SystemClock()
-    known = {_KEY: SteeringInput(spec("small", "large"), (), ControlState())}
+    known = {_KEY: spec("small", "large")}
     with prometheus(folder, "\n".join(_written(before, after)) + "\n") as url:
         source = Prometheus(url, clock.utc)
         poller = Poller(source, Polling(), lambda: known, lambda *_: False, lambda _: None, Metrics(), clock)

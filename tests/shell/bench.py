@@ -11,12 +11,11 @@ from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.objects import Delete, Event
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.reconcile.contract import Observed, Outcome
-from heterollm_controllers.reconcile.control_loop import steer
 from heterollm_operator.kube.apply import Writer
 from heterollm_operator.kube.store import Key, Store
 from heterollm_operator.process.cluster_metrics import ClusterMetrics
 from heterollm_operator.process.queue import WorkQueue
-from heterollm_operator.process.steered import Steered
+from heterollm_operator.process.rechecks import Rechecks
 from heterollm_operator.process.worker import Core, Sight, Worker
 from heterollm_operator.runtime.metrics import Metrics
 from tests.shell.fake_api import FakeApi
@@ -54,9 +53,9 @@ class Bench:
             limit=2.5,
         )
         self.readings: Readings | None = None
-        self.steered = Steered(steer, self.clock)
-        self.cluster_metrics = ClusterMetrics(self.steered.known, lambda _: self.readings)
-        sight = Sight(lambda _: self.readings, self.steered, self.cluster_metrics)
+        self.rechecks = Rechecks(self.clock)
+        self.cluster_metrics = ClusterMetrics(self.rechecks.known, lambda _: self.readings)
+        sight = Sight(lambda _: self.readings, self.rechecks, self.cluster_metrics)
         core = Core(self._reconcile, digest, Config())
         self.worker = Worker(core, self.store, self.queue, writer, self.metrics, self.clock, 600, sight)
 

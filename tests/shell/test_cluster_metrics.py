@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.observation.tier_state import EngineState, TierState
-from heterollm_controllers.reconcile.control_loop import SteeringInput
 from heterollm_controllers.reconcile.control_state import ControlState
+from heterollm_controllers.reconcile.recheck import Recheck
 from heterollm_operator.kube.store import Key
 from heterollm_operator.process.cluster_metrics import ClusterMetrics
 from tests.shell.objects import spec
@@ -27,7 +27,7 @@ class Shown:
     """A registry with the clusters' metrics."""
 
     def __init__(self) -> None:
-        self.known: dict[Key, SteeringInput] = {}
+        self.known: dict[Key, Recheck] = {}
         self.readings: dict[Key, Readings] = {}
         self.metrics = ClusterMetrics(lambda: self.known, self.readings.get)
         self.registry = CollectorRegistry()
@@ -76,7 +76,7 @@ def test_a_cluster_without_a_status_is_normal(shown: Shown) -> None:
 
 def test_what_is_missing(shown: Shown) -> None:
     engines = [EngineState(name, f"{name}-0", serving=name != "starting") for name in ("a", "b", "starting")]
-    shown.known[C] = SteeringInput(spec("small"), (TierState("small", tuple(engines)),), ControlState())
+    shown.known[C] = Recheck(spec("small"), (TierState("small", tuple(engines)),), ControlState())
     assert shown.missing() == {}, "before the first tick nobody knows"
     shown.readings[C] = Readings(START, pods={"a-0": WHOLE, "b-0": {PodSignal.QUEUE: 1.0}})
     expected = {("", "routers"): 1, ("small", "running"): 1, ("small", "kvUse"): 1, ("small", "age"): 1}
@@ -89,6 +89,6 @@ def test_what_is_missing(shown: Shown) -> None:
 
 
 def test_without_prometheus_one_line_says_all(shown: Shown) -> None:
-    shown.known[C] = SteeringInput(spec("small"), (TierState("small", ()),), ControlState())
+    shown.known[C] = Recheck(spec("small"), (TierState("small", ()),), ControlState())
     shown.readings[C] = Readings(START, failure="Prometheus: no answer in time")
     assert shown.missing() == {("", "all"): 1}

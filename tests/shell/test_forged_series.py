@@ -17,7 +17,7 @@ from heterollm_controllers.api.signals import PodSignal, TierSignal
 from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.observation.tier_state import EngineState, TierState
-from heterollm_controllers.reconcile.control_loop import SteeringInput, steer
+from heterollm_controllers.reconcile.control_loop import steer
 from heterollm_controllers.reconcile.control_state import ControlState
 from heterollm_operator.kube.store import Key
 from heterollm_operator.prometheus.client import Prometheus
@@ -256,7 +256,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def poller(
     url: str, namespaces: Sequence[str], known: Sequence[str], largest: int = 2**24, clock: Any = None
 ) -> Poller:
-    clusters = {Key(name, "c"): SteeringInput(SPEC, (), ControlState()) for name in known}
+    clusters = {Key(name, "c"): SPEC for name in known}
     source = Prometheus(url, SystemClock().utc, largest=largest)
     polling = Polling(namespaces=tuple(namespaces))
     return Poller(
@@ -348,12 +348,12 @@ async def test_a_stranger_of_too_many_series_without_a_cluster_is_left_out(url: 
 
 async def test_figures_that_were_known_hold_until_the_one_at_fault_is_found(url: str, clean: Readings) -> None:
     innocent = ["ns", "ns2", "ns3", "ns4"]
-    known = {Key(name, "c"): SteeringInput(SPEC, (), ControlState()) for name in innocent}
+    known = {Key(name, "c"): SPEC for name in innocent}
     source = Prometheus(url, SystemClock().utc, largest=20_000)
     asked = Poller(source, Polling(), lambda: known, lambda *_: False, lambda _: None, Metrics(), SystemClock())
     asked._polling = replace(asked._polling, namespaces=tuple(innocent))
     await asked.tick()
-    known[Key("many", "c")] = SteeringInput(SPEC, (), ControlState())
+    known[Key("many", "c")] = SPEC
     asked._polling = replace(asked._polling, namespaces=(*innocent, "many"))
     for _ in range(5):
         await asked.tick()

@@ -17,9 +17,8 @@ from typing import Any, TypeVar
 import pytest
 
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.reconcile.control_loop import SteeringInput
-from heterollm_controllers.reconcile.control_state import ControlState
 from heterollm_operator.kube.store import Key
 from heterollm_operator.prometheus import queries
 from heterollm_operator.prometheus.client import Prometheus, Rows, Unanswered
@@ -38,8 +37,8 @@ SELECTION = Selection(60, 15, (), (30_000,))
 NAMES = {query.text: name for name, query in {**queries.now(SELECTION), **queries.history(SELECTION)}.items()}
 
 
-def given(**more: Any) -> SteeringInput:
-    return SteeringInput(spec("small", "large", **more), (), ControlState())
+def given(**more: Any) -> HeteroLLMClusterSpec:
+    return spec("small", "large", **more)
 
 
 def engine(key: Key, pod: str, value: object) -> dict[str, Any]:

@@ -12,8 +12,6 @@ import pytest
 
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.reconcile.control_loop import SteeringInput
-from heterollm_controllers.reconcile.control_state import ControlState
 from heterollm_operator.kube.store import Key
 from heterollm_operator.prometheus.client import Prometheus
 from heterollm_operator.prometheus.poller import Poller, Polling
@@ -79,8 +77,8 @@ async def test_real_answers_become_readings(url: str) -> None:
         "queue": '42 * count by (pod) (up_or_not{ns="$namespace"} or vector(1))',
     }
     known = {
-        A: SteeringInput(spec("small", "large"), (), ControlState()),
-        B: SteeringInput(spec("small", "large", observability={"queries": own}), (), ControlState()),
+        A: spec("small", "large"),
+        B: spec("small", "large", observability={"queries": own}),
     }
     source = Prometheus(url, clock.utc)
     poller = Poller(source, Polling(), lambda: known, lambda *_: False, lambda _: None, Metrics(), clock)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from heterollm_controllers.api import names
 from heterollm_controllers.api.objects import Delete
 from heterollm_controllers.reconcile.contract import Outcome
-from heterollm_controllers.reconcile.control_loop import SteeringInput
 from heterollm_controllers.reconcile.control_state import ControlState
+from heterollm_controllers.reconcile.recheck import Recheck
 from heterollm_operator.kube.client import ApiError
 from tests.shell.bench import Bench, C, everything
 from tests.shell.objects import manifest, spec
@@ -67,8 +67,8 @@ async def test_no_engine_is_made_of_a_revision_that_is_not_stored(bench: Bench) 
 
 
 async def test_a_cluster_with_a_refused_child_is_still_steered(bench: Bench) -> None:
-    given = SteeringInput(spec("small"), (), ControlState())
-    bench.answer = lambda _: Outcome(status={"fine": True}, apply=(manifest("one"),), steering=given)
+    given = Recheck(spec("small"), (), ControlState())
+    bench.answer = lambda _: Outcome(status={"fine": True}, apply=(manifest("one"),), recheck=given)
     bench.api.fail("PATCH configmaps/one", ApiError(403, "no"))
     assert await bench.look() == "failed"
-    assert bench.steered.known() == {C: given}
+    assert bench.rechecks.known() == {C: given}

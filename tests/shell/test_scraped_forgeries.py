@@ -11,8 +11,6 @@ import pytest
 from aiohttp import web
 
 from heterollm_controllers.api.signals import PodSignal
-from heterollm_controllers.reconcile.control_loop import SteeringInput
-from heterollm_controllers.reconcile.control_state import ControlState
 from heterollm_operator.kube.store import Key
 from heterollm_operator.prometheus.client import Prometheus
 from heterollm_operator.prometheus.poller import Poller, Polling
@@ -67,7 +65,7 @@ async def scraped(tmp_path: Path) -> AsyncIterator[str]:
 
 
 async def test_a_pod_that_says_it_is_another(scraped: str) -> None:
-    known = {key: SteeringInput(spec("small", "large"), (), ControlState()) for key in (VICTIM, Key("mallorys", "c"))}
+    known = {key: spec("small", "large") for key in (VICTIM, Key("mallorys", "c"))}
     source = Prometheus(scraped, SystemClock().utc)
     polling = Polling(scrape_seconds=1)
     poller = Poller(source, polling, lambda: known, lambda *_: False, lambda _: None, Metrics(), SystemClock())

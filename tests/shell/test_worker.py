@@ -10,8 +10,8 @@ import pytest
 from heterollm_controllers.api.objects import Failure
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.reconcile.contract import Outcome
-from heterollm_controllers.reconcile.control_loop import SteeringInput
 from heterollm_controllers.reconcile.control_state import ControlState
+from heterollm_controllers.reconcile.recheck import Recheck
 from heterollm_operator.kube.apply import NotLeading
 from heterollm_operator.kube.client import ApiError
 from heterollm_operator.kube.kinds import CLUSTER, Scope
@@ -295,26 +295,26 @@ async def test_writes_are_counted_by_kind_and_verb(bench: Bench) -> None:
 
 
 async def test_a_look_is_given_the_figures_and_leaves_by_what_it_steered(bench: Bench) -> None:
-    given = SteeringInput(spec("small"), (), ControlState())
+    given = Recheck(spec("small"), (), ControlState())
     bench.readings = Readings(START)
-    bench.answer = lambda _: Outcome(status={"fine": True}, steering=given)
+    bench.answer = lambda _: Outcome(status={"fine": True}, recheck=given)
     await bench.look()
     assert bench.observed[-1].readings is bench.readings
-    assert bench.steered.known() == {C: given}
+    assert bench.rechecks.known() == {C: given}
 
 
 async def test_nothing_is_left_of_a_look_that_failed(bench: Bench) -> None:
-    bench.answer = lambda _: Outcome(status={"fine": True}, steering=SteeringInput(spec("small"), (), ControlState()))
+    bench.answer = lambda _: Outcome(status={"fine": True}, recheck=Recheck(spec("small"), (), ControlState()))
     bench.api.fail("PATCH heterollmclusters/c/status", ApiError(409, "the object has been modified"))
     await bench.look()
-    assert bench.steered.known() == {}
+    assert bench.rechecks.known() == {}
 
 
 async def test_a_cluster_that_has_gone_leaves_neither_figures_nor_metrics(bench: Bench) -> None:
-    bench.answer = lambda _: Outcome(status={"fine": True}, steering=SteeringInput(spec("small"), (), ControlState()))
+    bench.answer = lambda _: Outcome(status={"fine": True}, recheck=Recheck(spec("small"), (), ControlState()))
     await bench.look()
     assert next(iter(bench.cluster_metrics.collect())).samples
     bench.store.remove(cluster(9999))
     assert await bench.look() == "gone"
-    assert bench.steered.known() == {}
+    assert bench.rechecks.known() == {}
     assert [family.samples for family in bench.cluster_metrics.collect()] == [[], [], []]

@@ -14,7 +14,7 @@ from typing import Any
 from heterollm_controllers.api.objects import Delete, Event, Failure, Manifest
 from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.metrics.readings import Readings
-from heterollm_controllers.reconcile.control_loop import SteeringInput
+from heterollm_controllers.reconcile.recheck import Recheck
 
 __all__ = ["Observed", "Outcome", "Refusal"]
 
@@ -69,7 +69,7 @@ class Outcome:
         check: objects to dry-run before anything else; when not empty the rest is empty, and the shell reconciles
             the same observation again with the verdicts.
         requeue_after: seconds until the next look even if nothing happens; None for "on the next event".
-        steering: by what the cluster is steered until the next look; None when nothing is to be steered.
+        recheck: tells whether newer metrics make another reconcile due; None when nothing is to be steered.
         retry: whether to look again after a back-off: something was refused or could not be asked, and no event tells
             when that ends.
         defects: errors of our own that concerned one tier only; they are on record in the status, and to be logged.
@@ -81,6 +81,6 @@ class Outcome:
     delete: tuple[Delete, ...] = ()
     check: tuple[Manifest, ...] = ()
     requeue_after: float | None = None
-    steering: SteeringInput | None = None
+    recheck: Recheck | None = None
     retry: bool = False
     defects: tuple[Exception, ...] = ()

@@ -26,21 +26,7 @@ from heterollm_controllers.traffic.fallback import fall_back
 from heterollm_controllers.traffic.fallback_in_force import diverted, fallback_shares
 from heterollm_controllers.traffic.plan import TrafficPlan, plan_traffic
 
-__all__ = ["Steering", "SteeringInput", "steer", "traffic_in_force"]
-
-
-@dataclass(frozen=True)
-class SteeringInput:
-    """What a look steered by, besides the metrics: with newer ones, `steer` tells whether another look is due."""
-
-    spec: HeteroLLMClusterSpec
-    tiers: tuple[TierState, ...]
-    state: ControlState
-    """As recorded by that look."""
-    missing: str = ""
-    """What was missing then, as `Steering` says it."""
-    refused: int = 0
-    """The same of a refused policy."""
+__all__ = ["Steering", "steer", "traffic_in_force"]
 
 
 @dataclass(frozen=True)

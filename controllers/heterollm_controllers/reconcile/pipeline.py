@@ -30,7 +30,7 @@ from heterollm_controllers.reconcile.children import (
 from heterollm_controllers.reconcile.cluster_status import Progress, cluster_status, next_deadline
 from heterollm_controllers.reconcile.context import ReconcileContext
 from heterollm_controllers.reconcile.contract import Observed, Outcome
-from heterollm_controllers.reconcile.control_loop import Steering, SteeringInput, steer, traffic_in_force
+from heterollm_controllers.reconcile.control_loop import Steering, steer, traffic_in_force
 from heterollm_controllers.reconcile.control_state import control_state_of
 from heterollm_controllers.reconcile.engine_steps import (
     held_placements,
@@ -41,6 +41,7 @@ from heterollm_controllers.reconcile.engine_steps import (
     tier_engines,
 )
 from heterollm_controllers.reconcile.journal import Journal
+from heterollm_controllers.reconcile.recheck import Recheck
 from heterollm_controllers.reconcile.revision_choice import choose_revisions, dry_runs
 from heterollm_controllers.render.owner import Cluster
 from heterollm_controllers.status.cluster_conditions import cluster_conditions
@@ -77,7 +78,7 @@ def _reconcile(context: ReconcileContext) -> Outcome:
         "gang placement", lambda: place_engines(context, chosen, journal), lambda: held_placements(context)
     )
     tiers = [tier_engines(context, item, placements, journal) for item in chosen]
-    steering, basis = journal.attempt(
+    steering, recheck = journal.attempt(
         "control loop", lambda: _steer(context, tiers, journal), lambda: (_held_steering(context), None)
     )
     views = _plan_tiers(context, tiers, placements, steering, journal)
@@ -100,7 +101,7 @@ def _reconcile(context: ReconcileContext) -> Outcome:
         # Routers let go of an engine by the policy: where there is none, no engine goes.
         delete=(*engines_to_delete(views, removed), *to_prune(context, wanted)) if policy is not None else (),
         requeue_after=next_deadline(context, views, steering),
-        steering=basis,
+        recheck=recheck,
         retry=any(refusal.reason in _MAY_END_UNSEEN for refusal in refusals),
         defects=tuple(journal.defects),
     )
@@ -108,13 +109,13 @@ def _reconcile(context: ReconcileContext) -> Outcome:
 
 def _steer(
     context: ReconcileContext, tiers: Sequence[TierEngines], journal: Journal
-) -> tuple[Steering, SteeringInput | None]:
+) -> tuple[Steering, Recheck | None]:
     """How many engines each tier should have, and which fallback is in force."""
     states = tuple(tier_state_of(tier) for tier in tiers)
     steering = steer(context.spec, states, control_state_of(context.status), context.observed.readings, context.now)
     for decision in steering.decisions:
         journal.decide(Reason(decision.action), decision.subject, decision.message)
-    return steering, SteeringInput(context.spec, states, steering.state, steering.missing, steering.refused)
+    return steering, Recheck(context.spec, states, steering.state, steering.missing, steering.refused)
 
 
 def _held_steering(context: ReconcileContext) -> Steering:

@@ -13,7 +13,7 @@ from heterollm_controllers.api.signals import ClusterSignal, PodSignal
 from heterollm_controllers.api.vocabulary import FallbackState
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.observation.tier_state import TierState
-from heterollm_controllers.reconcile.control_loop import SteeringInput
+from heterollm_controllers.reconcile.recheck import Recheck
 from heterollm_operator.kube.store import Key
 
 __all__ = ["ClusterMetrics"]
@@ -38,9 +38,7 @@ class _Seen:
 class ClusterMetrics(Collector):
     """Metrics of the clusters that this replica has looked at: only the leader has any."""
 
-    def __init__(
-        self, known: Callable[[], Mapping[Key, SteeringInput]], readings: Callable[[Key], Readings | None]
-    ) -> None:
+    def __init__(self, known: Callable[[], Mapping[Key, Recheck]], readings: Callable[[Key], Readings | None]) -> None:
         """`known` and `readings`: the clusters that are steered, and what the last tick learned of one."""
         self._known = known
         self._readings = readings
@@ -90,9 +88,9 @@ class ClusterMetrics(Collector):
             "Serving engines without a figure, or 1 for a figure of the whole cluster; all: Prometheus gave nothing.",
             labels=["namespace", "cluster", "tier", "signal"],
         )
-        for key, given in self._known().items():
+        for key, recheck in self._known().items():
             if (readings := self._readings(key)) is not None:
-                for (tier, signal), count in _missing_of(readings, given.tiers).items():
+                for (tier, signal), count in _missing_of(readings, recheck.tiers).items():
                     family.add_metric([*key, tier, signal], count)
         return family
 

@@ -15,7 +15,7 @@ from heterollm_operator.kube import watch
 from heterollm_operator.kube.apply import NotLeading, Writer
 from heterollm_operator.kube.client import Api, ApiError
 from heterollm_operator.kube.freshness import Freshness
-from heterollm_operator.kube.kinds import Scope, scopes
+from heterollm_operator.kube.kinds import CLUSTER, Scope, scopes
 from heterollm_operator.kube.lease import ApiLease
 from heterollm_operator.kube.listing import Lister
 from heterollm_operator.kube.store import Key, Store
@@ -25,7 +25,8 @@ from heterollm_operator.process.config import PrometheusSettings, Settings
 from heterollm_operator.process.health import Health, serve
 from heterollm_operator.process.leader import Elector, LeaseLost, Timing
 from heterollm_operator.process.queue import WorkQueue
-from heterollm_operator.process.steered import Steered
+from heterollm_operator.process.rechecks import Rechecks
+from heterollm_operator.process.specs import Specs
 from heterollm_operator.process.worker import Core, Sight, Worker
 from heterollm_operator.prometheus.client import Prometheus
 from heterollm_operator.prometheus.poller import Poller, Polling
@@ -73,11 +74,11 @@ class Operator:
             identity=settings.identity,
             limit=timing.request,
         )
-        steered = Steered(core.steer, clock)
-        self._poller = self._polls(settings.prometheus, steered, clock)
-        cluster_metrics = ClusterMetrics(steered.known, self._readings)
+        rechecks = Rechecks(clock)
+        self._poller = self._polls(settings.prometheus, rechecks, clock)
+        cluster_metrics = ClusterMetrics(rechecks.known, self._readings)
         self._metrics.registry.register(cluster_metrics)
-        sight = Sight(self._readings, steered, cluster_metrics)
+        sight = Sight(self._readings, rechecks, cluster_metrics)
         unknown = self._freshness.unknown
         self._worker = Worker(
             core, self._store, self._queue, writer, self._metrics, clock, settings.resync, sight, unknown
@@ -136,12 +137,13 @@ class Operator:
         await self._leads.wait()
         await self._worker.run()
 
-    def _polls(self, settings: PrometheusSettings | None, steered: Steered, clock: Clock) -> Poller | None:
+    def _polls(self, settings: PrometheusSettings | None, rechecks: Rechecks, clock: Clock) -> Poller | None:
         if settings is None:
             return None
         source = Prometheus(settings.url, clock.utc, settings.token_file, settings.ca_file)
         polling = Polling(settings.poll, settings.scrape, self._settings.namespaces)
-        return Poller(source, polling, steered.known, steered.due, self._queue.add, self._metrics, clock)
+        specs = Specs(self._store.clusters, lambda key: self._store.get(CLUSTER, key.namespace, key.name))
+        return Poller(source, polling, specs, rechecks.due, self._queue.add, self._metrics, clock)
 
     def _readings(self, key: Key) -> Readings | None:
         return self._poller.readings(key) if self._poller is not None else None

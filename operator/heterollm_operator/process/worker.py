@@ -18,7 +18,6 @@ from heterollm_controllers.api.objects import Failure
 from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.reconcile.contract import Observed, Outcome
-from heterollm_controllers.reconcile.control_loop import steer
 from heterollm_controllers.reconcile.internal_error import internal_error
 from heterollm_operator.kube.apply import NotLeading, Stale, Writer, name_of
 from heterollm_operator.kube.client import ApiError
@@ -27,7 +26,7 @@ from heterollm_operator.kube.kinds import CLUSTER, Scope
 from heterollm_operator.kube.store import Body, Key, Store
 from heterollm_operator.process.cluster_metrics import ClusterMetrics
 from heterollm_operator.process.queue import WorkQueue
-from heterollm_operator.process.steered import Steer, Steered
+from heterollm_operator.process.rechecks import Rechecks
 from heterollm_operator.runtime.clock import Clock
 from heterollm_operator.runtime.metrics import Metrics
 
@@ -49,10 +48,9 @@ Digest = Callable[[Mapping[str, Any]], str]
 class Core:
     """The pure functions and their constants, so that tests can put others in their place."""
 
-    def __init__(self, reconcile: Reconcile, digest: Digest, config: Config, steer: Steer = steer) -> None:
+    def __init__(self, reconcile: Reconcile, digest: Digest, config: Config) -> None:
         self.reconcile = reconcile
         self.digest = digest
-        self.steer = steer
         self.config = config
 
 
@@ -60,20 +58,20 @@ class Sight:
     """What looks know of the clusters' figures, and what they leave for those who watch the figures."""
 
     def __init__(
-        self, readings: Callable[[Key], Readings | None], steered: Steered, cluster_metrics: ClusterMetrics
+        self, readings: Callable[[Key], Readings | None], rechecks: Rechecks, cluster_metrics: ClusterMetrics
     ) -> None:
         self.readings = readings
-        self._steered = steered
+        self._rechecks = rechecks
         self._metrics = cluster_metrics
 
     def looked(self, key: Key, outcome: Outcome) -> None:
         """A look has been carried out."""
-        self._steered.looked(key, outcome.steering)
+        self._rechecks.reconciled(key, outcome.recheck)
         self._metrics.looked(key, outcome.status)
 
     def forget(self, key: Key) -> None:
         """The cluster has gone."""
-        self._steered.forget(key)
+        self._rechecks.forget(key)
         self._metrics.forget(key)
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.metrics.readings import FRESH, Readings
-from heterollm_controllers.reconcile.control_loop import SteeringInput
 from heterollm_operator.kube.store import Key
 from heterollm_operator.prometheus.client import Unanswered
 from heterollm_operator.prometheus.last_results import Held
@@ -57,16 +57,16 @@ class Poller:
         self,
         source: Source,
         polling: Polling,
-        known: Callable[[], Mapping[Key, SteeringInput]],
+        specs: Callable[[], Mapping[Key, HeteroLLMClusterSpec]],
         due: Callable[[Key, Readings], bool],
         add: Callable[[Key], None],
         metrics: Metrics,
         clock: Clock,
     ) -> None:
-        """`known`: the clusters to be steered; `due`: whether a look would change anything; `add`: look at it."""
+        """`specs`: of the clusters to steer; `due`: whether a reconcile would change anything; `add`: reconcile."""
         self._asker = Asker(source, clock)
         self._polling = polling
-        self._known = known
+        self._specs = specs
         self._due = due
         self._add = add
         self._metrics = metrics
@@ -97,19 +97,19 @@ class Poller:
 
     async def tick(self) -> None:
         """Ask once, and put the clusters into the queue that are to be looked at for it."""
-        known = dict(self._known())
-        if not known:
+        specs = dict(self._specs())
+        if not specs:
             self._latest = {}
             return
         at = self._clock.utc()
-        gathered = await self._gather(known, at)
+        gathered = await self._gather(specs, at)
         self._tell(gathered)
         self._held.fill(gathered.figures, gathered.failed, at)
         if gathered.minutes:
             self._held_history.fill(gathered.minutes, gathered.failed, at)
             self._history = gathered.minutes
         answers = Answers(gathered.figures, self._history, gathered.failed)
-        slow = {key: given.spec.fallback.slow_milliseconds for key, given in known.items()}
+        slow = {key: spec.fallback.slow_milliseconds for key, spec in specs.items()}
         self._latest = await asyncio.to_thread(readings, answers, slow, at, self._polling.scrape_seconds)
         await self._check()
 
@@ -120,17 +120,17 @@ class Poller:
             if number % _CHECKS_AT_ONCE == 0:
                 await asyncio.sleep(0)
 
-    async def _gather(self, known: Mapping[Key, SteeringInput], at: datetime) -> Gathered:
+    async def _gather(self, specs: Mapping[Key, HeteroLLMClusterSpec], at: datetime) -> Gathered:
         window = round(Readings(at, self._polling.scrape_seconds).window)
-        slow = {given.spec.fallback.slow_milliseconds for given in known.values()}
+        slow = {spec.fallback.slow_milliseconds for spec in specs.values()}
         scrape = max(1, round(self._polling.scrape_seconds))
         selection = Selection(window, scrape, self._polling.namespaces, slow)
         minute = at.replace(second=0, microsecond=0)
         asked = minute if minute != self._minute else None
         self._minute = minute
-        namespaces, now = {key.namespace for key in known}, self._clock.monotonic()
+        namespaces, now = {key.namespace for key in specs}, self._clock.monotonic()
         groups, suspects = self._isolation.groups(namespaces, now), self._isolation.suspects
-        gathered = await self._asker.ask(known, selection, groups, suspects, asked, self._polling.deadline)
+        gathered = await self._asker.ask(specs, selection, groups, suspects, asked, self._polling.deadline)
         if self._isolation.learn(namespaces, gathered.blamed, now, whole=asked is not None):
             apart = sorted(", ".join(sorted(group)[:5]) for group in self._isolation.suspects)
             _log.warning("Queries fail for some namespaces; asked apart are: %s", "; ".join(apart) or "none")

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
-from heterollm_controllers.reconcile.control_loop import SteeringInput
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_operator.kube.store import Key
 from heterollm_operator.prometheus import queries
 from heterollm_operator.prometheus.client import Rows, Unanswered
@@ -102,7 +102,7 @@ class Asker:
 
     async def ask(
         self,
-        known: Mapping[Key, SteeringInput],
+        specs: Mapping[Key, HeteroLLMClusterSpec],
         selection: Selection,
         groups: Sequence[Group],
         suspects: Collection[Group],
@@ -120,10 +120,10 @@ class Asker:
             calls: list[Awaitable[None]] = []
             for group in groups:
                 if (group in suspects) is suspected:
-                    share = _share(group, known, selection, suspected, end)
+                    share = _share(group, specs, selection, suspected, end)
                     calls += self._common(share, minute, gathered)
             await asyncio.gather(*calls)
-        own = _own(known, selection.window)
+        own = _own(specs, selection.window)
         await asyncio.gather(*(self._ask_own(text, users, end, gathered) for text, users in own.items()))
         return gathered
 
@@ -211,16 +211,16 @@ class Asker:
             raise Unanswered("defect", repr(error)) from error
 
 
-def _share(group: Group, known: Collection[Key], selection: Selection, suspected: bool, end: float) -> _Share:
+def _share(group: Group, specs: Collection[Key], selection: Selection, suspected: bool, end: float) -> _Share:
     """What the queries for a group are of; those of the group of everything name no more than the selection does."""
     if not group:
-        return _Share(group, selection, known, suspected, end)
+        return _Share(group, selection, specs, suspected, end)
     named = replace(selection, namespaces=tuple(sorted(group)))
-    keys = [key for key in known if key.namespace in group]
+    keys = [key for key in specs if key.namespace in group]
     return _Share(group, named, keys, suspected, end - _KEPT_FOR_OWN if suspected else end)
 
 
-def _own(known: Mapping[Key, SteeringInput], window: int) -> dict[str, list[tuple[Key, Replacement, Query]]]:
+def _own(specs: Mapping[Key, HeteroLLMClusterSpec], window: int) -> dict[str, list[tuple[Key, Replacement, Query]]]:
     """The queries that clusters want asked in place of ours, by their text: the same is asked once.
 
     Namespaces take turns: one with many slow queries must not keep those of the others from being asked.
@@ -228,8 +228,8 @@ def _own(known: Mapping[Key, SteeringInput], window: int) -> dict[str, list[tupl
     texts: dict[str, list[tuple[Key, Replacement, Query]]] = {}
     turns: dict[str, int] = {}
     asked: dict[str, int] = defaultdict(int)
-    for key, given in known.items():
-        for name, text in (given.spec.observability.queries or {}).items():
+    for key, spec in specs.items():
+        for name, text in (spec.observability.queries or {}).items():
             query = queries.replaced(_SIGNALS[name], text, key, window)
             if query.text not in texts:
                 turns[query.text] = asked[key.namespace]

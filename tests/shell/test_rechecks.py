@@ -1,4 +1,4 @@
-"""Which clusters are to be looked at for new metrics."""
+"""Which clusters are reconciled for new metrics."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import ScalingStatus
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.observation.tier_state import TierState
-from heterollm_controllers.reconcile.control_loop import Steering, SteeringInput
+from heterollm_controllers.reconcile import recheck
+from heterollm_controllers.reconcile.control_loop import Steering
 from heterollm_controllers.reconcile.control_state import ControlState
+from heterollm_controllers.reconcile.recheck import Recheck
 from heterollm_operator.kube.store import Key
-from heterollm_operator.process.steered import Steered
+from heterollm_operator.process.rechecks import Rechecks
 from tests.shell.objects import spec
 from tests.shell.virtual import START, VirtualClock
 
 C = Key("ns", "c")
-GIVEN = SteeringInput(spec("small"), (), ControlState(), missing="something")
+GIVEN = Recheck(spec("small"), (), ControlState(), missing="something")
 SCALED = ScalingStatus(target=3, reason="QueueLong", message="", decided_at="2026-01-01T00:00:00Z")
 
 
@@ -52,51 +54,56 @@ def core() -> Core:
 
 
 @pytest.fixture
-def steered(core: Core) -> Steered:
-    steered = Steered(core.steer, VirtualClock())
-    steered.looked(C, GIVEN)
-    return steered
+def rechecks(core: Core, monkeypatch: pytest.MonkeyPatch) -> Rechecks:
+    monkeypatch.setattr(recheck, "steer", core.steer)
+    rechecks = Rechecks(VirtualClock())
+    rechecks.reconciled(C, GIVEN)
+    return rechecks
 
 
-def test_the_same_decision_needs_no_look(steered: Steered) -> None:
-    assert not steered.due(C, Readings(START))
+def test_the_same_decision_needs_no_reconcile(rechecks: Rechecks) -> None:
+    assert not rechecks.due(C, Readings(START))
 
 
-def test_another_one_does(core: Core, steered: Steered) -> None:
+def test_another_one_does(core: Core, rechecks: Rechecks) -> None:
     core.after = replace(core.after, state=ControlState({"small": SCALED}))
-    assert steered.due(C, Readings(START))
-    steered.looked(C, replace(GIVEN, missing=""))
+    assert rechecks.due(C, Readings(START))
+    rechecks.reconciled(C, replace(GIVEN, missing=""))
     core.after = Steering(GIVEN.state)
-    assert not steered.due(C, Readings(START))
+    assert not rechecks.due(C, Readings(START))
 
 
 @pytest.mark.parametrize("missing", ["", "something else"])
-def test_so_does_what_is_missing_now(core: Core, steered: Steered, missing: str) -> None:
+def test_so_does_what_is_missing_now(core: Core, rechecks: Rechecks, missing: str) -> None:
     core.after = replace(core.after, missing=missing)
-    assert steered.due(C, Readings(START))
+    assert rechecks.due(C, Readings(START))
 
 
-def test_so_does_a_policy_that_a_router_does_not_take_and_that_it_takes_one_again(core: Core, steered: Steered) -> None:
+def test_so_does_a_policy_that_a_router_does_not_take_and_that_it_takes_one_again(
+    core: Core, rechecks: Rechecks
+) -> None:
     core.after = replace(core.after, refused=17)
-    assert steered.due(C, Readings(START))
-    steered.looked(C, replace(GIVEN, refused=17))
-    assert not steered.due(C, Readings(START))
+    assert rechecks.due(C, Readings(START))
+    rechecks.reconciled(C, replace(GIVEN, refused=17))
+    assert not rechecks.due(C, Readings(START))
     core.after = replace(core.after, refused=0)
-    assert steered.due(C, Readings(START))
+    assert rechecks.due(C, Readings(START))
 
 
-def test_nobody_looks_at_a_cluster_that_is_not_steered(core: Core, steered: Steered) -> None:
+def test_nobody_rechecks_a_cluster_that_is_not_steered(core: Core, rechecks: Rechecks) -> None:
     core.after = replace(core.after, missing="")
-    steered.looked(C, None)
-    assert not steered.due(C, Readings(START))
-    assert steered.known() == {}
+    rechecks.reconciled(C, None)
+    assert not rechecks.due(C, Readings(START))
+    assert rechecks.known() == {}
 
 
-def test_a_defect_is_told_once_and_ends_nothing(core: Core, steered: Steered, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_defect_is_told_once_and_ends_nothing(
+    core: Core, rechecks: Rechecks, caplog: pytest.LogCaptureFixture
+) -> None:
     core.defect = True
-    assert not steered.due(C, Readings(START))
-    assert not steered.due(C, Readings(START))
+    assert not rechecks.due(C, Readings(START))
+    assert not rechecks.due(C, Readings(START))
     assert len(caplog.records) == 1
     core.defect = False
     core.after = replace(core.after, missing="")
-    assert steered.due(C, Readings(START))
+    assert rechecks.due(C, Readings(START))
