@@ -13,7 +13,7 @@ import pytest
 
 from e2e.cluster.build import COMPONENTS, BuildError, ensure_binary
 from e2e.cluster.controlplane import ControlPlane
-from e2e.cluster.kubectl import kubectl_path
+from e2e.cluster.kubectl import kubectl_path, wait_until_established
 from e2e.cluster.toolchain import ToolchainError
 from tests.apiserver.kube import NAMESPACE, AdminApi, Kube
 from tests.apiserver.process import OperatorProcess
@@ -45,7 +45,7 @@ class Audited:
         control_plane = ControlPlane.start(folder, apiserver_args=[policy, f"--audit-log-path={log}"])
         kubectl = [str(kubectl_path()), f"--kubeconfig={control_plane.kubeconfig}"]
         subprocess.run([*kubectl, "apply", "--server-side", f"--filename={_CRD}"], check=True)
-        subprocess.run([*kubectl, "wait", "--for=condition=Established", f"--filename={_CRD}"], check=True)
+        wait_until_established(control_plane.kubeconfig, "heterollmclusters.serving.heterollm.io")
         return cls(control_plane, log)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from e2e.cluster.kubectl import kubectl_path
+from e2e.cluster.kubectl import kubectl_path, wait_until_established
 
 __all__ = ["CRD", "Kube", "cluster"]
 
@@ -36,6 +36,10 @@ class Kube:
         if done.returncode != 0:
             raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr}")
         return done.stdout
+
+    def wait_until_established(self, *crds: str) -> None:
+        """Wait for these CustomResourceDefinitions, ours if none is named."""
+        wait_until_established(self.kubeconfig, *(crds or (CRD,)))
 
     def get(self, *arguments: str) -> Manifest:
         found: Manifest = json.loads(self.run("get", "--output=json", *arguments))

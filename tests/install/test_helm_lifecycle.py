@@ -63,7 +63,7 @@ def _all_kinds(manifest: str) -> list[str]:
 
 def _create_cluster(kube: Kube, namespace: str) -> str:
     """Create a cluster and return its uid."""
-    kube.run("wait", "--for=condition=Established", f"crd/{CRD}")
+    kube.wait_until_established()
     return str(kube.create(cluster("live", namespace))["metadata"]["uid"])
 
 

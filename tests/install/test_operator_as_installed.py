@@ -16,7 +16,7 @@ import yaml
 
 from e2e.ports import free_port
 from helm.render import Manifest, render
-from tests.install.kube import CRD, Kube, cluster
+from tests.install.kube import Kube, cluster
 
 pytestmark = pytest.mark.apiserver
 
@@ -36,7 +36,7 @@ def namespace(kube: Kube, request: pytest.FixtureRequest) -> Iterator[str]:
     kube.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}])
     installed = [manifest for manifest in _rendered(name) if manifest["kind"] != "Deployment"]
     kube.apply(installed)
-    kube.run("wait", "--for=condition=Established", f"crd/{CRD}")
+    kube.wait_until_established()
     yield name
     kube.delete(installed)
 

@@ -49,7 +49,7 @@ def namespaces(kube: Kube) -> None:
     )
     neighbours = [_neighbour(kind) for kind in _NEIGHBOURS]
     kube.apply(neighbours)
-    kube.run("wait", "--for=condition=Established", *(f"crd/{item['metadata']['name']}" for item in neighbours))
+    kube.wait_until_established(*(item["metadata"]["name"] for item in neighbours))
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def _lost(desired: Any, live: Any, path: str) -> Iterator[str]:
 @pytest.mark.usefixtures("crd")
 def test_deleting_the_operators_manifests_keeps_crd_and_clusters(kube: Kube) -> None:
     kube.run("apply", "-k", str(_INSTALL))
-    kube.run("wait", "--for=condition=Established", f"crd/{CRD}")
+    kube.wait_until_established()
     kube.apply([cluster("kept", "default")])
     kube.run("delete", "-k", str(_INSTALL / "cluster-wide"))
     assert kube.names("hllm", "--namespace=default") == {"heterollmcluster.serving.heterollm.io/kept"}
