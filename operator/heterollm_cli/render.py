@@ -31,7 +31,7 @@ def add_parser(commands: Any) -> None:
         "render",
         help="print the objects that the operator would make of a cluster",
         description="Print every object that the operator would make of the HeteroLLMClusters in some files, for"
-        " review. It is what the operator decides at its first look, except that owner references, which need the"
+        " review. It is what the operator decides at its first reconcile, except that owner references, which need the"
         " cluster's uid, are left out. Exits with 1 when a spec cannot be carried out.",
     )
     add_file_option(parser)
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     config = Config(options.engine_image, options.router_image, options.cluster_domain, options.sglang_version)
     refused = False
     for manifest, _ in files.clusters:
-        outcome = _first_look(_applied(manifest, options.namespace), files.config_maps, config)
+        outcome = _first_reconcile(_applied(manifest, options.namespace), files.config_maps, config)
         message = _refusal(outcome)
         if message is not None:
             refused = True
@@ -70,7 +70,7 @@ def _applied(manifest: Mapping[str, Any], namespace: str) -> dict[str, Any]:
     return {**manifest, "metadata": metadata}
 
 
-def _first_look(cluster: dict[str, Any], config_maps: Sequence[Manifest], config: Config) -> Outcome:
+def _first_reconcile(cluster: dict[str, Any], config_maps: Sequence[Manifest], config: Config) -> Outcome:
     """The first look at a cluster that has nothing yet; every dry run that it asks for is taken to succeed."""
     now = datetime.now(UTC)
     children = tuple(config_maps)

@@ -33,7 +33,7 @@ def test_whole_engine_is_restarted_once(how: str, rank: int) -> None:
 def test_broken_gang_is_unrouted_though_its_leader_says_it_is_ready() -> None:
     world = settled(TWO_GANGS)
     world.controllers.crash("demo-small-0-1")
-    world.look()
+    world.reconcile()
     assert world.serving() == ["demo-small-1"]
     assert len(world.routed_addresses()) == 1
 
@@ -51,7 +51,7 @@ def test_backoff_is_on_record_before_any_pod_goes() -> None:
     world.controllers.crash("demo-small-0-1")
     before = len(world.server.writes)
     with pytest.raises(Crash):
-        world.look(effects=1)
+        world.reconcile(effects=1)
     assert world.server.writes[before:] == ["status HeteroLLMCluster demo"]
     [engine] = world.status["tiers"][0]["engines"]
     assert (engine["restarts"], engine["phase"]) == (1, "Restarting")
@@ -63,7 +63,7 @@ def test_crash_of_the_operator_during_a_restart_still_ends_well(effects: int) ->
     world = settled(GANG)
     world.controllers.crash("demo-small-0-1")
     try:
-        world.look(effects=effects)
+        world.reconcile(effects=effects)
     except Crash:
         world.restart_operator()
     world.settle()
@@ -77,10 +77,10 @@ def test_view_from_before_the_restart_restarts_nothing_again(ticks: int) -> None
     world = settled(GANG)
     world.controllers.crash("demo-small-0-1")
     stale = world.view()
-    world.look()
+    world.reconcile()
     world.ticks(ticks)
     before, restarts = world.uids(), world.status["tiers"][0]["engines"][0]["restarts"]
-    world.look({**stale, ("HeteroLLMCluster", "demo"): world.cluster})
+    world.reconcile({**stale, ("HeteroLLMCluster", "demo"): world.cluster})
     assert world.uids() == before
     assert world.status["tiers"][0]["engines"][0]["restarts"] == restarts + (ticks > 1)
     world.settle()
@@ -92,7 +92,7 @@ def test_engine_that_never_comes_up_is_retried_ever_more_slowly() -> None:
     waits = []
     for _ in range(4):
         world.controllers.crash("demo-small-0-1")
-        world.look()
+        world.reconcile()
         waits.append(world.requeue_after)
         world.settle()
     assert waits == [10, 20, 40, 80]
@@ -112,7 +112,7 @@ def test_gang_restart_does_not_let_a_rollout_drain_the_last_healthy_engine() -> 
     world = settled(TWO_GANGS)
     world.controllers.crash("demo-small-0-1")
     world.change(api_tier(engine={"gpus": 16}, replicas={"min": 1}))
-    world.look_until_quiet()
+    world.reconcile_until_quiet()
     assert world.serving() == ["demo-small-1"]
     world.settle()
     assert world.serving() == ["demo-small-1"]

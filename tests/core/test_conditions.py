@@ -68,7 +68,7 @@ def test_first_look_at_a_new_generation_takes_ready_back() -> None:
     assert world.ready()
     world.change(api_tier(engine={"image": "new"}))
     assert not world.ready()
-    world.look()
+    world.reconcile()
     assert not world.ready()
     assert world.condition("Programmed")["reason"] == "Applying"
 
@@ -92,10 +92,10 @@ def test_ready_is_not_even_recorded_before_the_policy_routes_to_what_serves() ->
         world.controllers.tick()
         for _ in range(4):
             with contextlib.suppress(Crash):
-                world.look(effects=1)
+                world.reconcile(effects=1)
             if world.ready():
                 assert world.serving() == ["demo-small-0"]
-            world.look()
+            world.reconcile()
     assert world.ready()
 
 
@@ -113,7 +113,7 @@ def test_ready_waits_for_the_routers() -> None:
 def test_report_on_the_former_routers_is_not_taken_for_the_new_ones() -> None:
     world = settled(api_tier())
     world.change(api_tier(), routing={"image": "router:new"})
-    world.look_until_quiet()
+    world.reconcile_until_quiet()
     assert world.holds("Programmed")
     assert world.condition("Ready")["reason"] == "RoutersStarting"
     world.settle()
@@ -153,10 +153,10 @@ def test_why_a_cluster_is_not_ready(
     event(world)
     seen = []
     for _ in range(24):
-        world.look()
+        world.reconcile()
         seen.append((world.condition("Ready")["reason"], world.condition("Ready")["message"]))
         if len(seen) % 3 == 0:
-            world.tick(look=False)
+            world.tick(reconcile=False)
     assert any(r == reason and message in m for r, m in seen), seen
 
 

@@ -58,7 +58,7 @@ def moments(change: str) -> Iterator[World]:
     for _ in range(6):
         world.controllers.tick()
         yield world
-        world.look_until_quiet()
+        world.reconcile_until_quiet()
 
 
 def count_effects(world: World) -> int:
@@ -75,7 +75,7 @@ def test_crash_before_any_effect_of_any_look(change: str) -> None:
         for effects in range(1, last + 1, 1 + last // 8):
             world = moment.copy()
             with pytest.raises(Crash):
-                world.look(effects=effects)
+                world.reconcile(effects=effects)
             world.restart_operator()
             world.settle()
             assert shape(world) == expected
@@ -86,7 +86,7 @@ def test_leader_whose_watches_stand_still_is_refused_before_any_effect() -> None
     world = settled(*_TWO)
     world.change(*_TWO, routing={"complexityThreshold": "0.1"})
     with pytest.raises(Crash):
-        world.look(effects=1)
+        world.reconcile(effects=1)
     past = world.view()
     assert world.outcome(past).status == world.status
     world.restart_operator()
@@ -94,7 +94,7 @@ def test_leader_whose_watches_stand_still_is_refused_before_any_effect() -> None
     world.change(*_TWO, routing={"complexityThreshold": "0.9"})
     world.settle()
     before = world.view()
-    world.look(past)
+    world.reconcile(past)
     assert world.view() == before
 
 
@@ -140,7 +140,7 @@ class Chaos(RuleBasedStateMachine):
 
     @rule()
     def controllers_work(self) -> None:
-        self.world.tick(look=False)
+        self.world.tick(reconcile=False)
         self._remember()
 
     @rule(data=st.data())
@@ -164,14 +164,14 @@ class Chaos(RuleBasedStateMachine):
 
     @rule()
     def looks(self) -> None:
-        self.world.look_until_quiet()
+        self.world.reconcile_until_quiet()
         self._remember()
 
     @rule(effects=st.integers(0, 9))
     def dies(self, effects: int) -> None:
         with contextlib.suppress(Crash):
             for _ in range(2):  # the first look may only ask for a dry run
-                self.world.look(effects=effects)
+                self.world.reconcile(effects=effects)
         self.world.restart_operator()
         self._remember()
 
@@ -193,7 +193,7 @@ class Chaos(RuleBasedStateMachine):
     def _look_through(self, view: View, effects: int) -> None:
         with contextlib.suppress(Crash):
             for _ in range(2):
-                self.world.look(view, effects)
+                self.world.reconcile(view, effects)
         self._remember()
 
     # --- and then it is quiet

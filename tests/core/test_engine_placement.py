@@ -56,7 +56,7 @@ def candidate(
     return Candidate(engine(pods, number, **more), memory, pool, TIME)  # type: ignore[arg-type]
 
 
-def look(pods: str, memory: PlacementStatus = NOTHING, now: datetime = NOW) -> Placement:
+def place(pods: str, memory: PlacementStatus = NOTHING, now: datetime = NOW) -> Placement:
     return place_gangs([candidate(pods, memory)], now)["e-0"]
 
 
@@ -69,19 +69,19 @@ def half_since(since: datetime, **more: object) -> PlacementStatus:
 
 @pytest.mark.parametrize("pods", ["bu", "ub", "bbu", "buun", "b-u"])
 def test_half_placed_engine_is_noticed_and_has_its_time(pods: str) -> None:
-    seen = look(pods)
+    seen = place(pods)
     assert (seen.memory, seen.off, seen.pods_to_delete) == (half_since(NOW), False, ())
     assert seen.deadline is not None
     assert NOW + TIME <= seen.deadline <= NOW + LATEST
-    before = look(pods, seen.memory, seen.deadline - SECOND)
+    before = place(pods, seen.memory, seen.deadline - SECOND)
     assert (before.memory, before.off, before.released) == (seen.memory, False, "")
 
 
 @pytest.mark.parametrize("pods", ["bu", "bbbu", "b-", "bn"])
 def test_it_releases_its_gpus_then_with_its_backoff_recorded(pods: str) -> None:
-    deadline = look(pods).deadline
+    deadline = place(pods).deadline
     now = (deadline or NOW) + LATEST
-    released = look(pods, half_since(NOW), now)
+    released = place(pods, half_since(NOW), now)
     assert released.off
     assert {item.uid for item in released.pods_to_delete} == {
         f"uid-{rank}" for rank, state in enumerate(pods) if state != "-"
@@ -98,7 +98,7 @@ def test_it_releases_its_gpus_then_with_its_backoff_recorded(pods: str) -> None:
 @pytest.mark.parametrize("pods", ["uu", "nn", "--", "un", "-u", "ll", "lu"])
 def test_engine_that_holds_nothing_has_nothing_to_release(pods: str) -> None:
     for memory in (NOTHING, half_since(NOW - 10 * TIME)):
-        seen = look(pods, memory)
+        seen = place(pods, memory)
         assert (seen.off, seen.released, seen.pods_to_delete, seen.deadline) == (False, "", (), None)
 
 
@@ -113,18 +113,18 @@ def test_engine_that_leaves_is_left_alone() -> None:
 
 @pytest.mark.parametrize("memory", [NOTHING, half_since(NOW - 10 * TIME), half_since(NOW, releases=7, placed=1)])
 def test_all_is_forgiven_once_it_is_placed_whole(memory: PlacementStatus) -> None:
-    assert look("bb", memory) == Placement()
+    assert place("bb", memory) == Placement()
 
 
 def test_restarted_pods_do_not_start_the_clock_anew() -> None:
     """A rank without its companions may end, and end again: each time all pods are made anew."""
     memory = half_since(NOW - TIME)
     for between in ("--", "n-", "nn", "un", "bn"):
-        assert look(between, memory).memory == memory
+        assert place(between, memory).memory == memory
 
 
 def test_clock_starts_anew_once_it_held_nothing_at_all() -> None:
-    assert look("uu", half_since(NOW - TIME, releases=2)).memory == PlacementStatus(releases=2)
+    assert place("uu", half_since(NOW - TIME, releases=2)).memory == PlacementStatus(releases=2)
 
 
 def test_companions_that_are_never_made_count_as_missing_after_a_while() -> None:
@@ -150,32 +150,32 @@ def waiting(until: datetime, releases: int = 1) -> PlacementStatus:
 @pytest.mark.parametrize("pods", ["--", "bb", "bu", "l-", "k-"])
 def test_it_stays_without_pods_until_its_backoff_ends(pods: str) -> None:
     memory = waiting(NOW + SECOND)
-    seen = look(pods, memory)
+    seen = place(pods, memory)
     assert (seen.memory, seen.off, seen.released, seen.deadline) == (memory, True, "", NOW + SECOND)
 
 
 def test_pods_left_over_are_killed_and_those_already_killed_are_not_killed_again() -> None:
-    pods_to_delete = look("blkun", waiting(NOW + SECOND)).pods_to_delete
+    pods_to_delete = place("blkun", waiting(NOW + SECOND)).pods_to_delete
     assert [item.rank for item in pods_to_delete] == [0, 1, 3, 4]
 
 
 def test_it_looks_for_its_nodes_again_when_the_backoff_ends() -> None:
-    tried = look("--", waiting(NOW, releases=3))
+    tried = place("--", waiting(NOW, releases=3))
     assert (tried.off, tried.memory, tried.pods_to_delete) == (False, PlacementStatus(releases=3, placed=1), ())
     assert "2 nodes" in tried.retried
-    again = look("--", tried.memory)
+    again = place("--", tried.memory)
     assert (again.off, again.memory, again.retried) == (False, tried.memory, "")
 
 
 def test_new_leader_whose_clock_is_behind_does_not_take_a_retry_back() -> None:
-    tried = look("--", waiting(NOW))
-    assert not look("bu", tried.memory, NOW - TIME).off
+    tried = place("--", waiting(NOW))
+    assert not place("bu", tried.memory, NOW - TIME).off
 
 
 def test_backoff_grows_with_every_release_up_to_a_limit() -> None:
     memory, waits = NOTHING, []
     for _ in range(8):
-        released = look("bu", memory.model_copy(update={"half_since": NOW}), NOW + LATEST)
+        released = place("bu", memory.model_copy(update={"half_since": NOW}), NOW + LATEST)
         memory = released.memory
         waits.append((memory.retry_at or NOW) - NOW - LATEST)
         memory = memory.model_copy(update={"retry_at": None})
@@ -267,8 +267,8 @@ def test_engines_of_different_clusters_yield_and_come_back_at_different_times() 
 def test_released_engine_has_no_pods_and_the_same_template() -> None:
     whole = {"metadata": {"name": "e-0"}, "spec": {"replicas": 2, "template": {"spec": {}}}}
     assert as_placed(whole, None) == whole
-    assert as_placed(whole, look("bu")) == whole
-    off = as_placed(whole, look("bu", waiting(NOW + SECOND)))
+    assert as_placed(whole, place("bu")) == whole
+    off = as_placed(whole, place("bu", waiting(NOW + SECOND)))
     assert off == {"metadata": {"name": "e-0"}, "spec": {"replicas": 0, "template": {"spec": {}}}}
 
 
@@ -293,7 +293,7 @@ class Nodes:
     def _off(self, number: int) -> bool:
         return any(number in cluster and cluster[number].retry_at is not None for cluster in self.clusters)
 
-    def look(self) -> None:
+    def place(self) -> None:
         for cluster in self.clusters:
             seen = place_gangs([self._candidate(number, memory) for number, memory in cluster.items()], self.now)
             for number in cluster:
@@ -354,4 +354,4 @@ def _tick(nodes: Nodes, order: Random) -> None:
     order.shuffle(turns)
     for number in turns:
         nodes.schedule(number)
-    nodes.look()
+    nodes.place()

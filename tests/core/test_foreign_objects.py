@@ -75,8 +75,8 @@ def test_engine_name_taken_by_a_stranger() -> None:
     stranger: dict[str, Any] = {"spec": {"replicas": 1, "template": {"metadata": {"labels": {}}, "spec": {}}}}
     world.server.create({**foreign("StatefulSet", "demo-small-0", labelled=False), **stranger})
     world.controllers.works = lambda pod: False
-    world.look_until_quiet()
-    world.look_until_quiet()
+    world.reconcile_until_quiet()
+    world.reconcile_until_quiet()
     assert world.condition("Programmed")["reason"] == "NameConflict"
     assert world.server.objects["StatefulSet", "demo-small-0"]["metadata"]["labels"] == {"app": "theirs"}
 

@@ -58,13 +58,13 @@ A, B = pod("a", 0), pod("b", 1)
 FORMED = Gang(("a", "b"))
 
 
-def look(subject: ObservedEngine, memory: Gang = FORMED, now: datetime = NOW) -> Gang:
+def check(subject: ObservedEngine, memory: Gang = FORMED, now: datetime = NOW) -> Gang:
     return check_gang(subject, known(memory), now)
 
 
 def test_complete_gang_is_remembered() -> None:
     assert check_gang(engine(A, B), None, NOW) == FORMED
-    assert look(engine(A, B)) == FORMED
+    assert check(engine(A, B)) == FORMED
 
 
 @pytest.mark.parametrize("arrived", [(), (A,), (B,)])
@@ -85,7 +85,7 @@ def test_staggered_start_is_not_a_breakage(arrived: tuple[ObservedPod, ...]) -> 
     ],
 )
 def test_broken_gang_is_restarted_whole_with_its_backoff_recorded(pods: tuple[ObservedPod, ...], why: str) -> None:
-    result = look(engine(*pods))
+    result = check(engine(*pods))
     assert why in result.why
     assert {item.uid for item in result.pods_to_delete} == {item.uid for item in pods if not item.leaving}
     assert result.restarts == 1
@@ -93,15 +93,15 @@ def test_broken_gang_is_restarted_whole_with_its_backoff_recorded(pods: tuple[Ob
 
 
 def test_crash_before_the_gang_was_complete_restarts_it_too() -> None:
-    result = look(engine(pod("a", 0, restarts=1)), Gang())
+    result = check(engine(pod("a", 0, restarts=1)), Gang())
     assert [item.uid for item in result.pods_to_delete] == ["a"]
 
 
 def test_same_pods_seen_again_after_the_restart_are_not_restarted_again() -> None:
     """The cache may still show what was just deleted."""
     broken = engine(A, pod("b", 1, restarts=1))
-    after = look(broken)
-    again = look(broken, after, NOW + timedelta(seconds=1))
+    after = check(broken)
+    again = check(broken, after, NOW + timedelta(seconds=1))
     assert again.pods_to_delete == ()
     assert again.why
     assert (again.restarts, again.not_before, again.members) == (after.restarts, after.not_before, after.members)
@@ -118,40 +118,40 @@ def test_same_pods_seen_again_after_the_restart_are_not_restarted_again() -> Non
     ],
 )
 def test_coming_back_is_not_a_breakage(pods: tuple[ObservedPod, ...]) -> None:
-    after = look(engine(A, pod("b", 1, restarts=1)))
-    result = look(engine(*pods), after, NOW + timedelta(seconds=3))
+    after = check(engine(A, pod("b", 1, restarts=1)))
+    result = check(engine(*pods), after, NOW + timedelta(seconds=3))
     assert (result.why, result.pods_to_delete) == ("", ())
     assert result.restarts == 1
 
 
 def test_new_gang_takes_the_place_of_the_old_and_keeps_the_count() -> None:
-    after = look(engine(A, pod("b", 1, restarts=1)))
-    result = look(engine(pod("c", 0), pod("d", 1)), after, NOW + timedelta(seconds=3))
+    after = check(engine(A, pod("b", 1, restarts=1)))
+    result = check(engine(pod("c", 0), pod("d", 1)), after, NOW + timedelta(seconds=3))
     assert result == Gang(("c", "d"), 1, after.not_before)
 
 
 def test_half_done_restart_is_finished_after_the_backoff() -> None:
     """The operator died between two deletions: one new pod, one of the old gang."""
-    after = look(engine(A, pod("b", 1, restarts=1)))
+    after = check(engine(A, pod("b", 1, restarts=1)))
     mixed = engine(pod("c", 0), pod("b", 1, restarts=1))
-    assert look(mixed, after, NOW + FIRST_BACKOFF - timedelta(seconds=1)).pods_to_delete == ()
-    assert {item.uid for item in look(mixed, after, NOW + FIRST_BACKOFF).pods_to_delete} == {"c", "b"}
+    assert check(mixed, after, NOW + FIRST_BACKOFF - timedelta(seconds=1)).pods_to_delete == ()
+    assert {item.uid for item in check(mixed, after, NOW + FIRST_BACKOFF).pods_to_delete} == {"c", "b"}
 
 
 def test_half_done_restart_is_noticed_without_any_crash() -> None:
     """Three ranks, one replaced; the operator died after deleting the first. The one in the middle has a dead gang."""
     formed = Gang(("a", "b", "c"))
     broken = engine(A, B, pod("new", 2), nodes=3)
-    after = look(broken, formed)
+    after = check(broken, formed)
     assert {item.uid for item in after.pods_to_delete} == {"a", "b", "new"}
     half = engine(pod("d", 0), B, pod("new", 2), nodes=3)
-    assert {item.uid for item in look(half, after, NOW + FIRST_BACKOFF).pods_to_delete} == {"d", "b", "new"}
+    assert {item.uid for item in check(half, after, NOW + FIRST_BACKOFF).pods_to_delete} == {"d", "b", "new"}
 
 
 def test_backoff_doubles_up_to_a_limit() -> None:
     memory, now, waits = FORMED, NOW, []
     for _ in range(8):
-        memory = look(engine(A, pod("b", 1, restarts=1)), memory, now)
+        memory = check(engine(A, pod("b", 1, restarts=1)), memory, now)
         assert memory.pods_to_delete
         assert memory.not_before is not None
         waits.append(memory.not_before - now)
@@ -164,19 +164,19 @@ def test_backoff_doubles_up_to_a_limit() -> None:
 def test_long_good_run_is_forgiven() -> None:
     memory = Gang(("a", "b"), 6, NOW)
     broken = engine(A, pod("b", 1, restarts=1))
-    assert look(broken, memory, NOW + FORGIVEN_AFTER).restarts == 7
-    forgiven = look(broken, memory, NOW + FORGIVEN_AFTER + timedelta(seconds=1))
+    assert check(broken, memory, NOW + FORGIVEN_AFTER).restarts == 7
+    forgiven = check(broken, memory, NOW + FORGIVEN_AFTER + timedelta(seconds=1))
     assert forgiven.restarts == 1
     assert forgiven.not_before == NOW + FORGIVEN_AFTER + timedelta(seconds=1) + FIRST_BACKOFF
 
 
 def test_single_node_engines_restart_in_place_by_themselves() -> None:
     alone = engine(pod("a", 0, restarts=5, failed=True), nodes=1)
-    assert look(alone, Gang()) == Gang()
+    assert check(alone, Gang()) == Gang()
 
 
 def test_engine_that_leaves_is_left_alone() -> None:
-    assert look(engine(A, pod("b", 1, restarts=1), leaving=True)).pods_to_delete == ()
+    assert check(engine(A, pod("b", 1, restarts=1), leaving=True)).pods_to_delete == ()
 
 
 def test_engine_that_has_to_be_without_pods_is_not_broken_by_losing_them() -> None:
@@ -185,6 +185,6 @@ def test_engine_that_has_to_be_without_pods_is_not_broken_by_losing_them() -> No
 
 def test_gang_is_remembered_while_somebody_has_scaled_its_set_down() -> None:
     """Else the pod that comes back would pass for a member of the gang that lost it."""
-    shrunk = look(engine(A, nodes=1))
+    shrunk = check(engine(A, nodes=1))
     assert shrunk == FORMED
-    assert look(engine(A, pod("new", 1)), shrunk).pods_to_delete
+    assert check(engine(A, pod("new", 1)), shrunk).pods_to_delete

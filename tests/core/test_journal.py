@@ -51,7 +51,7 @@ def test_decision_is_on_record_before_its_first_effect(change: dict[str, object]
     world.change(change)
     before, known = len(world.server.writes), len(world.actions())
     with pytest.raises(Crash):
-        world.look(effects=1)
+        world.reconcile(effects=1)
     assert world.server.writes[before:] == ["status HeteroLLMCluster demo"]
     assert len(world.actions()) > known
 
@@ -61,7 +61,7 @@ def test_crash_after_recording_repeats_no_decision(effects: int) -> None:
     world = settled(api_tier())
     world.change(api_tier(engine={"image": "new"}))
     with pytest.raises(Crash):
-        world.look(effects=effects)
+        world.reconcile(effects=effects)
     world.restart_operator()
     world.settle()
     assert world.actions().count(("NewRevision", "small")) == 2
@@ -75,8 +75,8 @@ def test_status_of_others_stops_a_stale_look_before_any_effect() -> None:
     stale = world.view()
     world.change(api_tier())
     before = len(world.server.writes)
-    world.look(stale)
-    world.look(stale)
+    world.reconcile(stale)
+    world.reconcile(stale)
     assert [write for write in world.server.writes[before:] if not write.startswith("status")] == []
     assert len(world.actions()) == 2
 

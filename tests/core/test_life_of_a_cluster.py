@@ -10,7 +10,7 @@ TIERS = api_tier(replicas={"min": 2}), api_tier("large", engine={"gpus": 16})
 
 def test_all_children_are_there_after_the_first_look() -> None:
     world = World(*TIERS)
-    world.look_until_quiet()
+    world.reconcile_until_quiet()
     assert [*world.engines(), *world.engines("large")] == ["demo-small-0", "demo-small-1", "demo-large-0"]
     assert world.server.get("Service", "demo") is not None
     assert world.policy()["version"] == "1"
@@ -41,9 +41,9 @@ def test_steady_cluster_costs_no_write_also_after_a_restart_of_the_operator() ->
     before = list(world.server.writes)
     for _ in range(5):
         world.tick()
-        world.look()
+        world.reconcile()
     world.restart_operator()
-    world.look()
+    world.reconcile()
     world.ticks(5)
     assert world.server.writes == before
     outcome = world.outcome()
@@ -54,12 +54,12 @@ def test_steady_cluster_costs_no_write_also_after_a_restart_of_the_operator() ->
 def test_same_look_gives_the_same_outcome_and_changes_no_input() -> None:
     world = World(*TIERS)
     for _ in range(6):
-        world.tick(look=False)
+        world.tick(reconcile=False)
         view = world.view()
         before = repr(view)
         assert world.outcome(view) == world.outcome(view)
         assert repr(view) == before
-        world.look_until_quiet()
+        world.reconcile_until_quiet()
 
 
 def test_order_in_which_children_are_observed_does_not_matter() -> None:

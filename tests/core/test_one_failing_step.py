@@ -45,7 +45,7 @@ def test_the_status_says_which_step_failed(
     with monkeypatch.context() as patch:
         patch.setattr(module, function, fail)
         outcome = world.outcome()
-        world.look()
+        world.reconcile()
         programmed = world.condition("Programmed")
         assert (programmed["status"], programmed["reason"]) == ("False", "InternalError")
         assert f"{step}: KeyError: 'nobody thought of this'" in programmed["message"]
@@ -64,7 +64,7 @@ def test_nothing_that_runs_is_hurt(
     with monkeypatch.context() as patch:
         patch.setattr(module, function, fail)
         for _ in range(3):
-            world.look()
+            world.reconcile()
             world.tick()
         assert {*world.server.objects} >= objects
         assert world.uids() == uids

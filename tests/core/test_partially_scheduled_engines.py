@@ -102,7 +102,7 @@ def test_text_of_the_scheduler_may_change_without_a_write(crowded: World) -> Non
         message = f"0/{nodes} nodes are available: {nodes} Insufficient nvidia.com/gpu."
         refused = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
         crowded.server.update_status(pod, {"phase": "Pending", "conditions": [refused]})
-        crowded.look_until_quiet()
+        crowded.reconcile_until_quiet()
         changed = crowded.server.writes[len(before) :]
         assert changed.count("status HeteroLLMCluster demo") <= 1
 
@@ -228,9 +228,9 @@ def test_new_patience_restarts_nothing_and_counts_at_once(crowded: World) -> Non
 def moments(world: World, most: int = 8 * TICKS) -> Iterator[World]:
     """The world each time the operator is about to look, until the waiting engine has been tried again."""
     for _ in range(most):
-        world.tick(look=False)
+        world.tick(reconcile=False)
         yield world.copy()
-        world.look_until_quiet()
+        world.reconcile_until_quiet()
         if ("EngineRetried", "demo-small-1") in world.actions():
             return
     raise AssertionError("never tried again")
@@ -241,7 +241,7 @@ def test_backoff_is_on_record_before_any_pod_goes(crowded: World) -> None:
         if any(event.reason == "EngineReleased" for event in moment.outcome().events):
             before, held_before = len(moment.server.writes), held(moment)
             with pytest.raises(Crash):
-                moment.look(effects=1)
+                moment.reconcile(effects=1)
             assert moment.server.writes[before:] == ["status HeteroLLMCluster demo"]
             assert placement(moment)["releases"] == 1
             assert held(moment) == held_before
@@ -256,10 +256,10 @@ def test_operator_that_dies_at_any_effect_neither_forgets_nor_doubles_the_backof
             world = moment.copy()
             room_for(3, world)
             with pytest.raises(Crash):
-                world.look(effects=effects)
+                world.reconcile(effects=effects)
             known = placement(world)
             world.restart_operator()
-            world.look_until_quiet()
+            world.reconcile_until_quiet()
             if "retryAt" in known:
                 assert placement(world) == known
             world.until(lambda world=world: ("EngineRetried", "demo-small-1") in world.actions())  # type: ignore[misc]
@@ -286,7 +286,7 @@ def test_view_from_before_the_release_does_not_bring_the_pods_back(crowded: Worl
     crowded.until(lambda: phases(crowded)["demo-small-1"] == "Waiting")
     crowded.ticks(2)
     known = placement(crowded)
-    crowded.look({**stale, ("HeteroLLMCluster", "demo"): crowded.cluster})
+    crowded.reconcile({**stale, ("HeteroLLMCluster", "demo"): crowded.cluster})
     assert placement(crowded) == known
     crowded.ticks(1)
     assert crowded.controllers.pods_of(crowded.engines()["demo-small-1"]) == []
@@ -298,7 +298,7 @@ def test_pods_that_would_drain_for_minutes_are_killed_by_whoever_leads_next(crow
         outcome = moment.outcome()
         if any(event.reason == "EngineReleased" for event in outcome.events):
             with pytest.raises(Crash):
-                moment.look(effects=1 + len(outcome.events) + len(outcome.apply))
+                moment.reconcile(effects=1 + len(outcome.events) + len(outcome.apply))
             moment.restart_operator()
             moment.controllers._stateful_set(moment.engines()["demo-small-1"])
             [pod] = moment.controllers.pods_of(moment.engines()["demo-small-1"])[:1]

@@ -48,7 +48,7 @@ def test_crashed_engine_is_unrouted_until_it_serves_again() -> None:
     world = settled(api_tier(replicas={"min": 2}))
     gone = address(world, "demo-small-1-0")
     world.controllers.crash("demo-small-1-0")
-    world.look_until_quiet()
+    world.reconcile_until_quiet()
     assert gone not in world.routed_addresses()
     world.settle()
     assert gone in world.routed_addresses()
@@ -58,7 +58,7 @@ def test_pod_that_is_being_deleted_is_unrouted_at_once() -> None:
     world = settled(api_tier(replicas={"min": 2}))
     gone = address(world, "demo-small-1-0")
     world.server.delete("Pod", "demo-small-1-0")
-    world.look_until_quiet()
+    world.reconcile_until_quiet()
     assert gone not in world.routed_addresses()
     world.settle()
     assert len(world.routed_addresses()) == 2
@@ -96,5 +96,5 @@ def test_leader_without_an_address_is_not_routed() -> None:
     world = settled(api_tier())
     pod = world.server.objects["Pod", "demo-small-0-0"]
     world.server.update_status(pod, {"conditions": [{"type": "Ready", "status": "True"}]})
-    world.look_until_quiet()
+    world.reconcile_until_quiet()
     assert world.routed_addresses() == set()

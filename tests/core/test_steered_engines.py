@@ -67,7 +67,7 @@ def crowded(*tiers: dict[str, Any]) -> tuple[World, Figures]:
 def test_the_decision_is_recorded_before_its_engines_are_made() -> None:
     world, _ = crowded()
     with pytest.raises(Crash):
-        world.look(effects=1)  # dies once the status is stored
+        world.reconcile(effects=1)  # dies once the status is stored
     assert [tier["desired"] for tier in world.status["tiers"]] == [4]
     assert ("ScaledUp", "small") in world.actions()
     assert len(world.engines()) == 2
@@ -132,7 +132,7 @@ def test_engines_on_standby_get_no_requests_until_the_tier_grows_and_then_at_onc
     assert sorted(world.serving()) == ["demo-small-0", "demo-small-1"]
     assert [engine["phase"] for engine in world.status["tiers"][0]["engines"]] == ["Serving"] * 2 + ["Standby"] * 2
     metrics.queue = {"demo-small-0": 101.0}
-    world.look()
+    world.reconcile()
     assert len(world.serving()) == 4, "no engine had to start"
     world.ticks(10)
     assert (len(world.serving()), len(world.engines())) == (4, 6)
@@ -144,7 +144,7 @@ def test_a_standby_engine_takes_the_place_of_one_that_dies() -> None:
     world.tick()
     assert sorted(world.serving()) == ["demo-small-0", "demo-small-1"]
     world.controllers.crash("demo-small-0-0")
-    world.look()
+    world.reconcile()
     assert sorted(world.serving()) == ["demo-small-1", "demo-small-2"]
 
 
@@ -190,7 +190,7 @@ def test_losing_the_last_engine_is_remembered_until_one_serves_again() -> None:
     Figures(world)
     world.tick()
     world.controllers.crash("demo-small-0-0")
-    world.look()
+    world.reconcile()
     assert "lostAt" in world.status["tiers"][0]
     assert world.status["mode"] == "Escalated"
     world.ticks(4)

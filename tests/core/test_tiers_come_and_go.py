@@ -25,7 +25,7 @@ def test_removed_tier_is_unrouted_drained_and_gone_with_all_its_objects() -> Non
     world = two()
     before = world.uids()["demo-small-0-0"]
     world.change(api_tier())
-    world.look_until_quiet()
+    world.reconcile_until_quiet()
     assert "eds-large.json" not in world.policy()
     assert world.actions()[-1] == ("TierRemoved", "large")
     world.settle()

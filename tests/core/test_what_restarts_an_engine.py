@@ -151,7 +151,7 @@ def test_a_price_changes_the_report_and_no_engine() -> None:
     world = settled(FREE)
     before, old = running(world), cost(world)
     world.change(priced("50"))
-    world.look()
+    world.reconcile()
     assert world.ready(), "nothing is rolled out"
     world.settle()
     assert running(world) == before

@@ -104,13 +104,13 @@ class World:
 
     # --- time
 
-    def tick(self, look: bool = True) -> None:
+    def tick(self, reconcile: bool = True) -> None:
         """The world moves, then the operator looks until it has nothing more to do at once."""
         self.now += TICK
         self.server.now = stamp(self.now)
         self.controllers.tick()
-        if look:
-            self.look_until_quiet()
+        if reconcile:
+            self.reconcile_until_quiet()
         self.watch()
 
     def ticks(self, count: int) -> None:
@@ -153,13 +153,13 @@ class World:
         self.config = config
         self.restart_operator()
 
-    def look_until_quiet(self) -> None:
+    def reconcile_until_quiet(self) -> None:
         """Looks follow each other while they change anything; none begins while nothing has happened."""
         if self._nothing_happened():
             return
         for _ in range(12):
             failures, before = self.failures, len(self.server.writes)
-            self.look()
+            self.reconcile()
             quiet = before == len(self.server.writes)
             if self.failures == failures and (quiet or failures):
                 self._quiet_since = self.server.version, self.now
@@ -197,7 +197,7 @@ class World:
         )
         return Observed(cluster, children, failures=self.failures, readings=self.metrics())
 
-    def look(self, view: View | None = None, effects: int | None = None) -> None:
+    def reconcile(self, view: View | None = None, effects: int | None = None) -> None:
         """One look, dying before effect number `effects` if given."""
         view = self.view() if view is None else view
         cluster = view.get((names.KIND, NAME))

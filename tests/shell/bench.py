@@ -73,11 +73,11 @@ class Bench:
         if path is not None:
             self.api.objects[path] = body
 
-    async def look(self) -> str:
+    async def reconcile(self) -> str:
         """One look at ns/c, finished as a worker does; returns the result for the metrics."""
         self.queue.add(C)
         assert self.queue.take() is not None
-        return await self.worker._look_safely(C)
+        return await self.worker._reconcile_safely(C)
 
     def next_look(self) -> float:
         """Seconds until the cluster is due again."""

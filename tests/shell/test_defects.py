@@ -28,7 +28,7 @@ async def test_a_defect_is_said_on_the_cluster(bench: Bench) -> None:
     accepted = {"type": "Accepted", "status": "True", "reason": "Valid", "observedGeneration": 1}
     bench.exists(cluster(8, status={"tiers": tiers, "conditions": [accepted]}), CLUSTER_PATH)
     bench.answer = defect
-    assert await bench.look() == "defect"
+    assert await bench.reconcile() == "defect"
     status = bench.api.objects[CLUSTER_PATH]["status"]
     assert status["tiers"] == tiers
     assert accepted in status["conditions"], "what cannot be judged stays as it was"
@@ -52,10 +52,10 @@ async def test_a_defect_is_said_once_and_backs_off(bench: Bench) -> None:
         raise KeyError(f"object at {next(counter)}")
 
     bench.answer = defect
-    await bench.look()
+    await bench.reconcile()
     pauses = []
     for _ in range(3):
-        assert await bench.look() == "defect"
+        assert await bench.reconcile() == "defect"
         pauses.append(bench.next_look())
     assert bench.api.summaries.count("PATCH heterollmclusters/c/status") == 1
     assert pauses == [2, 4, 8]
@@ -63,16 +63,16 @@ async def test_a_defect_is_said_once_and_backs_off(bench: Bench) -> None:
 
 async def test_the_word_of_a_defect_ends_with_it(bench: Bench) -> None:
     bench.answer = defect
-    await bench.look()
+    await bench.reconcile()
     bench.answer = lambda _: Outcome(status={"fine": True})
-    assert await bench.look() == "done"
+    assert await bench.reconcile() == "done"
     assert bench.api.objects[CLUSTER_PATH]["status"] == {"fine": True}
 
 
 async def test_a_defect_that_cannot_be_said_backs_off(bench: Bench) -> None:
     bench.answer = defect
     bench.api.fail("PATCH heterollmclusters/c/status", ApiError(403, "no"))
-    assert await bench.look() == "defect"
+    assert await bench.reconcile() == "defect"
     assert bench.next_look() == 1.0
 
 
@@ -86,7 +86,7 @@ async def test_a_status_that_the_server_does_not_take_is_said_with_the_former_on
     bench.exists(cluster(8, status={"fine": "once"}), CLUSTER_PATH)
     bench.answer = lambda _: Outcome(status={"fine": 1})
     bench.api.fail("PATCH heterollmclusters/c/status", ApiError(status, message), times=1 if status == 422 else 5)
-    task = asyncio.create_task(bench.look())
+    task = asyncio.create_task(bench.reconcile())
     await bench.clock.advance(10)
     assert await task == "failed"
     assert bench.api.objects[CLUSTER_PATH]["status"]["fine"] == "once"
@@ -97,6 +97,6 @@ async def test_a_defect_of_one_tier_is_logged_and_the_rest_is_done(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench.answer = lambda _: Outcome(status={"fine": True}, apply=(manifest("one"),), defects=(KeyError("oops"),))
-    assert await bench.look() == "defect"
+    assert await bench.reconcile() == "defect"
     assert "PATCH configmaps/one" in bench.api.summaries
     assert "KeyError: 'oops'" in caplog.text

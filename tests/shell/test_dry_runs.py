@@ -25,7 +25,7 @@ def trying(observed: Observed) -> Outcome:
 
 async def test_a_dry_run_is_answered_within_the_look(bench: Bench) -> None:
     bench.answer = trying
-    assert await bench.look() == "done"
+    assert await bench.reconcile() == "done"
     assert bench.api.summaries == ["DRY PATCH statefulsets/trial", "PATCH heterollmclusters/c/status"]
     assert dict(bench.observed[-1].dry_run_results) == {digest(TRIAL): None}
     assert bench.observed[-1].children == (), "a dry run makes nothing"
@@ -38,12 +38,12 @@ async def test_whatever_a_dry_run_meets_does_not_end_the_look_and_is_asked_again
     bench.api.fail("DRY PATCH statefulsets/trial", ApiError(status, "no"), times=3)
     pauses = []
     for _ in range(3):
-        assert await bench.look() == "refused"
+        assert await bench.reconcile() == "refused"
         pauses.append(bench.next_look())
     assert pauses == [1, 2, 4]
     assert bench.clock.slept == [], "others wait for the look"
     assert bench.api.summaries == ["DRY PATCH statefulsets/trial"] * 3
-    assert await bench.look() == "done"
+    assert await bench.reconcile() == "done"
     assert bench.api.objects[CLUSTER_PATH]["status"] == {"said": ""}
 
 
@@ -51,7 +51,7 @@ async def test_answers_are_not_kept(bench: Bench) -> None:
     """What was refused once may be taken now, and clusters do not share answers."""
     bench.answer = trying
     for _ in range(3):
-        await bench.look()
+        await bench.reconcile()
     assert bench.api.summaries.count("DRY PATCH statefulsets/trial") == 3
 
 
@@ -60,7 +60,7 @@ async def test_a_deadline_before_the_end_of_the_back_off_counts(bench: Bench) ->
     bench.answer = lambda _: Outcome(retry=True, requeue_after=3.0)
     pauses = []
     for _ in range(4):
-        await bench.look()
+        await bench.reconcile()
         pauses.append(bench.next_look())
     assert pauses == [1, 2, 3, 3]
 

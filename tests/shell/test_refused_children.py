@@ -15,9 +15,9 @@ from tests.shell.objects import manifest, spec
 async def test_a_refused_child_stops_no_other(bench: Bench) -> None:
     bench.answer = everything
     bench.api.fail("PATCH services/two", ApiError(403, "exceeded quota"))
-    assert await bench.look() == "failed"
+    assert await bench.reconcile() == "failed"
     assert bench.api.summaries[-3:] == ["PATCH configmaps/one", "PATCH services/two", "DELETE statefulsets/old"]
-    await bench.look()
+    await bench.reconcile()
     assert [*map(str, bench.observed[-1].failures)] == ["Service two is refused: exceeded quota"]
 
 
@@ -26,8 +26,8 @@ async def test_all_refusals_are_told(bench: Bench) -> None:
     bench.api.fail("PATCH services/two", ApiError(403, "exceeded quota"))
     bench.api.fail("GET configmaps/one", ApiError(403, "not yours"))
     bench.api.fail("DELETE statefulsets/old", ApiError(403, "frozen"))
-    assert await bench.look() == "failed"
-    await bench.look()
+    assert await bench.reconcile() == "failed"
+    await bench.reconcile()
     assert (
         "; ".join(map(str, bench.observed[-1].failures))
         == "ConfigMap one cannot be read: not yours; Service two is refused: exceeded quota"
@@ -38,7 +38,7 @@ async def test_all_refusals_are_told(bench: Bench) -> None:
 async def test_nothing_is_deleted_before_the_policy_has_let_go_of_it(bench: Bench) -> None:
     bench.answer = everything
     bench.api.fail("PATCH configmaps/one", ApiError(422, "wrong"))
-    assert await bench.look() == "failed"
+    assert await bench.reconcile() == "failed"
     assert "PATCH services/two" in bench.api.summaries
     assert "DELETE statefulsets/old" not in bench.api.summaries
 
@@ -47,9 +47,9 @@ async def test_a_refused_deletion_stops_no_other(bench: Bench) -> None:
     old = [Delete("apps/v1", "StatefulSet", name, f"uid-of-{name}") for name in ("a", "b")]
     bench.answer = lambda _: Outcome(status={"fine": True}, delete=tuple(old))
     bench.api.fail("DELETE statefulsets/a", ApiError(403, "frozen"))
-    assert await bench.look() == "failed"
+    assert await bench.reconcile() == "failed"
     assert "DELETE statefulsets/b" in bench.api.summaries
-    await bench.look()
+    await bench.reconcile()
     assert [*map(str, bench.observed[-1].failures)] == ["StatefulSet a is refused: frozen"]
 
 
@@ -61,7 +61,7 @@ async def test_no_engine_is_made_of_a_revision_that_is_not_stored(bench: Bench) 
     ]
     bench.answer = lambda _: Outcome(status={"fine": True}, apply=(revision, *engines))
     bench.api.fail("PATCH controllerrevisions/r", ApiError(403, "exceeded quota"))
-    assert await bench.look() == "failed"
+    assert await bench.reconcile() == "failed"
     assert "PATCH statefulsets/other" in bench.api.summaries
     assert "PATCH statefulsets/new" not in bench.api.summaries
 
@@ -70,5 +70,5 @@ async def test_a_cluster_with_a_refused_child_is_still_steered(bench: Bench) -> 
     given = Recheck(spec("small"), (), ControlState())
     bench.answer = lambda _: Outcome(status={"fine": True}, apply=(manifest("one"),), recheck=given)
     bench.api.fail("PATCH configmaps/one", ApiError(403, "no"))
-    assert await bench.look() == "failed"
+    assert await bench.reconcile() == "failed"
     assert bench.rechecks.known() == {C: given}

@@ -25,7 +25,7 @@ PROBE = "/api/v1/namespaces/ns/configmaps"
 
 async def test_effects_follow_the_record_in_order(bench: Bench) -> None:
     bench.answer = everything
-    assert await bench.look() == "done"
+    assert await bench.reconcile() == "done"
     assert bench.api.summaries == [
         "PATCH heterollmclusters/c/status",
         "POST events",
@@ -38,7 +38,7 @@ async def test_effects_follow_the_record_in_order(bench: Bench) -> None:
 
 
 async def test_the_status_is_fenced_by_what_was_observed(bench: Bench) -> None:
-    await bench.look()
+    await bench.reconcile()
     (request,) = bench.api.requests
     assert request.path == STATUS_PATH
     assert request.body is not None
@@ -50,10 +50,10 @@ async def test_the_status_is_fenced_by_what_was_observed(bench: Bench) -> None:
 async def test_after_a_stale_status_nothing_else_is_done(bench: Bench) -> None:
     bench.answer = everything
     bench.api.fail("PATCH heterollmclusters/c/status", ApiError(409, "the object has been modified"))
-    assert await bench.look() == "stale"
+    assert await bench.reconcile() == "stale"
     assert bench.api.summaries == ["PATCH heterollmclusters/c/status"]
     assert bench.next_look() == 1.0
-    assert await bench.look() == "done"
+    assert await bench.reconcile() == "done"
     assert not bench.observed[-1].failures, "a conflict is no failure"
 
 
@@ -61,7 +61,7 @@ async def test_nothing_is_sent_without_the_lease(bench: Bench) -> None:
     bench.answer = everything
     bench.leading = False
     with pytest.raises(NotLeading):
-        await bench.look()
+        await bench.reconcile()
     assert bench.api.requests == []
 
 
@@ -74,13 +74,13 @@ async def test_a_lease_lost_halfway_stops_the_rest(bench: Bench) -> None:
 
     bench.api.before = lose
     with pytest.raises(NotLeading):
-        await bench.look()
+        await bench.reconcile()
     assert bench.api.summaries[-1] == "PATCH configmaps/one"
 
 
 async def test_an_unchanged_cluster_costs_no_request(bench: Bench) -> None:
     bench.exists(cluster(8, status={"fine": True}))
-    assert await bench.look() == "done"
+    assert await bench.reconcile() == "done"
     assert bench.api.requests == []
     assert 540 <= bench.next_look() <= 660
 
@@ -88,28 +88,28 @@ async def test_an_unchanged_cluster_costs_no_request(bench: Bench) -> None:
 async def test_the_core_can_ask_for_an_earlier_look(bench: Bench) -> None:
     bench.exists(cluster(8, status={}))
     bench.answer = lambda _: Outcome(requeue_after=30)
-    await bench.look()
+    await bench.reconcile()
     assert bench.next_look() == 30
 
 
 async def test_but_not_for_a_later_one_than_usual(bench: Bench) -> None:
     bench.exists(cluster(8, status={}))
     bench.answer = lambda _: Outcome(requeue_after=86_400)
-    await bench.look()
+    await bench.reconcile()
     assert 540 <= bench.next_look() <= 660
 
 
 async def test_a_cluster_that_cannot_be_watched_is_left_alone_until_it_can_be(bench: Bench) -> None:
     bench.worker._unknown = lambda _: (Scope(CLUSTER, "ns"),)
-    assert await bench.look() == "unseen"
+    assert await bench.reconcile() == "unseen"
     assert (bench.observed, bench.api.requests) == ([], [])
     assert bench.next_look() == 600
 
 
 async def test_what_was_written_is_observed_by_the_next_look(bench: Bench) -> None:
     bench.answer = everything
-    await bench.look()
-    await bench.look()
+    await bench.reconcile()
+    await bench.reconcile()
     observed = bench.observed[-1]
     assert observed.cluster["status"] == {"fine": True}
     assert [body["metadata"]["name"] for body in observed.children] == ["one", "two"]
@@ -119,14 +119,14 @@ async def test_a_look_through_old_watches_has_no_effect_even_if_the_status_seems
     bench.exists(cluster(8, status={"fine": True}), CLUSTER_PATH)
     bench.answer = everything
     bench.api.fail("PATCH heterollmclusters/c/status", ApiError(409, "the object has been modified"))
-    assert await bench.look() == "stale"
+    assert await bench.reconcile() == "stale"
     assert bench.api.summaries == ["PATCH heterollmclusters/c/status"]
 
 
 async def test_a_known_child_is_applied_without_asking(bench: Bench) -> None:
     bench.exists(child("one"), f"{PROBE}/one")
     bench.answer = lambda _: Outcome(apply=(manifest("one", data={"a": "b"}),))
-    await bench.look()
+    await bench.reconcile()
     assert "GET configmaps/one" not in bench.api.summaries
     assert bench.api.objects[f"{PROBE}/one"]["data"] == {"a": "b"}
 
@@ -141,34 +141,34 @@ async def test_a_foreign_object_is_not_taken_over(bench: Bench, labelled: bool, 
         bench.api.objects[f"{PROBE}/one"] = {**foreign, "metadata": {**foreign["metadata"], "labels": {}}}
     before = bench.api.objects[f"{PROBE}/one"]
     bench.answer = everything
-    assert await bench.look() == "failed"
+    assert await bench.reconcile() == "failed"
     assert bench.api.objects[f"{PROBE}/one"] == before
     assert "PATCH services/two" in bench.api.summaries, "the rest is looked after"
     assert "DELETE statefulsets/old" in bench.api.summaries
-    await bench.look()
+    await bench.reconcile()
     assert bench.observed[-1].failures == (Failure.not_ours("ConfigMap", "one"),)
 
 
 async def test_a_child_without_its_labels_is_still_ours(bench: Bench) -> None:
     bench.api.objects[f"{PROBE}/one"] = child("one", metadata={"labels": {}})
     bench.answer = lambda _: Outcome(apply=(manifest("one"),))
-    assert await bench.look() == "done"
+    assert await bench.reconcile() == "done"
     assert bench.api.objects[f"{PROBE}/one"]["metadata"]["labels"] != {}
 
 
 async def test_a_failure_is_told_to_the_next_look_until_it_is_overcome(bench: Bench) -> None:
     bench.answer = everything
     bench.api.fail("PATCH configmaps/one", ApiError(422, "spec.x is wrong"), times=2)
-    assert await bench.look() == "failed"
+    assert await bench.reconcile() == "failed"
     assert bench.next_look() == 0, "so that the status can say so"
-    await bench.look()
+    await bench.reconcile()
     assert [[*map(str, observed.failures)] for observed in bench.observed] == [
         [],
         ["ConfigMap one is refused: spec.x is wrong"],
     ]
-    assert await bench.look() == "recovered"
+    assert await bench.reconcile() == "recovered"
     assert bench.next_look() == 0, "so that the status can say so"
-    assert await bench.look() == "done"
+    assert await bench.reconcile() == "done"
     assert not bench.observed[-1].failures
 
 
@@ -179,7 +179,7 @@ async def test_back_off_grows_while_a_cluster_fails(bench: Bench) -> None:
     bench.api.fail("PATCH configmaps/one", ApiError(422, "wrong"), times=4)
     pauses = []
     for _ in range(4):
-        await bench.look()
+        await bench.reconcile()
         pauses.append(bench.next_look())
     assert pauses == [0, 2, 4, 8], "at once only for the status to say so"
 
@@ -187,7 +187,7 @@ async def test_back_off_grows_while_a_cluster_fails(bench: Bench) -> None:
 async def test_a_transient_error_is_tried_again_within_the_look(bench: Bench) -> None:
     bench.api.fail("PATCH heterollmclusters/c/status", ApiError(503, "later"))
     bench.api.fail("PATCH heterollmclusters/c/status", ApiError(429, "slowly", retry_after=3))
-    task = asyncio.create_task(bench.look())
+    task = asyncio.create_task(bench.reconcile())
     await bench.clock.advance(10)
     assert await task == "done"
     assert bench.clock.slept == [0.2, 3]
@@ -195,7 +195,7 @@ async def test_a_transient_error_is_tried_again_within_the_look(bench: Bench) ->
 
 async def test_a_server_that_asks_for_long_patience_does_not_hold_a_worker(bench: Bench) -> None:
     bench.api.fail("PATCH heterollmclusters/c/status", ApiError(429, "slowly", retry_after=3600))
-    task = asyncio.create_task(bench.look())
+    task = asyncio.create_task(bench.reconcile())
     await bench.clock.advance(5)
     assert bench.clock.slept == [5]
     assert await task == "done"
@@ -203,7 +203,7 @@ async def test_a_server_that_asks_for_long_patience_does_not_hold_a_worker(bench
 
 async def test_tries_are_bounded(bench: Bench) -> None:
     bench.api.fail("PATCH heterollmclusters/c/status", ApiError(0, "away"), times=100)
-    task = asyncio.create_task(bench.look())
+    task = asyncio.create_task(bench.reconcile())
     await bench.clock.advance(60)
     assert await task == "failed"
     assert len(bench.api.requests) == 5
@@ -211,13 +211,13 @@ async def test_tries_are_bounded(bench: Bench) -> None:
 
 async def test_every_request_is_bounded_by_the_lease(bench: Bench) -> None:
     bench.answer = everything
-    await bench.look()
+    await bench.reconcile()
     assert set(bench.api.limits) == {2.5}
 
 
 async def test_a_deletion_hits_only_what_was_observed(bench: Bench) -> None:
     bench.answer = everything
-    await bench.look()
+    await bench.reconcile()
     body = bench.api.requests[-1].body
     assert body is not None
     assert body["preconditions"] == {"uid": "uid-of-old"}
@@ -228,7 +228,7 @@ async def test_a_deletion_hits_only_what_was_observed(bench: Bench) -> None:
 async def test_what_is_deleted_at_once_is_no_object_any_more(bench: Bench) -> None:
     bench.api.objects["/apis/apps/v1/namespaces/ns/statefulsets/old"] = child("old", kind="StatefulSet")
     bench.answer = everything
-    assert await bench.look() == "done"
+    assert await bench.reconcile() == "done"
     assert "StatefulSet" not in {body["kind"] for body in bench.store.children(C)}
 
 
@@ -236,7 +236,7 @@ async def test_what_is_deleted_at_once_is_no_object_any_more(bench: Bench) -> No
 async def test_deleting_what_is_gone_or_new_succeeds(bench: Bench, status: int) -> None:
     bench.answer = everything
     bench.api.fail("DELETE statefulsets/old", ApiError(status, "no such thing"))
-    assert await bench.look() == "done"
+    assert await bench.reconcile() == "done"
 
 
 @pytest.mark.parametrize("body", [None, cluster(9, metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})])
@@ -245,7 +245,7 @@ async def test_a_deleted_cluster_is_left_to_the_garbage_collector(bench: Bench, 
         bench.store.remove(cluster(9))
     else:
         bench.store.put(body)
-    assert await bench.look() == "gone"
+    assert await bench.reconcile() == "gone"
     assert bench.observed == []
     assert bench.api.requests == []
 
@@ -253,24 +253,24 @@ async def test_a_deleted_cluster_is_left_to_the_garbage_collector(bench: Bench, 
 async def test_a_cluster_made_anew_has_not_failed_before(bench: Bench) -> None:
     bench.answer = everything
     bench.api.fail("PATCH configmaps/one", ApiError(422, "spec.x is wrong"))
-    assert await bench.look() == "failed"
+    assert await bench.reconcile() == "failed"
     bench.store.remove(cluster(9999))
-    assert await bench.look() == "gone"
+    assert await bench.reconcile() == "gone"
     bench.exists(cluster(10_000), CLUSTER_PATH)
-    await bench.look()
+    await bench.reconcile()
     assert not bench.observed[-1].failures
 
 
 async def test_an_event_that_cannot_be_reported_costs_nothing_else(bench: Bench) -> None:
     bench.answer = everything
     bench.api.fail("POST events", ApiError(403, "no"))
-    assert await bench.look() == "done"
+    assert await bench.reconcile() == "done"
     assert "PATCH services/two" in bench.api.summaries
 
 
 async def test_an_event_is_about_the_cluster(bench: Bench) -> None:
     bench.answer = everything
-    await bench.look()
+    await bench.reconcile()
     event = next(request.body for request in bench.api.requests if request.summary == "POST events")
     assert event is not None
     assert event["regarding"]["uid"] == UID
@@ -279,7 +279,7 @@ async def test_an_event_is_about_the_cluster(bench: Bench) -> None:
 
 async def test_writes_are_counted_by_kind_and_verb(bench: Bench) -> None:
     bench.answer = everything
-    await bench.look()
+    await bench.reconcile()
     sample = bench.metrics.registry.get_sample_value
     counted = {
         (kind, verb): sample("heterollm_api_writes_total", {"kind": kind, "verb": verb})
@@ -298,7 +298,7 @@ async def test_a_look_is_given_the_figures_and_leaves_by_what_it_steered(bench: 
     given = Recheck(spec("small"), (), ControlState())
     bench.readings = Readings(START)
     bench.answer = lambda _: Outcome(status={"fine": True}, recheck=given)
-    await bench.look()
+    await bench.reconcile()
     assert bench.observed[-1].readings is bench.readings
     assert bench.rechecks.known() == {C: given}
 
@@ -306,15 +306,15 @@ async def test_a_look_is_given_the_figures_and_leaves_by_what_it_steered(bench: 
 async def test_nothing_is_left_of_a_look_that_failed(bench: Bench) -> None:
     bench.answer = lambda _: Outcome(status={"fine": True}, recheck=Recheck(spec("small"), (), ControlState()))
     bench.api.fail("PATCH heterollmclusters/c/status", ApiError(409, "the object has been modified"))
-    await bench.look()
+    await bench.reconcile()
     assert bench.rechecks.known() == {}
 
 
 async def test_a_cluster_that_has_gone_leaves_neither_figures_nor_metrics(bench: Bench) -> None:
     bench.answer = lambda _: Outcome(status={"fine": True}, recheck=Recheck(spec("small"), (), ControlState()))
-    await bench.look()
+    await bench.reconcile()
     assert next(iter(bench.cluster_metrics.collect())).samples
     bench.store.remove(cluster(9999))
-    assert await bench.look() == "gone"
+    assert await bench.reconcile() == "gone"
     assert bench.rechecks.known() == {}
     assert [family.samples for family in bench.cluster_metrics.collect()] == [[], [], []]

@@ -61,14 +61,14 @@ class Outcome:
 
     Attributes:
         status: the complete status the cluster should have; written when it differs from the observed one, and also
-            when there is anything to apply or delete: unchanged it changes nothing, but a stale look is refused.
+            when there is anything to apply or delete: unchanged it changes nothing, but a stale reconcile is refused.
         events: transitions, reported once the status that records them is stored.
         apply: the children that differ from their live state, in the order in which to apply them;
             neighbours of one kind do not depend on each other and may go side by side.
         delete: children to delete, after everything is applied.
         check: objects to dry-run before anything else; when not empty the rest is empty, and the shell reconciles
             the same observation again with the verdicts.
-        requeue_after: seconds until the next look even if nothing happens; None for "on the next event".
+        requeue_after: seconds until the next reconcile even if nothing happens; None for "on the next event".
         recheck: tells whether newer metrics make another reconcile due; None when nothing is to be steered.
         retry: whether to look again after a back-off: something was refused or could not be asked, and no event tells
             when that ends.

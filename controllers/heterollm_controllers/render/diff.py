@@ -71,7 +71,7 @@ def contained(wanted: Any, live: Any, field: str = "") -> bool:
     """Whether everything wanted is in the live value, as the API server merges and writes it.
 
     Both are JSON data: plain dicts and lists, whose types are tested as such because this runs over every object of
-    every look. `field` is the name of the field whose values they are.
+    every reconcile. `field` is the name of the field whose values they are.
     """
     if wanted == live:
         return True

@@ -39,7 +39,7 @@ def publish(
     if published >= decided and rendered(published).items() <= live.items():
         version = published
     elif decided > published and digest(rendered(decided)) == known:
-        version = decided  # by an earlier look, which did not get to apply it
+        version = decided  # by an earlier reconcile, which did not get to apply it
     else:
         version = max(published, decided) + 1
     return Publication(version, rendered(version), digest(rendered(version)))

@@ -39,7 +39,7 @@ class Stale(Exception):
 
 
 class Writer:
-    """Writes while this replica leads, and puts every answer into the store, so that the next look sees it."""
+    """Writes while this replica leads, and puts every answer into the store, so that the next reconcile sees it."""
 
     def __init__(
         self,

@@ -36,7 +36,7 @@ class _Ref(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    """A body, packed: as Python objects it would take 25 KiB instead of 2, and it is read once per look only."""
+    """A body, packed: as Python objects it would take 25 KiB instead of 2, and it is read once per reconcile only."""
 
     version: int
     key: Key | None

@@ -18,7 +18,7 @@ __all__ = ["Health", "serve"]
 
 _HUNG_ELECTION = 60.0
 _HUNG_WORKER = 300.0
-"""Seconds; a look is bounded by its requests' time-outs and retries."""
+"""Seconds; a reconcile is bounded by its requests' time-outs and retries."""
 
 
 class Health:

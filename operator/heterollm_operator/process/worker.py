@@ -38,7 +38,7 @@ _AGAIN = {"failed", "refused", "defect"}
 """Results of looks that left something to be tried again, after a back-off."""
 
 _SIDE_BY_SIDE = 8
-"""Requests of one look that are under way at a time."""
+"""Requests of one reconcile that are under way at a time."""
 
 T = TypeVar("T")
 Reconcile = Callable[[Observed, Config, datetime], Outcome]
@@ -65,7 +65,7 @@ class Sight:
         self._metrics = cluster_metrics
 
     def looked(self, key: Key, outcome: Outcome) -> None:
-        """A look has been carried out."""
+        """A reconcile has been carried out."""
         self._rechecks.reconciled(key, outcome.recheck)
         self._metrics.looked(key, outcome.status)
 
@@ -105,7 +105,7 @@ class Worker:
         self._unknown = unknown
         self._failures: dict[Key, tuple[Failure, ...]] = {}
         self.since: dict[Key, float] = {}
-        """When each look now under way began (monotonic seconds): a hung worker shows here."""
+        """When each reconcile now under way began (monotonic seconds): a hung worker shows here."""
 
     async def run(self) -> None:
         """Look at due clusters, for ever. Ends with NotLeading once the lease is lost."""
@@ -114,7 +114,7 @@ class Worker:
             self._metrics.queue_latency.observe(waited)
             self.since[key] = self._clock.monotonic()
             try:
-                result = await self._look_safely(key)
+                result = await self._reconcile_safely(key)
             finally:
                 started = self.since.pop(key)
             self._metrics.reconcile_duration.observe(self._clock.monotonic() - started)
@@ -122,10 +122,10 @@ class Worker:
             # A look that never waited would otherwise keep leader election from its turn.
             await asyncio.sleep(0)
 
-    async def _look_safely(self, key: Key) -> str:
+    async def _reconcile_safely(self, key: Key) -> str:
         """Look, and tell the queue how it went. Returns the result for the metrics."""
         try:
-            result, after = await self.look(key)
+            result, after = await self.reconcile(key)
         except Stale as error:
             _log.info("Looking again: %s", error, extra={"cluster": str(key)})
             self._queue.fail(key)
@@ -169,7 +169,7 @@ class Worker:
         except Exception as again:
             _log.warning("Could not be reported: %s", again, extra={"cluster": str(key)})
 
-    async def look(self, key: Key) -> tuple[str, float | None]:
+    async def reconcile(self, key: Key) -> tuple[str, float | None]:
         """One look; returns its result and the seconds until the next one (None: never)."""
         unknown = self._unknown(key.namespace)
         if any(scope.kind == CLUSTER for scope in unknown):
