@@ -60,7 +60,7 @@ COMPONENTS: dict[str, Component] = {
         Component("controlplane", _HERE / "go", "cmd/controlplane", ("internal",)),
         Component("kubelet", _HERE / "go", "cmd/kubelet"),
         Component("kube-proxy", _HERE / "go", "cmd/kube-proxy"),
-        Component("coredns", _HERE / "coredns", "."),
+        Component("coredns", _HERE / "go", "cmd/coredns"),
         Component("pause", _HERE / "go", "cmd/pause"),
         Component("deviceplugin", _HERE / "go", "cmd/deviceplugin"),
         Component("fakenodes", _HERE / "go", "cmd/fakenodes"),

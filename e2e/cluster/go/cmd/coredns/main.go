@@ -1,5 +1,4 @@
-// Command coredns is CoreDNS with only the plugins that the embedded cluster uses. It has a module of its own, because its versions
-// of shared modules are newer than Kubernetes'.
+// Command coredns is CoreDNS with only the plugins that the embedded cluster uses.
 package main
 
 import (
