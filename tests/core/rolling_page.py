@@ -65,8 +65,7 @@ def engine_of(wanted: Wire) -> Wire:
     """The StatefulSet of an engine of the first tier, as a new cluster gets it."""
     parsed = spec(*wanted["tiers"], **{key: value for key, value in wanted.items() if key != "tiers"})
     chosen = choose(cluster(), parsed, parsed.tiers[0], [], None, Config(), CONFIG_MAPS)
-    body: Wire = chosen.revision["data"]["engine"]
-    return body
+    return chosen.revision.engine
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from heterollm_controllers.api import names
+from heterollm_controllers.observation.child import Child
 from heterollm_controllers.observation.engines import ObservedEngine, engines_of
 
 
@@ -33,8 +34,12 @@ def pod(name: str = "c-small-0-0", owner: str = "uid-c-small-0", ready: bool = T
 
 
 def only(*children: dict[str, Any]) -> ObservedEngine:
-    [engine] = engines_of(children)
+    [engine] = observed(*children)
     return engine
+
+
+def observed(*children: dict[str, Any]) -> list[ObservedEngine]:
+    return engines_of(Child(manifest) for manifest in children)
 
 
 LEAVING: dict[str, Any] = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
@@ -47,7 +52,7 @@ def test_name_tells_tier_and_ordinal() -> None:
 
 def test_order_is_by_tier_and_ordinal() -> None:
     sets = [stateful_set(name) for name in ("c-b-0", "c-a-10", "c-a-9")]
-    assert [engine.name for engine in engines_of(sets)] == ["c-a-9", "c-a-10", "c-b-0"]
+    assert [engine.name for engine in observed(*sets)] == ["c-a-9", "c-a-10", "c-b-0"]
 
 
 def test_missing_labels_and_annotations_fail_nothing() -> None:
@@ -56,7 +61,7 @@ def test_missing_labels_and_annotations_fail_nothing() -> None:
 
 @pytest.mark.parametrize("name", ["database", "c-small-x", "c-Small-0", "-0"])
 def test_other_stateful_sets_are_no_engines(name: str) -> None:
-    assert engines_of([stateful_set(name)]) == []
+    assert observed(stateful_set(name)) == []
 
 
 def test_pods_of_strangers_do_not_count() -> None:

@@ -31,7 +31,7 @@ def _objects() -> list[dict[str, Any]]:
     body = engine_body(owner, wanted, tier, sizing, Config())
     revision = revision_object(owner, tier, sizing, body, {}, 1)
     engine = engine_from(owner, revision, names.engine_name(_CLUSTER, _TIER, 511))
-    return [*cluster_objects(owner, wanted, Config()), *tier_objects(owner, tier), revision, engine]
+    return [*cluster_objects(owner, wanted, Config()), *tier_objects(owner, tier), dict(revision.manifest), engine]
 
 
 def test_admission_allows_no_longer_names_than_tested_here() -> None:

@@ -68,7 +68,11 @@ def every_object(wanted: HeteroLLMClusterSpec) -> list[Manifest]:
     for tier in wanted.tiers:
         sizing = size(tier)
         revision = revision_object(owner, tier, sizing, engine_body(owner, wanted, tier, sizing, Config()), {}, 1)
-        objects += [*tier_objects(owner, tier), revision, engine_from(owner, revision, f"demo-{tier.name}-0")]
+        objects += [
+            *tier_objects(owner, tier),
+            dict(revision.manifest),
+            engine_from(owner, revision, f"demo-{tier.name}-0"),
+        ]
     return objects
 
 

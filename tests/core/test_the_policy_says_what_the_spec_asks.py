@@ -6,6 +6,7 @@ import pytest
 
 from heterollm_controllers.engines.revisions import Chosen
 from heterollm_controllers.engines.tier_view import TierView
+from heterollm_controllers.observation.revision import Revision
 from heterollm_controllers.routing.ir import Retries, RetryChange
 from heterollm_controllers.routing.translate import UNSIZED_ENGINE, routing_policy
 from heterollm_controllers.sizing import size
@@ -61,7 +62,8 @@ def test_a_tier_may_hold_what_all_its_engines_hold(model: str, engine: dict[str,
     def capacity(most_engines: int) -> int:
         asked = api_tier(model={"id": model}, engine=engine, replicas={"min": 1, "max": most_engines})
         parsed = tier(**asked)
-        chosen = Chosen(parsed, size(parsed), {"metadata": {"name": "r"}}, is_new=False, update_available=False)
+        revision = Revision({"metadata": {"name": "r"}})
+        chosen = Chosen(parsed, size(parsed), revision, is_new=False, update_available=False)
         view = TierView(chosen, 1, (), {}, {}, (), frozenset())
         return routing_policy("demo", spec(asked), [view]).tiers[0].max_requests
 

@@ -16,6 +16,7 @@ from heterollm_controllers.api.v1alpha1.status import TierStatus
 from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.engines import revisions
 from heterollm_controllers.engines.revisions import Chosen, choose, keep
+from heterollm_controllers.observation.revision import Revision
 from heterollm_controllers.render.engine import engine_body
 from heterollm_controllers.sizing import size
 from tests.core.builders import api_tier, cluster, spec
@@ -29,19 +30,18 @@ Wire = dict[str, Any]
 
 
 def chosen(
-    tier: Wire, former: list[Wire], config: Config | None = None, security: dict[str, Any] | None = None
+    tier: Wire, former: list[Revision], config: Config | None = None, security: dict[str, Any] | None = None
 ) -> Chosen:
     """What a tier runs, given its revisions as the API server has them."""
     wanted = spec(tier, security=security or {})
     return choose(cluster(), wanted, wanted.tiers[0], former, None, config or Config(), CONFIG_MAPS)
 
 
-def stored(choice: Chosen) -> Wire:
-    revision: Wire = json.loads(json.dumps(choice.revision))
-    return revision
+def stored(choice: Chosen) -> Revision:
+    return Revision(json.loads(json.dumps(choice.revision.manifest)))
 
 
-def of_the_first_tier(wanted: Wire, former: list[Wire]) -> Chosen:
+def of_the_first_tier(wanted: Wire, former: list[Revision]) -> Chosen:
     """What the first tier of a whole spec runs."""
     tier, *_ = wanted["tiers"]
     return chosen(tier, former, security=wanted.get("security"))
@@ -61,7 +61,7 @@ def test_an_edit_restarts_engines_if_their_pods_change(edit: Edit) -> None:
     before = of_the_first_tier(edit.before, [])
     after = of_the_first_tier(edit.after, [stored(before)])
     fresh = of_the_first_tier(edit.after, [])
-    assert (fresh.revision["data"]["engine"] != before.revision["data"]["engine"]) == edit.effect.rolls
+    assert (fresh.revision.engine != before.revision.engine) == edit.effect.rolls
     assert after.is_new == edit.effect.rolls
     assert not after.update_available
 
@@ -125,8 +125,8 @@ def test_a_spec_that_this_operator_cannot_make_an_engine_of_is_another_one(monke
 
 def test_revisions_of_earlier_operators_do_not_say_what_was_asked() -> None:
     """They stand for exactly their spec, as ever."""
-    before = stored(chosen(FREE, []))
-    del before["data"]["asked"]
+    manifest = stored(chosen(FREE, [])).manifest
+    before = Revision({**manifest, "data": {key: value for key, value in manifest["data"].items() if key != "asked"}})
     assert not chosen(FREE, [before]).is_new
     assert not chosen(FREE, [before], NEWER).is_new
 
@@ -254,7 +254,7 @@ def test_a_report_on_a_revision_that_is_gone_says_nothing_of_the_one_that_runs()
         before = TierStatus.model_validate(
             {"name": "small", "revision": recorded, "desired": 1, "serving": 1, "updated": 1, "sizing": other}
         )
-        kept = keep(tier, [item], before)
+        kept = keep(tier, [Revision(item)], before)
         assert kept is not None
         assert (kept.name, kept.sizing.nodes) == (item["metadata"]["name"], nodes)
 
@@ -265,7 +265,7 @@ def test_of_two_revisions_for_one_spec_the_newest_runs(order: int) -> None:
     world = settled(FREE)
     [older] = [item for item in world.observed().children if item["kind"] == "ControllerRevision"]
     newer = {**older, "metadata": {**older["metadata"], "name": "newer"}, "revision": older["revision"] + 1}
-    revisions = [older, newer][::order]
+    revisions = [Revision(older), Revision(newer)][::order]
     tier = Tier.model_validate({**FREE, "replicas": {"min": 3, "max": 5}, "scaling": {"queueLength": 7}})
     assert choose(cluster(), spec(FREE), tier, revisions, None, Config(), {}).name == "newer"
     kept = keep(tier, revisions, None)

@@ -24,6 +24,7 @@ from heterollm_controllers.api.v1alpha1.status import TierStatus
 from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.engines.nesting import DEEPEST, nests_deeper
+from heterollm_controllers.observation.revision import Revision
 from heterollm_controllers.render.diff import digest
 from heterollm_controllers.render.engine import engine_body
 from heterollm_controllers.render.owner import Cluster
@@ -39,14 +40,14 @@ class Chosen:
 
     tier: Tier
     sizing: Sizing
-    revision: Manifest
+    revision: Revision
     is_new: bool
     update_available: bool
 
     @property
     def name(self) -> str:
         """Name of the ControllerRevision."""
-        return str(self.revision["metadata"]["name"])
+        return self.revision.name
 
 
 def asked_of(spec: HeteroLLMClusterSpec, tier: Tier) -> dict[str, Any]:
@@ -62,7 +63,7 @@ def choose(
     cluster: Cluster,
     spec: HeteroLLMClusterSpec,
     tier: Tier,
-    revisions: Sequence[Mapping[str, Any]],
+    revisions: Sequence[Revision],
     recorded: str | None,
     config: Config,
     config_maps: ConfigMaps,
@@ -85,20 +86,20 @@ def choose(
     opted = [item for item in revisions if _opted_in(cluster, item)]
     found = (
         _named(opted, recorded)
-        or _newest(item for item in opted if item["data"]["specHash"] == digest(asked))
+        or _newest(item for item in opted if item.spec_hash == digest(asked))
         or _newest(item for item in opted if _engine_of(item, cluster, config, config_maps) == body)
     )
     if found is None and (same := _newest(item for item in revisions if _runs(item, body))) is not None:
         # Opting in where there is nothing new.
         found = revision_again(cluster, same, cluster.annotations.get(names.UPDATE, ""))
     if found is None:
-        number = max((int(item["revision"]) for item in revisions), default=0)
+        number = max((item.number for item in revisions), default=0)
         fresh = revision_object(cluster, tier, sizing, body, asked, number + 1)
         return Chosen(tier, sizing, fresh, is_new=True, update_available=False)
-    return Chosen(tier, _report(found, sizing), dict(found), is_new=False, update_available=not _runs(found, body))
+    return Chosen(tier, _report(found, sizing), found, is_new=False, update_available=not _runs(found, body))
 
 
-def keep(tier: Tier, revisions: Sequence[Mapping[str, Any]], before: TierStatus | None) -> Chosen | None:
+def keep(tier: Tier, revisions: Sequence[Revision], before: TierStatus | None) -> Chosen | None:
     """What a tier goes on running while its new spec cannot be carried out; None when it never ran.
 
     Only the number of engines, and when it changes, follows the new spec.
@@ -111,20 +112,15 @@ def keep(tier: Tier, revisions: Sequence[Mapping[str, Any]], before: TierStatus 
     found = recorded or _newest(revisions)
     if found is None:
         return None
-    former = Tier.model_validate(found["data"]["tier"]).model_copy(
-        update={"replicas": tier.replicas, "scaling": tier.scaling}
-    )
+    former = found.tier.model_copy(update={"replicas": tier.replicas, "scaling": tier.scaling})
     # The report may be newer than the revision, whose price or measured speed was edited since.
     report = before.sizing if before is not None and recorded is not None else None
-    sizing = report or Sizing.model_validate(found["data"]["sizing"])
-    return Chosen(former, sizing, dict(found), is_new=False, update_available=False)
+    return Chosen(former, report or found.sizing, found, is_new=False, update_available=False)
 
 
-def _engine_of(
-    revision: Mapping[str, Any], cluster: Cluster, config: Config, config_maps: ConfigMaps
-) -> Manifest | None:
+def _engine_of(revision: Revision, cluster: Cluster, config: Config, config_maps: ConfigMaps) -> Manifest | None:
     """What this operator would make of the spec that a revision was made for; None if it cannot."""
-    asked = revision["data"].get("asked")
+    asked = revision.asked
     if asked is None:
         return None  # by an earlier version of the operator
     try:
@@ -137,9 +133,9 @@ def _engine_of(
         return None
 
 
-def _runs(revision: Mapping[str, Any], body: Manifest) -> bool:
+def _runs(revision: Revision, body: Manifest) -> bool:
     """Whether the engines of a revision are exactly these."""
-    return bool(revision["data"]["engine"] == body)
+    return revision.engine == body
 
 
 _PLAN = (
@@ -149,9 +145,9 @@ _PLAN = (
 """What a report says that the engine is; the rest is what is known or estimated of it."""
 
 
-def _report(revision: Mapping[str, Any], fresh: Sizing) -> Sizing:
+def _report(revision: Revision, fresh: Sizing) -> Sizing:
     """The report on a revision's engine: a fresh one, unless this operator would size another engine today."""
-    recorded = Sizing.model_validate(revision["data"]["sizing"])
+    recorded = revision.sizing
     same = all(getattr(recorded, field) == getattr(fresh, field) for field in _PLAN)
     return fresh if same else recorded
 
@@ -177,15 +173,15 @@ def _check_pod_template(tier: Tier) -> None:
         )
 
 
-def _opted_in(cluster: Cluster, revision: Mapping[str, Any]) -> bool:
+def _opted_in(cluster: Cluster, revision: Revision) -> bool:
     """Whether a revision was made for the cluster's opt-in annotation; taking the annotation away asks for nothing."""
     asked = cluster.annotations.get(names.UPDATE)
-    return not asked or (revision["metadata"].get("annotations") or {}).get(names.UPDATE) == asked
+    return not asked or revision.update == asked
 
 
-def _named(revisions: Sequence[Mapping[str, Any]], name: str | None) -> Mapping[str, Any] | None:
-    return next((item for item in revisions if item["metadata"]["name"] == name), None)
+def _named(revisions: Sequence[Revision], name: str | None) -> Revision | None:
+    return next((item for item in revisions if item.name == name), None)
 
 
-def _newest(revisions: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    return max(revisions, key=lambda item: int(item["revision"]), default=None)
+def _newest(revisions: Iterable[Revision]) -> Revision | None:
+    return max(revisions, key=lambda item: item.number, default=None)

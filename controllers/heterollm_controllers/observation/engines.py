@@ -10,6 +10,8 @@ from typing import Any
 
 from heterollm_controllers.api import names
 from heterollm_controllers.api.timestamps import parse
+from heterollm_controllers.observation.child import Child
+from heterollm_controllers.observation.revision import Revision
 
 __all__ = ["ObservedEngine", "ObservedPod", "engines_of"]
 
@@ -80,24 +82,25 @@ class ObservedEngine:
         return next((pod.unschedulable for pod in self.pods if pod.unschedulable), None)
 
 
-def engines_of(children: Iterable[Mapping[str, Any]]) -> list[ObservedEngine]:
+def engines_of(children: Iterable[Child]) -> list[ObservedEngine]:
     """All engines among the children, in order of tier and ordinal.
 
     What is what follows from names and owners, which nobody can edit, and not from labels.
     """
     children = list(children)
-    revisions = {item["metadata"]["name"]: item["data"] for item in children if item["kind"] == "ControllerRevision"}
+    revisions = {item.name: Revision(item.manifest) for item in children if item.kind == "ControllerRevision"}
     pods: dict[str, list[ObservedPod]] = {}
     for child in children:
-        name = _POD.match(child["metadata"]["name"]) if child["kind"] == "Pod" else None
+        name = _POD.match(child.name) if child.kind == "Pod" else None
         if name is not None:
-            for owner in child["metadata"].get("ownerReferences") or []:
-                pods.setdefault(owner["uid"], []).append(_pod(child, int(name["rank"])))
+            pod = _pod(child, int(name["rank"]))
+            for owner in child.owners:
+                pods.setdefault(owner, []).append(pod)
     engines = []
     for child in children:
-        name = _ENGINE.match(child["metadata"]["name"]) if child["kind"] == "StatefulSet" else None
+        name = _ENGINE.match(child.name) if child.kind == "StatefulSet" else None
         if name is not None:
-            own = pods.get(child["metadata"]["uid"], [])
+            own = pods.get(child.uid, [])
             engines.append(_engine(child, name["tier"], int(name["ordinal"]), own, revisions))
     return sorted(engines, key=lambda engine: (engine.tier, engine.ordinal))
 
@@ -107,63 +110,58 @@ _POD = re.compile(r"^.+-(?P<rank>[0-9]+)$")
 
 
 def _engine(
-    item: Mapping[str, Any],
+    item: Child,
     tier: str,
     ordinal: int,
     pods: list[ObservedPod],
-    revisions: Mapping[str, Mapping[str, Any]],
+    revisions: Mapping[str, Revision],
 ) -> ObservedEngine:
-    metadata = item["metadata"]
     # The pods tell what runs: a StatefulSet may have been changed after it made them.
     leader = next((pod for pod in pods if pod.rank == 0 and not pod.leaving), None)
-    revision = leader.revision if leader is not None else _revision(metadata)
-    made_from = revisions.get(revision, {"engine": item, "sizing": {}})
+    revision = leader.revision if leader is not None else _revision(item)
+    made_from = revisions.get(revision)
     return ObservedEngine(
-        name=metadata["name"],
-        uid=metadata["uid"],
+        name=item.name,
+        uid=item.uid,
         tier=tier,
         ordinal=ordinal,
         revision=revision,
-        nodes=made_from["engine"]["spec"].get("replicas", 1),
-        leaving="deletionTimestamp" in metadata,
+        nodes=made_from.nodes if made_from is not None else item.spec.get("replicas", 1),
+        leaving=item.leaving,
         pods=tuple(sorted(pods, key=lambda pod: (pod.rank, pod.uid))),
-        gpus=made_from["sizing"].get("gpusPerEngine"),
-        created=_created(metadata),
+        gpus=made_from.gpus if made_from is not None else None,
+        created=item.created,
     )
 
 
-def _revision(metadata: Mapping[str, Any]) -> str:
-    return str((metadata.get("annotations") or {}).get(names.REVISION, ""))
+def _revision(item: Child) -> str:
+    return str(item.annotations.get(names.REVISION, ""))
 
 
-def _pod(item: Mapping[str, Any], rank: int) -> ObservedPod:
-    metadata, status = item["metadata"], item.get("status") or {}
+def _pod(item: Child, rank: int) -> ObservedPod:
+    status = item.status
     conditions = {condition["type"]: condition for condition in status.get("conditions") or []}
     scheduled = conditions.get("PodScheduled", {})
     unschedulable = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
     containers = status.get("containerStatuses") or []
     ready = conditions.get("Ready", {}).get("status") == "True"
     return ObservedPod(
-        name=metadata["name"],
-        uid=metadata["uid"],
+        name=item.name,
+        uid=item.uid,
         rank=rank,
         address=status.get("podIP"),
         ready=ready,
-        leaving="deletionTimestamp" in metadata,
+        leaving=item.leaving,
         restarts=sum(container.get("restartCount", 0) for container in containers),
-        revision=_revision(metadata),
+        revision=_revision(item),
         unschedulable=_reasons(scheduled.get("message", "no node fits")) if unschedulable else None,
         failed=status.get("phase") in ("Failed", "Succeeded"),
-        bound=ready or "nodeName" in (item.get("spec") or {}) or scheduled.get("status") == "True",
-        created=_created(metadata),
-        grace=metadata.get("deletionGracePeriodSeconds"),
+        bound=ready or "nodeName" in item.spec or scheduled.get("status") == "True",
+        created=item.created,
+        grace=item.grace,
         ready_since=_since(conditions.get("Ready", {})) if ready else None,
         unschedulable_since=_since(scheduled) if unschedulable else None,
     )
-
-
-def _created(metadata: Mapping[str, Any]) -> datetime | None:
-    return parse(metadata["creationTimestamp"]) if "creationTimestamp" in metadata else None
 
 
 def _since(condition: Mapping[str, Any]) -> datetime | None:

@@ -12,7 +12,7 @@ from heterollm_controllers.engines.gang_placement import as_placed
 from heterollm_controllers.engines.gang_restart import KILL_GRACE_SECONDS
 from heterollm_controllers.engines.tier_view import TierView
 from heterollm_controllers.observation.engines import ObservedEngine
-from heterollm_controllers.reconcile.context import ReconcileContext, owned_by
+from heterollm_controllers.reconcile.context import ReconcileContext
 from heterollm_controllers.reconcile.control_loop import Steering
 from heterollm_controllers.reconcile.journal import Journal
 from heterollm_controllers.render.cluster import cluster_objects, policy_object, tier_objects
@@ -29,8 +29,8 @@ __all__ = ["Wanted", "engines_to_delete", "publication", "to_apply", "to_prune",
 def publication(context: ReconcileContext, views: Sequence[TierView], steering: Steering) -> Publication:
     """The routing policy, and its version."""
     policy = routing_policy(context.cluster.name, context.spec, views, steering.traffic.shares)
-    live = context.live("ConfigMap", names.policy_name(context.cluster.name)) or {}
-    return publish(partial(envoy_files, policy), live.get("data") or {}, context.status.routing)
+    live = context.live("ConfigMap", names.policy_name(context.cluster.name))
+    return publish(partial(envoy_files, policy), live.data if live is not None else {}, context.status.routing)
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,11 @@ def wanted_children(
 
 def _engines(context: ReconcileContext, view: TierView) -> list[Manifest]:
     """The revisions that a tier's engines are made from, the engines that stay, and those that are added."""
-    revisions = {item["metadata"]["name"]: item for item in context.revisions(view.chosen.tier.name)}
+    revisions = {revision.name: revision for revision in context.revisions(view.chosen.tier.name)}
     revisions[view.chosen.name] = view.chosen.revision
     used = {view.chosen.name, *(engine.revision for engine in view.engines)}
-    wanted = [revision_again(context.cluster, revisions[name]) for name in sorted(used) if name in revisions]
+    again = [revision_again(context.cluster, revisions[name]) for name in sorted(used) if name in revisions]
+    wanted = [dict(revision.manifest) for revision in again]
     staying = [engine for engine in view.engines if not engine.leaving and engine.name not in view.drained]
     for engine in staying:
         if engine.revision in revisions:
@@ -83,13 +84,13 @@ def to_apply(context: ReconcileContext, wanted: Wanted) -> tuple[list[Manifest],
     """What differs from its live state; an object of the same name that is not ours is left alone and reported."""
     apply: list[Manifest] = []
     conflicts: list[Failure] = []
-    everything = {(item["kind"], item["metadata"]["name"]): item for item in context.observed.children}
+    everything = {child.key: child for child in context.children}
     for manifest in wanted.children:
         key = manifest["kind"], manifest["metadata"]["name"]
         live = everything.get(key)
-        if live is not None and not owned_by(live, context.cluster.uid):
+        if live is not None and not context.owns(live):
             conflicts.append(Failure.not_ours(*key))
-        elif differs(manifest, live):
+        elif differs(manifest, live.manifest if live is not None else None):
             apply.append(manifest)
     return apply, conflicts
 
@@ -115,9 +116,7 @@ def to_prune(context: ReconcileContext, wanted: Wanted) -> list[Delete]:
         return []
     keys = {(item["kind"], item["metadata"]["name"]) for item in wanted.children}
     return [
-        Delete(item["apiVersion"], item["kind"], item["metadata"]["name"], item["metadata"]["uid"])
-        for item in context.owned
-        if item["kind"] not in ("Pod", "StatefulSet")
-        and (item["kind"], item["metadata"]["name"]) not in keys
-        and "deletionTimestamp" not in item["metadata"]
+        Delete(child.api_version, child.kind, child.name, child.uid)
+        for child in context.owned
+        if child.kind not in ("Pod", "StatefulSet") and child.key not in keys and not child.leaving
     ]

@@ -119,9 +119,9 @@ def _routers(context: ReconcileContext) -> tuple[str | None, int]:
     deployment = context.live("Deployment", names.router_name(context.cluster.name))
     if deployment is None:
         return "the routers are being created", 0
-    status = deployment.get("status") or {}
+    status = deployment.status
     ready, wanted = status.get("readyReplicas", 0), context.spec.routing.replicas
-    current = status.get("observedGeneration") == deployment["metadata"].get("generation")
+    current = status.get("observedGeneration") == deployment.generation
     done = current and ready == wanted == status.get("updatedReplicas", 0) == status.get("replicas", 0)
     return (None if done else f"{ready}/{wanted} routers are ready"), ready
 

@@ -6,21 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
 
 from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import Condition, EngineStatus, HeteroLLMClusterStatus, TierStatus
 from heterollm_controllers.api.vocabulary import ConditionType
+from heterollm_controllers.observation.child import Child
 from heterollm_controllers.observation.earlier_status import earlier_engines, earlier_status, earlier_tier
 from heterollm_controllers.observation.engines import ObservedEngine, engines_of
+from heterollm_controllers.observation.revision import Revision
 from heterollm_controllers.reconcile.contract import Observed
 from heterollm_controllers.render.owner import Cluster
 from heterollm_controllers.sizing import ConfigMaps
 from heterollm_controllers.status.conditions import previous
 from heterollm_controllers.status.tiers_compatible import family_mismatch
 
-__all__ = ["ReconcileContext", "owned_by"]
+__all__ = ["ReconcileContext"]
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,18 @@ class ReconcileContext:
         return previous(self.status)
 
     @cached_property
-    def owned(self) -> list[Mapping[str, Any]]:
+    def children(self) -> list[Child]:
+        """Every live object that carries the cluster's label, whoever owns it."""
+        return [Child(manifest) for manifest in self.observed.children]
+
+    @cached_property
+    def owned(self) -> list[Child]:
         """The children that are the cluster's."""
-        return [child for child in self.observed.children if owned_by(child, self.cluster.uid)]
+        return [child for child in self.children if self.owns(child)]
 
     @cached_property
     def engines(self) -> list[ObservedEngine]:
-        pods = [child for child in self.observed.children if child["kind"] == "Pod"]
+        pods = [child for child in self.children if child.kind == "Pod"]
         return engines_of([*self.owned, *pods])
 
     @cached_property
@@ -64,8 +70,7 @@ class ReconcileContext:
     @cached_property
     def config_maps(self) -> ConfigMaps:
         """Those that carry the cluster's label, whoever made them."""
-        maps = (child for child in self.observed.children if child["kind"] == "ConfigMap")
-        return {item["metadata"]["name"]: item.get("data") or {} for item in maps}
+        return {child.name: child.data for child in self.children if child.kind == "ConfigMap"}
 
     @cached_property
     def family_mismatch(self) -> str:
@@ -75,13 +80,10 @@ class ReconcileContext:
     def engines_in(self, tier: str) -> list[ObservedEngine]:
         return [engine for engine in self.engines if engine.tier == tier]
 
-    def revisions(self, tier: str) -> list[Mapping[str, Any]]:
-        """The tier's ControllerRevisions."""
-        return [
-            child
-            for child in self.owned
-            if child["kind"] == "ControllerRevision" and child["data"]["tier"]["name"] == tier
-        ]
+    def revisions(self, tier: str) -> list[Revision]:
+        """The tier's."""
+        found = (Revision(child.manifest) for child in self.owned if child.kind == "ControllerRevision")
+        return [revision for revision in found if revision.tier_name == tier]
 
     def held(self, kind: ConditionType) -> bool:
         """Whether a condition was recorded to hold for exactly this generation."""
@@ -101,11 +103,10 @@ class ReconcileContext:
         known = self.known.get(engine)
         return known.phase if known else None
 
-    def live(self, kind: str, name: str) -> Mapping[str, Any] | None:
+    def owns(self, child: Child) -> bool:
+        """Whether a child is the cluster's. Anybody may give an object its label."""
+        return self.cluster.uid in child.owners
+
+    def live(self, kind: str, name: str) -> Child | None:
         """A child that is the cluster's."""
-        return next((item for item in self.owned if item["kind"] == kind and item["metadata"]["name"] == name), None)
-
-
-def owned_by(child: Mapping[str, Any], uid: str) -> bool:
-    """Whether an owner with this uid owns the object."""
-    return any(owner["uid"] == uid for owner in child["metadata"].get("ownerReferences") or [])
+        return next((child for child in self.owned if child.key == (kind, name)), None)

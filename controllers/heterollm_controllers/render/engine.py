@@ -11,6 +11,7 @@ from heterollm_controllers.api.objects import Manifest
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.sizing import Sizing
 from heterollm_controllers.api.v1alpha1.tier import Tier
+from heterollm_controllers.observation.revision import Revision
 from heterollm_controllers.render.owner import Cluster
 from heterollm_controllers.render.rdma import Fabric, fabric_of
 from heterollm_controllers.render.resources import resources_of
@@ -119,11 +120,11 @@ def _model_volume(tier: Tier) -> dict[str, Any] | None:
     return None
 
 
-def engine_from(cluster: Cluster, revision: Mapping[str, Any], name: str) -> Manifest:
+def engine_from(cluster: Cluster, revision: Revision, name: str) -> Manifest:
     """The StatefulSet of one named engine, from a revision."""
-    body = revision["data"]["engine"]
+    body = revision.engine
     own = {names.ENGINE: name}
-    made_from = {names.REVISION: revision["metadata"]["name"]}
+    made_from = {names.REVISION: revision.name}
     template = body["spec"]["template"]
     manifest = {
         **body,

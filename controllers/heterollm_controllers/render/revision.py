@@ -9,6 +9,7 @@ from heterollm_controllers.api import names
 from heterollm_controllers.api.objects import Manifest
 from heterollm_controllers.api.v1alpha1.sizing import Sizing
 from heterollm_controllers.api.v1alpha1.tier import Tier
+from heterollm_controllers.observation.revision import Revision
 from heterollm_controllers.render.diff import digest
 from heterollm_controllers.render.owner import Cluster
 
@@ -17,7 +18,7 @@ __all__ = ["revision_again", "revision_object"]
 
 def revision_object(
     cluster: Cluster, tier: Tier, sizing: Sizing, body: Manifest, asked: Mapping[str, Any], number: int
-) -> Manifest:
+) -> Revision:
     """A ControllerRevision: the engine as rendered for one spec. It outlives operator upgrades, so engines do too.
 
     `asked` is what of the spec an engine may depend on, without defaults.
@@ -34,19 +35,16 @@ def revision_object(
     return _revision(cluster, name, number, data, cluster.annotations.get(names.UPDATE, ""))
 
 
-def revision_again(cluster: Cluster, live: Mapping[str, Any], update: str | None = None) -> Manifest:
+def revision_again(cluster: Cluster, live: Revision, update: str | None = None) -> Revision:
     """A ControllerRevision as we applied it, from the live one: its data cannot have been changed.
 
     `update` is another value of the opt-in annotation; None keeps it.
     """
-    annotations = live["metadata"].get("annotations") or {}
-    name, number = live["metadata"]["name"], live["revision"]
-    return _revision(
-        cluster, name, number, live["data"], annotations.get(names.UPDATE, "") if update is None else update
-    )
+    data = live.manifest["data"]
+    return _revision(cluster, live.name, live.number, data, live.update if update is None else update)
 
 
-def _revision(cluster: Cluster, name: str, number: int, data: Mapping[str, Any], update: str) -> Manifest:
+def _revision(cluster: Cluster, name: str, number: int, data: Mapping[str, Any], update: str) -> Revision:
     manifest = {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
@@ -59,4 +57,4 @@ def _revision(cluster: Cluster, name: str, number: int, data: Mapping[str, Any],
         "revision": number,
         "data": data,
     }
-    return cluster.owned(manifest)
+    return Revision(cluster.owned(manifest))
