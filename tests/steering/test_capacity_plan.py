@@ -33,6 +33,15 @@ def test_the_highest_proposal_wins_and_the_others_say_why_they_lost() -> None:
     assert lost(world) == {"KvCacheFull": (3, "QueueLong wants 4")}
 
 
+def test_the_record_says_what_lost() -> None:
+    world = World({"small": QUIET})
+    world.small.queue, world.small.kv_use = 5000.0, 0.9
+    world.tick()
+    [decision] = world.last.decisions
+    assert decision.message.startswith("2 to 4 engines: ")
+    assert decision.message.endswith("; KvCacheFull wanted 3, but QueueLong wants 4")
+
+
 def test_a_proposal_beyond_the_bounds_loses_to_the_spec() -> None:
     world = World({"small": {**QUIET, "replicas": {"min": 2, "max": 3}}})
     world.small.queue = 5000.0

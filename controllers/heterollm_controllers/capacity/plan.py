@@ -43,14 +43,22 @@ class CapacityPlan:
     """The number of engines of one tier.
 
     Attributes:
+        current: engines that the tier should have had before.
         scaling: the decision in force, as status records it; None: the fewest, as ever.
         won: the proposal that was carried out now; None when nothing changed.
         lost: the other rules' proposals.
     """
 
+    current: int
     scaling: ScalingStatus | None
     won: Proposal | None = None
     lost: tuple[LostProposal, ...] = ()
+
+    @property
+    def others(self) -> str:
+        """What rules wanted more engines too and lost to the one that won, for the record; empty when none did."""
+        more = (item for item in self.lost if self.won is not None and item.proposal.engines > self.current)
+        return "".join(f"; {item.proposal.reason} wanted {item.proposal.engines}, but {item.why}" for item in more)
 
 
 def plan_capacity(
@@ -68,7 +76,7 @@ def plan_capacity(
     proposals = sorted(plan.wanted, key=lambda proposal: -proposal.engines)
     won = next((item for item in proposals if changed and scaling is not None and item.reason == scaling.reason), None)
     lost = tuple(LostProposal(item, plan.why_lost(item, won)) for item in proposals if item is not won)
-    return CapacityPlan(scaling, won, lost)
+    return CapacityPlan(plan.current, scaling, won, lost)
 
 
 _CACHED_FOR = {Reason.QUEUE_LONG, Reason.QUEUE_PER_ENGINE_LONG, Reason.FIRST_TOKEN_SLOW, Reason.KV_CACHE_FULL}

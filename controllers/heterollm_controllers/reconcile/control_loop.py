@@ -64,7 +64,7 @@ def steer(
     """Decide.
 
     Args:
-        tiers: facts of the tiers of the spec that run, cheapest first.
+        tiers: the tiers of the spec that run, cheapest first.
         readings: of the last tick; None when no Prometheus is configured or none was read yet.
     """
     seen = [MeasuredTier(tier, tier_metrics(tier, readings, now)) for tier in tiers]
@@ -76,16 +76,16 @@ def steer(
     scaling: dict[str, ScalingStatus] = {}
     capacity: dict[str, CapacityPlan] = {}
     by_name = {tier.name: tier for tier in spec.tiers}
-    courses = _contexts(fallback, seen, by_name, now)
-    for (tier_state, metrics), course in zip(seen, courses, strict=True):
+    contexts = _contexts(fallback, seen, by_name, now)
+    for (tier_state, metrics), context in zip(seen, contexts, strict=True):
         before = state.scaling.get(tier_state.name)
-        after = before
+        after, others = before, ""
         if not spec.scaling.paused and tier_state.name in by_name:
-            plan = plan_capacity(by_name[tier_state.name], tier_state, metrics, before, course, now)
-            after, capacity[tier_state.name] = plan.scaling, plan
+            plan = plan_capacity(by_name[tier_state.name], tier_state, metrics, before, context, now)
+            after, capacity[tier_state.name], others = plan.scaling, plan, plan.others
         if after is not None:
             scaling[tier_state.name] = after
-            decisions += _scaling_decisions(tier_state.name, before, after, now)
+            decisions += _scaling_decisions(tier_state.name, before, after, others, now)
     load = {name: requests for _, metrics in seen for name, requests in metrics.load.items()}
     refused = round((cluster or {}).get(ClusterSignal.POLICY_REFUSED, 0.0))
     return Steering(
@@ -123,7 +123,7 @@ def _contexts(
     away = diverted(fallback, names)
     offered = {tier_state.name: metrics.rate(TierSignal.OFFERED) or 0.0 for tier_state, metrics in seen}
     taken_over = sum(offered[name] for name in {*away, names[-1]}) if any(offered[name] for name in away) else None
-    courses = []
+    contexts = []
     for name in names:
         last = name == names[-1]
         own = tiers[name].scaling.scale_down_seconds if name in tiers else None
@@ -131,11 +131,13 @@ def _contexts(
         # In force even if only for the record: a dry run must not shrink what it would need. And what a tier had to do
         # while others answered for it says little of what it has to do now.
         steady = fallback is None or (fallback.state == "Normal" and now - fallback.since >= window)
-        courses.append(ScalingContext(last, steady, taken_over if last else None))
-    return courses
+        contexts.append(ScalingContext(last, steady, taken_over if last else None))
+    return contexts
 
 
-def _scaling_decisions(tier: str, before: ScalingStatus | None, after: ScalingStatus, now: datetime) -> list[Decision]:
+def _scaling_decisions(
+    tier: str, before: ScalingStatus | None, after: ScalingStatus, others: str, now: datetime
+) -> list[Decision]:
     if before is not None and before.target != after.target:
         action = Reason.SCALED_UP if after.target > before.target else Reason.SCALED_DOWN
     elif before is None and after.raised_at is not None:
@@ -144,7 +146,7 @@ def _scaling_decisions(tier: str, before: ScalingStatus | None, after: ScalingSt
         action = Reason.SCALING_LIMITED if after.limited else Reason.SCALING_FREE
     else:
         return []
-    return [_decision(action, tier, after.message, now)]
+    return [_decision(action, tier, after.message + others, now)]
 
 
 def _decision(action: Reason, subject: str, why: str, now: datetime) -> Decision:
