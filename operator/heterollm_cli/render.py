@@ -71,7 +71,7 @@ def _applied(manifest: Mapping[str, Any], namespace: str) -> dict[str, Any]:
 
 
 def _first_reconcile(cluster: dict[str, Any], config_maps: Sequence[Manifest], config: Config) -> Outcome:
-    """The first look at a cluster that has nothing yet; every dry run that it asks for is taken to succeed."""
+    """The first reconcile of a cluster that has nothing yet; every dry run that it asks for is taken to succeed."""
     now = datetime.now(UTC)
     children = tuple(config_maps)
     first = reconcile(Observed(cluster, children), config, now)

@@ -57,8 +57,8 @@ class Upgraded:
             found[item["metadata"]["name"]] = (item["metadata"]["uid"],)
         return found
 
-    async def looked(self) -> None:
-        """Wait until the operator has certainly looked at the cluster as it is now: it repairs what is edited here."""
+    async def reconciled(self) -> None:
+        """Wait until the operator has certainly reconciled the cluster as it is now: it repairs what is edited here."""
         await self.kube.patch(DEPLOYMENT, "demo-router", {"spec": {"replicas": 7}})
 
         async def restored() -> bool:
@@ -103,7 +103,7 @@ async def test_opting_in_surges_one_engine_and_drains_one(upgraded: Upgraded) ->
     await upgraded.kube.patch(CLUSTER, "demo", {"metadata": {"annotations": {names.UPDATE: "1"}}})
     # One more of each tier; nothing goes before it serves.
     await upgraded.become({"small-0": OLD, "small-1": OLD, "small-2": NEW, "large-0": OLD, "large-1": NEW})
-    await upgraded.looked()
+    await upgraded.reconciled()
     assert {verb for verb, _ in upgraded.writes()} == {"patch"}
     await upgraded.kubelet.make_ready()
     await upgraded.become({"small-0": OLD, "small-1": NEW, "small-2": NEW, "large-1": NEW})

@@ -1,4 +1,4 @@
-"""An unchanged cluster costs nothing, however often it is looked at, and whoever looks."""
+"""An unchanged cluster costs nothing, however often it is reconciled, and by whom."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ async def test_a_minute_of_looks_and_a_restart_write_nothing(kube: Kube, operato
     await settled(kube)
 
     before = kube.writes()
-    looked = await first.metric("heterollm_reconciles_total")
+    reconciles = await first.metric("heterollm_reconciles_total")
     await asyncio.sleep(HALF)
-    assert await first.metric("heterollm_reconciles_total") - looked >= 2 * HALF / 2.2 - 2
+    assert await first.metric("heterollm_reconciles_total") - reconciles >= 2 * HALF / 2.2 - 2
     await first.stop()
     second = await operator("--resync=2")
     await eventually(second.leads)

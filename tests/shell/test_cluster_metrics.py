@@ -52,12 +52,12 @@ def status(mode: str, **fallback: Any) -> dict[str, Any]:
 
 
 def test_state_and_engines(shown: Shown) -> None:
-    shown.metrics.looked(C, status("PureLarge", state="PureLarge"))
+    shown.metrics.reconciled(C, status("PureLarge", state="PureLarge"))
     states = {state: shown.value("cluster_state", state=state) for state in ("Normal", "Escalated", "PureLarge")}
     assert states == {"Normal": 0, "Escalated": 0, "PureLarge": 1}
     assert shown.value("tier_engines", tier="small", kind="target") == 4
     assert shown.value("tier_engines", tier="small", kind="serving") == 3
-    shown.metrics.looked(C, status("Normal", state="Normal"))
+    shown.metrics.reconciled(C, status("Normal", state="Normal"))
     assert shown.value("cluster_state", state="PureLarge") == 0
     shown.metrics.forget(C)
     assert shown.value("cluster_state", state="Normal") is None
@@ -65,12 +65,12 @@ def test_state_and_engines(shown: Shown) -> None:
 
 
 def test_a_dry_run_is_in_no_state(shown: Shown) -> None:
-    shown.metrics.looked(C, status("Normal", state="PureLarge", dryRun=True))
+    shown.metrics.reconciled(C, status("Normal", state="PureLarge", dryRun=True))
     assert shown.value("cluster_state", state="Normal") == 1
 
 
 def test_a_cluster_without_a_status_is_normal(shown: Shown) -> None:
-    shown.metrics.looked(C, {})
+    shown.metrics.reconciled(C, {})
     assert shown.value("cluster_state", state="Normal") == 1
 
 

@@ -121,7 +121,7 @@ def test_a_hung_look_is_noticed(process: Process) -> None:
     process.clock.now = 300
     assert process.health.not_alive() == []
     process.clock.now = 301
-    assert process.health.not_alive() == ["the look at ns/c hangs for 301 s"]
+    assert process.health.not_alive() == ["the reconcile of ns/c hangs for 301 s"]
 
 
 async def test_metrics_show_the_moment(process: Process, url: str) -> None:

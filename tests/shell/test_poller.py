@@ -1,4 +1,4 @@
-"""Ticks: what each cluster is told, whatever Prometheus answers or does not, and who is looked at for it."""
+"""Ticks: what each cluster is told, whatever Prometheus answers or does not, and who is reconciled for it."""
 
 from __future__ import annotations
 
@@ -413,7 +413,7 @@ async def test_own_queries_take_the_place_of_ours_for_their_cluster_alone(bench:
     assert bench.failures("refused") == 0, "only Prometheus's own failures are counted"
 
 
-async def test_those_whose_figures_matter_are_looked_at(bench: Bench) -> None:
+async def test_those_whose_figures_matter_are_reconciled(bench: Bench) -> None:
     bench.known |= {Key("ns", f"c{number}"): given() for number in range(120)}
     bench.due = lambda key, readings: key.name in ("c7", "c119") and readings.at == START
     await bench.tick()

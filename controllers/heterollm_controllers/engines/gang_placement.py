@@ -53,7 +53,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Placement:
-    """What to remember of an engine, what was decided now, and when to look again."""
+    """What to remember of an engine, what was decided now, and when to decide again."""
 
     memory: PlacementStatus = _NOTHING
     released: str = ""

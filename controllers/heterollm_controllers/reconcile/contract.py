@@ -70,8 +70,8 @@ class Outcome:
             the same observation again with the verdicts.
         requeue_after: seconds until the next reconcile even if nothing happens; None for "on the next event".
         recheck: tells whether newer metrics make another reconcile due; None when nothing is to be steered.
-        retry: whether to look again after a back-off: something was refused or could not be asked, and no event tells
-            when that ends.
+        retry: whether to reconcile again after a back-off: something was refused or could not be asked, and no event
+            tells when that ends.
         defects: errors of our own that concerned one tier only; they are on record in the status, and to be logged.
     """
 

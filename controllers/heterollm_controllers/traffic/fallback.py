@@ -64,7 +64,7 @@ def fall_back(
     """What holds now, and what was decided. None: nothing ever failed.
 
     Args:
-        tiers: facts and metrics, cheapest first; a cluster of one tier has nothing to fall back to.
+        tiers: state and metrics, cheapest first; a cluster of one tier has nothing to fall back to.
         cluster: metrics of the whole cluster; None when they are not known.
     """
     machine = _Fallback(settings, tiers, cluster or {}, before, now)

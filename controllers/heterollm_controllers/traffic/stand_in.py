@@ -74,7 +74,7 @@ class StandIns:
     """All tiers of a cluster, as they could answer for each other now.
 
     Attributes:
-        tiers: facts and metrics, cheapest first; two at least.
+        tiers: state and metrics, cheapest first; two at least.
         records: of the tiers at level 2, by name. They may change from tier to tier.
     """
 

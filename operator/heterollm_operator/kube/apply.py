@@ -35,7 +35,7 @@ class NotLeading(Exception):
 
 
 class Stale(Exception):
-    """The API server knows more than the watches do: look again."""
+    """The API server knows more than the watches do: reconcile again."""
 
 
 class Writer:

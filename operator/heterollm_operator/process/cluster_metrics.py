@@ -36,7 +36,7 @@ class _Seen:
 
 
 class ClusterMetrics(Collector):
-    """Metrics of the clusters that this replica has looked at: only the leader has any."""
+    """Metrics of the clusters that this replica has reconciled: only the leader has any."""
 
     def __init__(self, known: Callable[[], Mapping[Key, Recheck]], readings: Callable[[Key], Readings | None]) -> None:
         """`known` and `readings`: the clusters that are steered, and what the last tick learned of one."""
@@ -44,7 +44,7 @@ class ClusterMetrics(Collector):
         self._readings = readings
         self._seen: dict[Key, _Seen] = {}
 
-    def looked(self, key: Key, status: Mapping[str, Any]) -> None:
+    def reconciled(self, key: Key, status: Mapping[str, Any]) -> None:
         """Take note of a cluster's status."""
         tiers = tuple((tier["name"], tier["desired"], tier["serving"]) for tier in status.get("tiers") or ())
         self._seen[key] = _Seen(status.get("mode", "Normal"), tiers)

@@ -48,7 +48,7 @@ class Settings:
         namespaces: namespaces served; empty for all.
         identity: unique to this process, also across restarts of its container.
         host: address to serve health and metrics on; empty for all addresses.
-        resync: longest time between two looks at a cluster, in seconds.
+        resync: longest time between two reconciles of a cluster, in seconds.
         prometheus: where figures come from; None for nowhere.
         core: what the pure core needs to know.
     """
@@ -88,8 +88,8 @@ def add_options(parser: argparse.ArgumentParser, environ: Mapping[str, str] = os
     option("lease-name", "heterollm-operator", "name of the leader's Lease (default: %(default)s)", metavar="NAME")
     option("identity", _identity(), "unique name of this process (default: host name and a random part)", metavar="ID")
     option("listen", ":8080", "where to serve /healthz, /readyz, /metrics (default: %(default)s)", _address)
-    option("workers", "8", "clusters looked at side by side (default: %(default)s)", _positive(int))
-    option("resync", "600", "seconds between looks at an unchanged cluster (default: %(default)s)", _positive(float))
+    option("workers", "8", "clusters reconciled side by side (default: %(default)s)", _positive(int))
+    option("resync", "600", "seconds between reconciles of unchanged clusters (default: %(default)s)", _positive(float))
     option("log-level", "INFO", "least severe log records to write (default: %(default)s)", _level, metavar="LEVEL")
     option("engine-image", _CORE.engine_image, "default image of engines (default: %(default)s)", metavar="IMAGE")
     option("router-image", _CORE.router_image, "image of routers (default: %(default)s)", metavar="IMAGE")

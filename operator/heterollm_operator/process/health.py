@@ -59,7 +59,7 @@ class Health:
         if beat is not None and now - beat > _HUNG_ELECTION:
             reasons.append(f"leader election hangs for {now - beat:.0f} s")
         reasons += [
-            f"the look at {key} hangs for {now - since:.0f} s"
+            f"the reconcile of {key} hangs for {now - since:.0f} s"
             for key, since in self._worker.since.items()
             if now - since > _HUNG_WORKER
         ]

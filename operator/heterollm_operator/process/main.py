@@ -45,7 +45,7 @@ _EXIT_SECONDS = 5.0
 """The time a process gets to end once a part of it has ended, or it was asked to; then it is ended by force."""
 
 _GAP = 0.25
-"""Seconds between two looks at a cluster that events ask for: a look costs far more than an event."""
+"""Seconds between two reconciles of a cluster that events ask for: a reconcile costs far more than an event."""
 
 
 class Operator:

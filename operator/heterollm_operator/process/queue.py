@@ -14,10 +14,10 @@ K = TypeVar("K", bound=Hashable)
 
 
 class WorkQueue(Generic[K]):
-    """Keys to look at, in the order in which they became due.
+    """Keys to reconcile, in the order in which they became due.
 
-    A key is looked at by one worker at a time; adding it meanwhile makes it due again after that look. What happens
-    shortly after a look waits for the rest of its burst: `gap` seconds lie between two looks that events ask for.
+    One worker at a time has a key; adding it meanwhile makes it due again afterwards. What happens shortly after a
+    reconcile waits for the rest of its burst: `gap` seconds lie between two reconciles that events ask for.
     All times are seconds of `monotonic`; only `get` waits, and it waits by the event loop's clock.
     """
 
@@ -45,14 +45,14 @@ class WorkQueue(Generic[K]):
         return len(self._ready)
 
     def add(self, key: K) -> None:
-        """Something happened: look at the key, as soon as its rest is over."""
+        """Something happened: the key is due, as soon as its rest is over."""
         if key in self._busy:
             self._again.add(key)
         else:
             self.add_after(key, self._rests.get(key, 0.0) - self._monotonic())
 
     def add_after(self, key: K, seconds: float) -> None:
-        """Look at the key in that many seconds (0 or less: now), unless it is due earlier anyway."""
+        """The key is due in that many seconds (0 or less: now), unless it is due earlier anyway."""
         self._promote()
         when = self._monotonic() + max(seconds, 0.0)
         if key in self._ready or self._due.get(key, when + 1) <= when:
@@ -87,7 +87,7 @@ class WorkQueue(Generic[K]):
                 continue
 
     def done(self, key: K, after: float | None = None) -> None:
-        """The look succeeded; the next one is in `after` seconds unless something happens before.
+        """The reconcile succeeded; the next one is in `after` seconds unless something happens before.
 
         None says that the key has no future: nothing is remembered of it.
         """
@@ -99,7 +99,7 @@ class WorkQueue(Generic[K]):
             self.add_after(key, after)
 
     def fail(self, key: K) -> float:
-        """The look failed: look again after the key's back-off, which is returned in seconds."""
+        """The reconcile failed: the next one is after the key's back-off, which is returned in seconds."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         seconds = min(self._base * 2.0 ** min(failures - 1, 32), self._limit)
         self._release(key)
@@ -112,7 +112,7 @@ class WorkQueue(Generic[K]):
         return max(0.0, self._heap[0][0] - self._monotonic()) if self._heap else None
 
     def _release(self, key: K) -> None:
-        # A delay that has ended meanwhile is noticed now, whether anybody has looked since or not.
+        # A delay that has ended meanwhile is noticed now, whether anybody has asked since or not.
         self._promote()
         self._busy.remove(key)
         self._rests[key] = self._monotonic() + self._gap
@@ -131,7 +131,7 @@ class WorkQueue(Generic[K]):
                 self._ready[key] = when
 
     def _compact(self) -> None:
-        """Rebuild the heap once most of it is stale: without it, every look would leave an entry for a resync."""
+        """Rebuild the heap once most of it is stale: without it, every reconcile would leave an entry for a resync."""
         if len(self._heap) > 2 * len(self._due) + 64:
             self._heap = [entry for entry in self._heap if self._due.get(entry[2]) == entry[0]]
             heapq.heapify(self._heap)

@@ -1,4 +1,4 @@
-"""One look at a cluster: gather what is observed, let the core decide, carry the outcome out."""
+"""One reconcile of a cluster: gather what is observed, let the core decide, carry the outcome out."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = ["Core", "Sight", "Worker"]
 _log = logging.getLogger(__name__)
 
 _AGAIN = {"failed", "refused", "defect"}
-"""Results of looks that left something to be tried again, after a back-off."""
+"""Results of reconciles that left something to be tried again, after a back-off."""
 
 _SIDE_BY_SIDE = 8
 """Requests of one reconcile that are under way at a time."""
@@ -55,7 +55,7 @@ class Core:
 
 
 class Sight:
-    """What looks know of the clusters' figures, and what they leave for those who watch the figures."""
+    """What reconciles know of the clusters' figures, and what they leave for those who watch the figures."""
 
     def __init__(
         self, readings: Callable[[Key], Readings | None], rechecks: Rechecks, cluster_metrics: ClusterMetrics
@@ -64,10 +64,10 @@ class Sight:
         self._rechecks = rechecks
         self._metrics = cluster_metrics
 
-    def looked(self, key: Key, outcome: Outcome) -> None:
+    def reconciled(self, key: Key, outcome: Outcome) -> None:
         """A reconcile has been carried out."""
         self._rechecks.reconciled(key, outcome.recheck)
-        self._metrics.looked(key, outcome.status)
+        self._metrics.reconciled(key, outcome.status)
 
     def forget(self, key: Key) -> None:
         """The cluster has gone."""
@@ -90,7 +90,7 @@ class Worker:
         sight: Sight,
         unknown: Callable[[str], Sequence[Scope]] = lambda _: (),
     ) -> None:
-        """`resync` is the longest time between two looks at a cluster, in seconds.
+        """`resync` is the longest time between two reconciles of a cluster, in seconds.
 
         `unknown` says which scopes of a namespace cannot be watched now: their objects may exist or not.
         """
@@ -108,7 +108,7 @@ class Worker:
         """When each reconcile now under way began (monotonic seconds): a hung worker shows here."""
 
     async def run(self) -> None:
-        """Look at due clusters, for ever. Ends with NotLeading once the lease is lost."""
+        """Reconcile due clusters, for ever. Ends with NotLeading once the lease is lost."""
         while True:
             key, waited = await self._queue.get()
             self._metrics.queue_latency.observe(waited)
@@ -119,11 +119,11 @@ class Worker:
                 started = self.since.pop(key)
             self._metrics.reconcile_duration.observe(self._clock.monotonic() - started)
             self._metrics.reconciles.labels(result).inc()
-            # A look that never waited would otherwise keep leader election from its turn.
+            # A reconcile that never waited would otherwise keep leader election from its turn.
             await asyncio.sleep(0)
 
     async def _reconcile_safely(self, key: Key) -> str:
-        """Look, and tell the queue how it went. Returns the result for the metrics."""
+        """Reconcile, and tell the queue how it went. Returns the result for the metrics."""
         try:
             result, after = await self.reconcile(key)
         except Stale as error:
@@ -145,7 +145,7 @@ class Worker:
         return result
 
     async def _failed(self, key: Key, error: Exception) -> str:
-        """A look has ended before its status was stored: say so on the cluster, if that can be stored."""
+        """A reconcile has ended before its status was stored: say so on the cluster, if that can be stored."""
         if not isinstance(error, ApiError) or refusal_of(error).reason != Reason.NOT_CHECKED:
             await self._report(key, error)
         seconds = self._queue.fail(key)
@@ -170,7 +170,7 @@ class Worker:
             _log.warning("Could not be reported: %s", again, extra={"cluster": str(key)})
 
     async def reconcile(self, key: Key) -> tuple[str, float | None]:
-        """One look; returns its result and the seconds until the next one (None: never)."""
+        """One reconcile; returns its result and the seconds until the next one (None: never)."""
         unknown = self._unknown(key.namespace)
         if any(scope.kind == CLUSTER for scope in unknown):
             return "unseen", self._resync
@@ -190,7 +190,7 @@ class Worker:
             _log.error("Defect", exc_info=error, extra={"cluster": str(key)})
         await self._record(cluster, outcome)
         failures = await self._act(cluster, outcome)
-        self._sight.looked(key, outcome)
+        self._sight.reconciled(key, outcome)
         if failures:
             self._failures[key] = failures
             _log.warning("%s", "; ".join(map(str, failures)), extra={"cluster": str(key)})
@@ -201,7 +201,7 @@ class Worker:
         return result, 0.0 if bool(failures) != bool(earlier) else self._rest(outcome)
 
     def _rest(self, outcome: Outcome) -> float:
-        """Seconds until the next look if nothing happens."""
+        """Seconds until the next reconcile if nothing happens."""
         resync = self._resync * random.uniform(0.9, 1.1)
         return resync if outcome.requeue_after is None else min(resync, outcome.requeue_after)
 
@@ -221,7 +221,7 @@ class Worker:
     async def _record(self, cluster: Body, outcome: Outcome) -> None:
         """Record before acting: nothing is done unless the status is stored.
 
-        A status that is right already is sent all the same before any effect. It changes nothing then, but a look
+        A status that is right already is sent all the same before any effect. It changes nothing then, but a reconcile
         through watches that stand still is refused.
         """
         if outcome.status != cluster.get("status", {}) or outcome.apply or outcome.delete:

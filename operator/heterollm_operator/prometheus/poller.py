@@ -1,4 +1,4 @@
-"""Asks Prometheus every few seconds for the figures of all clusters, and tells which clusters to look at for them."""
+"""Asks Prometheus every few seconds for the figures of all clusters, and tells which clusters to reconcile for them."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Poller:
         return self._latest.get(key)
 
     async def tick(self) -> None:
-        """Ask once, and put the clusters into the queue that are to be looked at for it."""
+        """Ask once, and put the clusters into the queue that are to be reconciled for it."""
         specs = dict(self._specs())
         if not specs:
             self._latest = {}

@@ -17,20 +17,20 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.queue_depth = Gauge("heterollm_queue_depth", "Clusters waiting to be looked at.", registry=self.registry)
+        self.queue_depth = Gauge("heterollm_queue_depth", "Clusters waiting for a reconcile.", registry=self.registry)
         self.queue_latency = Histogram(
             "heterollm_queue_latency_seconds",
-            "Seconds a cluster waited from being due to being looked at.",
+            "Seconds a cluster waited from being due to its reconcile.",
             buckets=_LOOKS,
             registry=self.registry,
         )
         self.reconcile_duration = Histogram(
             "heterollm_reconcile_duration_seconds",
-            "Seconds one look took, its API calls included.",
+            "Seconds one reconcile took, its API calls included.",
             buckets=_LOOKS,
             registry=self.registry,
         )
-        self.reconciles = Counter("heterollm_reconciles", "Looks by result.", ["result"], registry=self.registry)
+        self.reconciles = Counter("heterollm_reconciles", "Reconciles by result.", ["result"], registry=self.registry)
         self.api_writes = Counter(
             "heterollm_api_writes",
             "Write requests sent to the API server, by kind and verb; leases and dry runs have their own verbs.",
