@@ -6,6 +6,7 @@ import pytest
 
 from heterollm_controllers.cost.saving import (
     Demand,
+    at_share,
     counterfactual,
     dollars_needed,
     engines_needed,
@@ -55,6 +56,27 @@ def test_a_projection_counts_the_engines_that_the_target_needs() -> None:
     target = [Demand(166.5, 180.0, SMALL), Demand(18.5, 18.0, LARGE)]
     assert dollars_needed(target) == SMALL + 2 * LARGE
     assert projected_saving(target, 11 * LARGE) == pytest.approx(100 * (1 - 264 / 1408))
+
+
+@pytest.mark.parametrize(
+    ("share", "rates"), [(0.0, [0, 0, 100]), (0.1, [6, 3, 91]), (1.0, [60, 30, 10])], ids=["none", "pilot", "all"]
+)
+def test_what_tiers_do_not_get_goes_to_the_last(share: float, rates: list[float]) -> None:
+    asked = [Demand(60.0, 180.0, SMALL), Demand(30.0, 60.0, 16.0), Demand(10.0, 18.0, LARGE, least=1)]
+    shared = at_share(asked, share)
+    assert [demand.requests_per_second for demand in shared] == pytest.approx(rates)
+    assert [demand.engine_rate for demand in shared] == [180.0, 60.0, 18.0]
+    assert shared[-1].least == 1
+
+
+def test_a_pilot_costs_more_than_nothing_and_the_projection_says_what_it_leads_to() -> None:
+    asked = [Demand(166.5, 180.0, SMALL), Demand(18.5, 18.0, LARGE)]
+    before = counterfactual(185.0, 18.0, LARGE)
+    assert projected_saving(at_share(asked, 0.0), before) == 0
+    assert projected_saving(at_share(asked, 0.1), before) == pytest.approx(
+        100 * (1 - (SMALL + 10 * LARGE) / (11 * LARGE))
+    )
+    assert projected_saving(at_share(asked, 1.0), before) == pytest.approx(81.25)
 
 
 def test_engines_that_stay_in_any_case_are_paid_for() -> None:

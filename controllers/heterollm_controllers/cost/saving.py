@@ -7,10 +7,19 @@ per token of the large tier there is, times all tokens: a large tier that is hal
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
-__all__ = ["HEADROOM", "Demand", "counterfactual", "dollars_needed", "engines_needed", "projected_saving", "saving"]
+__all__ = [
+    "HEADROOM",
+    "Demand",
+    "at_share",
+    "counterfactual",
+    "dollars_needed",
+    "engines_needed",
+    "projected_saving",
+    "saving",
+]
 
 HEADROOM = 1.05
 """Capacity that should be there for each request per second that is offered. Also in the chart's recording rules."""
@@ -31,6 +40,17 @@ class Demand:
     engine_rate: float | None
     engine_dollars_per_hour: float | None
     least: int = 0
+
+
+def at_share(demands: Sequence[Demand], share: float) -> list[Demand]:
+    """What is asked of tiers, the last one at the end, if all but the last get that share (0 to 1) of their requests.
+
+    The last one gets the rest.
+    """
+    *others, last = demands
+    moved = sum(demand.requests_per_second for demand in others) * (1 - share)
+    kept = [replace(demand, requests_per_second=demand.requests_per_second * share) for demand in others]
+    return [*kept, replace(last, requests_per_second=last.requests_per_second + moved)]
 
 
 def engines_needed(requests_per_second: float, engine_rate: float) -> int:
@@ -69,7 +89,7 @@ def projected_saving(demands: Iterable[Demand], dollars_per_hour_before: float |
     judged by what it leads to.
 
     Args:
-        demands: of each tier at the share of requests that is aimed at.
+        demands: of each tier at the share of requests that is aimed at; see `at_share`.
         dollars_per_hour_before: the bill to compare with: what was paid before, or `counterfactual`.
     """
     share = saving(dollars_needed(demands), dollars_per_hour_before)
