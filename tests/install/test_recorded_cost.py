@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def routers(small: float = 90, large: float = 10) -> Series:
     return counted
 
 
-def check(where: Path, series: Series, expected: dict[str, float | None], within: float = 1e-6) -> None:
+def check(where: Path, series: Series, expected: Mapping[str, float | None], within: float = 1e-6) -> None:
     """Three hours on, each expression has one value: this one, or none."""
     tests = []
     for expression, value in expected.items():
