@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from heterollm_controllers.cost.tier_cost import TierCost
+from heterollm_controllers.cost.tier_cost import TierCost, gpus_held
+from heterollm_controllers.observation.engines import ObservedEngine, ObservedPod
 from heterollm_controllers.reconcile.pipeline import reconcile
 from tests.core.builders import api_tier
 from tests.core.world import World, settled
@@ -109,6 +110,75 @@ def test_engines_of_a_removed_tier_cost_until_they_have_gone() -> None:
     assert costs(world)["small"].last
     world.settle()
     assert costs(world).keys() == {"small"}
+
+
+def removed(world: World) -> TierCost:
+    """What the tier large costs at the first look after the spec has lost it."""
+    world.change(small())
+    return costs(world)["large"]
+
+
+def test_the_engines_of_a_removed_tier_have_the_price_they_were_made_for() -> None:
+    world = settled(small(), api_tier("large", engine={"gpus": 4}))
+    large = removed(world)
+    assert (large.gpus, large.dollars_per_hour) == (4, pytest.approx(4 * H100))
+    assert (large.engine_dollars_per_hour, large.last) == (None, False)
+
+
+def test_gpus_that_the_catalogue_has_lost_since_have_no_price() -> None:
+    world = settled(small(), api_tier("large", engine={"gpus": 4}))
+    for revision in world.server.of_kind("ControllerRevision"):
+        if revision["data"]["tier"]["name"] == "large":
+            name = revision["metadata"]["name"]
+            world.server.edit(
+                "ControllerRevision", name, lambda live: live["data"]["tier"].update(accelerator={"type": "GONE"})
+            )
+    assert removed(world) == TierCost("large", 4, None)
+
+
+def test_a_roll_out_from_gpus_without_a_price_has_no_dollars_until_they_have_gone() -> None:
+    world = settled(small(accelerator={"type": "TPU-9", "memoryGiB": 64}))
+    world.change(small(accelerator={"type": "A100-80GB", "nodeSelector": {"gpu": "a100"}}))
+    world.until(lambda: costs(world)["small"].gpus == 4)
+    assert costs(world)["small"].dollars_per_hour is None
+    world.settle()
+    assert costs(world)["small"].dollars_per_hour == 8.0
+
+
+def test_an_engine_whose_revision_is_lost_is_as_large_as_its_tier_s() -> None:
+    world = settled(small())
+    for revision in world.server.of_kind("ControllerRevision"):
+        world.server.delete("ControllerRevision", revision["metadata"]["name"])
+    assert (costs(world)["small"].gpus, costs(world)["small"].dollars_per_hour) == (2, 5.0)
+
+
+def pod(rank: int, **more: bool) -> ObservedPod:
+    facts: dict[str, Any] = {"ready": False, "leaving": False, "failed": False, "bound": True, **more}
+    rest: dict[str, Any] = {"restarts": 0, "revision": "r", "unschedulable": None, "created": None, "grace": None}
+    return ObservedPod(f"p-{rank}", f"uid-{rank}", rank, None, **facts, **rest)
+
+
+@pytest.mark.parametrize(
+    ("pods", "held"),
+    [
+        ((), 0),
+        ((pod(0), pod(1)), 16),
+        ((pod(0), pod(1, bound=False)), 8),
+        ((pod(0), pod(1, leaving=True)), 16),
+        ((pod(0), pod(1, failed=True)), 8),
+        ((pod(0), pod(1), pod(1, leaving=True)), 16),
+    ],
+    ids=["no pods", "both", "one without a node", "one that ends", "one that has ended", "one twice"],
+)
+def test_pods_hold_their_gpus_from_a_node_to_their_end(pods: tuple[ObservedPod, ...], held: int) -> None:
+    assert gpus_held(ObservedEngine("e", "uid", "small", 0, "r", 2, False, pods), 16) == held
+
+
+def test_a_sized_engine_does_what_is_estimated() -> None:
+    tier = small(model={"id": "Qwen/Qwen3-4B"}, accelerator={"type": "A100-80GB"})
+    world = settled(tier)
+    estimated = float(world.status["tiers"][0]["sizing"]["performance"]["requestsPerSecond"])
+    assert costs(world)["small"].engine_rate == estimated > 1
 
 
 def test_a_refused_spec_goes_on_costing_what_runs() -> None:
