@@ -77,7 +77,7 @@ def capacity(offered: float, engines: int = 2, rate: str = "18", labels: str = _
 def priced(dollars_per_second: float, requests_per_second: float, labels: str = _OPERATOR) -> Series:
     return {
         f'heterollm_tier_gpus{{{labels},tier="large"}}': "32x300",
-        f'heterollm_tier_dollars_total{{{labels},tier="large"}}': f"0+{60 * dollars_per_second}x300",
+        f'heterollm_tier_dollars_per_hour{{{labels},tier="large"}}': f"{3600 * dollars_per_second}x300",
         **answers({"200": 60 * requests_per_second}),
     }
 

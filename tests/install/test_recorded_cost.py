@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from heterollm_controllers.cost.prices import dollars_per_1000
+from heterollm_controllers.cost.saving import counterfactual, saving
 from tests.install.promtool import passed, real
 
 _ROUTERS = 'heterollm_namespace="ns",heterollm_cluster="c"'
@@ -31,7 +33,7 @@ def operator(labels: str = _OPERATOR) -> Series:
         place = f'{labels},tier="{tier}"'
         said |= {
             f"heterollm_tier_gpus{{{place}}}": f"{gpus}x{_HOURS}",
-            f"heterollm_tier_dollars_total{{{place}}}": grows(dollars / 3600),
+            f"heterollm_tier_dollars_per_hour{{{place}}}": f"{dollars}x{_HOURS}",
             f"heterollm_tier_engine_dollars_per_hour{{{place}}}": f"{dollars / engines}x{_HOURS}",
             f"heterollm_tier_engine_requests_per_second{{{place}}}": f"{rate}x{_HOURS}",
             f"heterollm_tier_last{{{place}}}": f"{int(tier == 'large')}x{_HOURS}",
@@ -96,30 +98,59 @@ def test_cost_and_saving(labels: str, tmp_path: Path) -> None:
 
 
 @real
-def test_a_new_leader_counts_on_from_zero(tmp_path: Path) -> None:
+def test_a_new_leader_changes_nothing(tmp_path: Path) -> None:
     """It takes over within the last hour, two minutes after the former one was last scraped."""
-    series = operator() | routers()
-    for tier, dollars in (("small", _SMALL), ("large", _LARGE)):
-        minute = dollars / 60
-        series[f'heterollm_tier_dollars_total{{{_OPERATOR},tier="{tier}"}}'] = f"0+{minute}x150 stale"
-        series[f'heterollm_tier_gpus{{{_OPERATOR},tier="{tier}"}}'] = "4x150 stale"
-        new = f'{_OPERATOR.replace("operator-1", "operator-2")},tier="{tier}"'
-        series[f"heterollm_tier_dollars_total{{{new}}}"] = f"_x151 0+{minute}x30"
-        series[f"heterollm_tier_gpus{{{new}}}"] = "_x151 4x30"
-    check(tmp_path, series, {"heterollm:dollars:rate1h": 144 / 3600}, within=0.04)
+    first = {name: f"{values.split('x')[0]}x150 stale" for name, values in operator().items()}
+    then = operator(_OPERATOR.replace("operator-1", "operator-2"))
+    second = {name: f"_x152 {values.split('x')[0]}x30" for name, values in then.items()}
+    expected = {"heterollm:dollars:rate1h": 144 / 3600, "heterollm:saving:ratio1h": 1 - 144 / (6 * 128)}
+    check(tmp_path, first | second | routers(), expected)
+
+
+@real
+def test_two_leaders_for_a_while_cost_once(tmp_path: Path) -> None:
+    series = operator() | operator(_OPERATOR.replace("operator-1", "operator-2")) | routers()
+    check(tmp_path, series, {"heterollm:dollars:rate1h": 144 / 3600, "sum(heterollm_tier:serving_engines:max)": 3})
+
+
+@real
+def test_a_cluster_of_ten_minutes_costs_what_it_costs_and_does_not_look_cheaper(tmp_path: Path) -> None:
+    young = {name: f"_x170 {values}" for name, values in (operator() | routers()).items()}
+    expected = {
+        "heterollm:dollars:rate1h": 144 / 3600,
+        "heterollm_tier:dollars:rate1h{heterollm_tier='large'}": _LARGE / 3600,
+    }
+    check(tmp_path, young, expected)
+    # Its answers are still rising in the mean: what they cost is said too high rather than too low.
+    dear = {
+        "heterollm:dollars_per_request:rate1h > bool (0.04 / 100)": 1,
+        "heterollm:dollars_per_request:rate1h < bool (2 * 0.04 / 100)": 1,
+        "heterollm:saving:ratio1h <= bool (1 - 144 / (6 * 128))": 1,
+        "heterollm:saving:ratio1h > bool 0.5": 1,
+    }
+    check(tmp_path, young, dear)
+
+
+@real
+def test_a_tier_that_came_within_the_hour_counts_for_its_time(tmp_path: Path) -> None:
+    """Half an hour of the small tier beside an hour of the large one."""
+    series = {
+        name: f"_x150 {values}" if 'tier="small"' in name else values for name, values in operator().items()
+    } | routers()
+    check(tmp_path, series, {"heterollm:dollars:rate1h": (128 + 8) / 3600}, within=0.02)
 
 
 @real
 def test_without_a_price_of_one_tier_the_cluster_has_no_dollars(tmp_path: Path) -> None:
     series = operator() | routers()
-    del series[f'heterollm_tier_dollars_total{{{_OPERATOR},tier="small"}}']
+    del series[f'heterollm_tier_dollars_per_hour{{{_OPERATOR},tier="small"}}']
     expected = {
         "heterollm:dollars:rate1h": None,
         "heterollm:dollars_per_request:rate1h": None,
         "heterollm:saving:ratio1h": None,
         "heterollm_client:dollars:rate1h": None,
         "heterollm_tier:dollars:rate1h": _LARGE / 3600,
-        'heterollm_tier:gpus_without_price:sum{heterollm_tier="small"}': 4,
+        'heterollm_tier:gpus_without_price:max{heterollm_tier="small"}': 4,
     }
     check(tmp_path, series, expected)
 
@@ -158,6 +189,23 @@ def test_a_cluster_that_nobody_asks_costs_dollars_and_has_no_price_per_request(t
         "heterollm:saving:ratio1h": None,
     }
     check(tmp_path, operator() | routers(0, 0), expected)
+
+
+@real
+@pytest.mark.parametrize(("small", "large"), [(0.5, 0.1), (33, 1.2), (84, 1.7), (171, 9)])
+def test_the_rules_reckon_as_simulations_and_gates_do(small: float, large: float, tmp_path: Path) -> None:
+    otherwise = counterfactual(small + large, 18, _LARGE)
+    saved = saving(_SMALL + _LARGE, otherwise)
+    assert otherwise is not None
+    assert saved is not None
+    each = dollars_per_1000(_SMALL + _LARGE, small + large)
+    assert each is not None
+    expected: dict[str, float | None] = {
+        "3600 * heterollm:counterfactual_dollars:rate1h": otherwise,
+        "heterollm:saving:ratio1h": saved,
+        "1000 * heterollm:dollars_per_request:rate1h": each,
+    }
+    check(tmp_path, operator() | routers(small, large), expected)
 
 
 @real

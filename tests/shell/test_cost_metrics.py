@@ -64,6 +64,7 @@ def test_a_tier_without_a_price_has_gpus_and_no_dollars(leader: Leader) -> None:
     leader.now += 3600
     assert (leader.value("gpu_seconds_total"), leader.value("dollars_total")) == (4 * 3600, None)
     assert leader.value("dollars_total", "large") == 16
+    assert (leader.value("dollars_per_hour"), leader.value("dollars_per_hour", "large")) == (None, 16)
     assert leader.value("engine_dollars_per_hour") is None
 
 

@@ -64,15 +64,21 @@ class CostMetrics(Collector):
             "Dollars for GPUs held, since this replica leads; absent where no price is known.",
             labels=_PLACE,
         )
+        price = GaugeMetricFamily(
+            "heterollm_tier_dollars_per_hour",
+            "Dollars per hour for the GPUs held; absent where no price is known.",
+            labels=_PLACE,
+        )
         now = self._monotonic()
         for key, meters in self._meters.items():
             for tier, meter in meters.items():
                 read, place = meter.read(now), [*key, tier]
                 gpus.add_metric(place, read.gpus)
                 seconds.add_metric(place, read.gpu_seconds)
-                if read.dollars is not None:
+                if read.dollars is not None and read.dollars_per_hour is not None:
                     dollars.add_metric(place, read.dollars)
-        yield from (gpus, seconds, dollars)
+                    price.add_metric(place, read.dollars_per_hour)
+        yield from (gpus, price, seconds, dollars)
 
     def _engines(self) -> Iterator[Metric]:
         price = GaugeMetricFamily(
