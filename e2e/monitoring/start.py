@@ -65,7 +65,7 @@ class Monitoring:
 
 
 def start_monitoring(stack: Stack, rules: Rules, scrape_seconds: int = SCRAPE_SECONDS) -> Monitoring:
-    """Start all three unless they run; they end with the cluster. `rules` are groups of alert rules."""
+    """Start all three unless they run; they end with the cluster. `rules` are groups of rules."""
     programs = ensure_binaries(stack.report)
     daemons = running_cluster(stack.layout)
     pages = stack.layout.state / "pages.jsonl"

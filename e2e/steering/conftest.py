@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from e2e.cluster.cache import print_report
 from e2e.cluster.node.down import down
 from e2e.cluster.node.layout import Layout
+from e2e.monitoring.rules import rule_groups
 from e2e.monitoring.start import SCRAPE_SECONDS, Monitoring, start_monitoring
 from e2e.scenarios.chat_cluster import ChatCluster
-from e2e.stack import ROOT, Stack
+from e2e.stack import Stack
 from e2e.steering.manifest import steered_sample
 from e2e.steering.moments import picture
 
@@ -40,12 +40,11 @@ def stack() -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def monitoring(stack: Stack) -> Iterator[Monitoring]:
-    """Prometheus, with the alert rules that the chart installs, and what it pages.
+    """Prometheus, with the rules that the chart installs, and what it pages.
 
     If the environment names a file in STEERING_CHART, a picture of the whole session is left there.
     """
-    rules = yaml.safe_load((ROOT / "helm" / "heterollm" / "files" / "alerts.yaml").read_text())
-    started = start_monitoring(stack, rules["groups"])
+    started = start_monitoring(stack, rule_groups())
     began = time.time()
     yield started
     if "STEERING_CHART" in os.environ:

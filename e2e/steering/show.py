@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-import yaml
-
+from e2e.monitoring.rules import rule_groups
 from e2e.monitoring.start import Monitoring, start_monitoring
 from e2e.scenarios.chat_cluster import ChatCluster
-from e2e.stack import ROOT, Stack, wait_until
+from e2e.stack import Stack, wait_until
 from e2e.steering.crowd import Crowd
 from e2e.steering.live import LiveView, decision_line
 from e2e.steering.moments import picture
@@ -42,9 +41,8 @@ def operator_values() -> dict[str, object]:
 
 
 def watch(stack: Stack) -> Monitoring:
-    """Start a Prometheus that scrapes often, with the chart's alerts."""
-    rules = yaml.safe_load((ROOT / "helm" / "heterollm" / "files" / "alerts.yaml").read_text())
-    return start_monitoring(stack, rules["groups"], SCRAPE_SECONDS)
+    """Start a Prometheus that scrapes often, with the chart's rules."""
+    return start_monitoring(stack, rule_groups(), SCRAPE_SECONDS)
 
 
 def show(chat: ChatCluster, monitoring: Monitoring) -> None:

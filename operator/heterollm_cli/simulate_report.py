@@ -30,7 +30,7 @@ def model_lines(models: Mapping[str, EngineModel]) -> list[str]:
             f"{1000 * model.first_token:g}",
             f"{model.lone_seconds:.2f}",
             f"{model.cold_start:g}",
-            f"{model.dollars_per_hour:g}",
+            "unknown" if model.dollars_per_hour is None else f"{model.dollars_per_hour:g}",
             model.source,
         )
         for name, model in models.items()
@@ -59,8 +59,8 @@ def summary_lines(summary: Summary) -> list[str]:
     lines = [
         f"requests   {summary.offered:,.0f} offered; {_share(summary.within_objective)} answered within the objective,"
         f" {summary.refused:,.0f} refused (429), {summary.failed:,.0f} failed",
-        f"cost       {summary.gpu_hours:,.1f} GPU-hours, ${summary.dollars:,.2f},"
-        f" ${summary.dollars_per_1000:.4f} per 1,000 answers",
+        f"cost       {summary.gpu_hours:,.1f} GPU-hours, {_cost(summary)}",
+        f"saving     {_saving(summary)}",
         f"decisions  {', '.join(f'{number} {name}' for name, number in summary.decisions.items()) or 'none'}",
         f"hindsight  {wrong.needless_raises} needless raises, {wrong.hasty_drops} hasty drops, {wrong.flips} flips,"
         f" {wrong.false_alarms} false alarms",
@@ -73,7 +73,7 @@ def summary_lines(summary: Summary) -> list[str]:
             f"{tier.answered:,.0f}",
             _share(tier.within_objective),
             f"{tier.gpu_hours:,.1f}",
-            f"{tier.dollars:,.2f}",
+            _amount(tier.dollars),
             f"{tier.engine_hours:,.1f}",
             str(tier.peak_engines),
             f"{tier.peak_queue:,.0f}",
@@ -81,6 +81,26 @@ def summary_lines(summary: Summary) -> list[str]:
         for tier in summary.tiers
     ]
     return [*lines, "", *columns([head, *rows])]
+
+
+def _cost(summary: Summary) -> str:
+    if summary.dollars is None:
+        return "no dollars: a price is not known; set accelerator.dollarsPerHour"
+    each = summary.dollars_per_1000
+    return f"${summary.dollars:,.2f}" + ("" if each is None else f", ${each:.4f} per 1,000 answers")
+
+
+def _saving(summary: Summary) -> str:
+    if summary.saving is None or summary.counterfactual_dollars is None:
+        return "unknown"
+    return (
+        f"{100 * summary.saving:.1f} % of ${summary.counterfactual_dollars:,.2f}: what full engines of the last tier"
+        " would cost, as many as each hour's answers need, and 5 % more"
+    )
+
+
+def _amount(dollars: float | None) -> str:
+    return "unknown" if dollars is None else f"{dollars:,.2f}"
 
 
 def comparison(summaries: Mapping[str, Summary]) -> list[tuple[str, ...]]:
@@ -91,7 +111,7 @@ def comparison(summaries: Mapping[str, Summary]) -> list[tuple[str, ...]]:
         "refused (429)": [f"{one.refused:,.0f}" for one in summaries.values()],
         "failed": [f"{one.failed:,.0f}" for one in summaries.values()],
         "GPU-hours": [f"{one.gpu_hours:,.1f}" for one in summaries.values()],
-        "$": [f"{one.dollars:,.2f}" for one in summaries.values()],
+        "$": [_amount(one.dollars) for one in summaries.values()],
         "decisions": [str(sum(one.decisions.values())) for one in summaries.values()],
         "wrong ones": [str(one.wrong.total) for one in summaries.values()],
         "flips": [str(one.wrong.flips) for one in summaries.values()],

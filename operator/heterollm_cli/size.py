@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from typing import Any
 
@@ -17,7 +18,7 @@ from heterollm_controllers.api.v1alpha1.sizing import Sizing
 from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.sizing import ConfigMaps, size
 from heterollm_controllers.sizing.accelerators import accelerator_names
-from heterollm_controllers.sizing.table import columns, tier_table
+from heterollm_controllers.sizing.table import amount, columns, tier_table
 
 __all__ = ["add_parser", "run"]
 
@@ -122,7 +123,7 @@ def _comparison(tier: Tier, fitting: list[tuple[str, Sizing]], refused: list[tup
             f"{sizing.kv_cache_tokens:,}",
             sizing.performance.time_to_first_token_ms.text,
             sizing.performance.requests_per_second.text,
-            sizing.performance.cost_per_1000_requests.text,
+            amount(sizing.performance.cost_per_1000_requests),
         )
         for name, sizing in fitting
         if sizing.performance is not None
@@ -132,7 +133,9 @@ def _comparison(tier: Tier, fitting: list[tuple[str, Sizing]], refused: list[tup
 
 
 def _cost(sizing: Sizing) -> float:
-    return sizing.performance.cost_per_1000_requests if sizing.performance else 0.0
+    known = sizing.performance.cost_per_1000_requests if sizing.performance else None
+    # Without a price: after all others.
+    return math.inf if known is None else known
 
 
 def _wire(sizing: Sizing) -> dict[str, Any]:

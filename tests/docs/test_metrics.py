@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from e2e.monitoring.rules import rule_groups
 from tests.docs.repository import ROOT, files, pages
 
-_METRIC = re.compile(r"\b(heterollm_[a-z_]+[a-z])(?![a-z_/.])")
+_METRIC = re.compile(r"\b(heterollm_[a-z_]+[a-z])(?![a-z_/.:])")
+_RECORDED = re.compile(r"\b(heterollm(?:_[a-z]+)?:[a-z_]+:[a-z0-9_]+)")
 _LABELS = {"heterollm_cluster", "heterollm_namespace", "heterollm_tier"}
 _PACKAGES = {"heterollm_controllers", "heterollm_operator", "heterollm_cli", "heterollm_agent", "heterollm_router"}
 _SUFFIX = re.compile(r"(_total|_bucket|_sum|_count)$")
@@ -39,3 +41,10 @@ def test_metrics_named_in_pages_exist() -> None:
     }
     assert len(named) > 15
     assert sorted((page, name) for page, name in named if name not in _made()) == []
+
+
+def test_recorded_series_named_in_pages_exist() -> None:
+    made = {rule.get("record") for group in rule_groups() for rule in group["rules"]}
+    named = {(page.name, name) for page in pages() for name in _RECORDED.findall(page.read_text(encoding="utf-8"))}
+    assert len(named) > 15
+    assert sorted((page, name) for page, name in named if name not in made) == []

@@ -9,11 +9,13 @@ from typing import Any
 
 import yaml
 
+from e2e.monitoring.rules import rule_groups
 from helm.render import CHART
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
 from tests.shell.prometheus_tools import needs, tool
 
-PAGE = (CHART.parent.parent / "docs" / "observability.md").read_text()
+_DOCS = CHART.parent.parent / "docs"
+PAGE, COST, TROUBLE = ((_DOCS / f"{name}.md").read_text() for name in ("observability", "cost", "troubleshooting"))
 
 
 def block(first: str) -> dict[str, Any]:
@@ -44,9 +46,14 @@ def test_the_route_of_pages(tmp_path: Path) -> None:
     accepted(tmp_path / "alertmanager.yml", block("route"), "amtool", "check-config")
 
 
-def test_every_signal_and_alert_is_explained() -> None:
-
-    (group,) = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())["groups"]
+def test_every_signal_alert_and_recorded_series_is_explained() -> None:
+    rules = [rule for group in rule_groups() for rule in group["rules"]]
     names = [signal.value for kind in (PodSignal, TierSignal, ClusterSignal) for signal in kind]
-    names += [rule["alert"] for rule in group["rules"]]
-    assert [name for name in names if f"`{name}`" not in PAGE] == []
+    names += [rule.get("alert") or rule["record"] for rule in rules]
+    assert [name for name in names if f"`{name}`" not in PAGE + COST] == []
+
+
+def test_every_alert_has_a_row_that_says_what_to_do() -> None:
+    (table,) = re.findall(r"## An alert fires\n(.*?)\n## ", TROUBLE, re.DOTALL)
+    alerts = {rule["alert"] for group in rule_groups() for rule in group["rules"] if "alert" in rule}
+    assert set(re.findall(r"`(HeteroLLM\w+)`", table)) == alerts

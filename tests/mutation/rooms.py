@@ -9,6 +9,7 @@ CORE = "heterollm_controllers"
 ROOMS: dict[str, tuple[str, ...]] = {
     "api": ("core/test_crd.py", "core/test_conditions.py", "golden"),
     "capacity": ("steering", "core/test_steered_engines.py"),
+    "cost": ("cost", "core/test_what_tiers_cost.py"),
     "engines": ("core", "golden"),
     "metrics": ("steering", "core/test_steered_engines.py"),
     "observation": ("core", "golden"),

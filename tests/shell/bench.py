@@ -14,6 +14,7 @@ from heterollm_controllers.reconcile.contract import Observed, Outcome
 from heterollm_operator.kube.apply import Writer
 from heterollm_operator.kube.store import Key, Store
 from heterollm_operator.process.cluster_metrics import ClusterMetrics
+from heterollm_operator.process.cost_metrics import CostMetrics
 from heterollm_operator.process.queue import WorkQueue
 from heterollm_operator.process.rechecks import Rechecks
 from heterollm_operator.process.worker import Core, Sight, Worker
@@ -55,7 +56,7 @@ class Bench:
         self.readings: Readings | None = None
         self.rechecks = Rechecks(self.clock)
         self.cluster_metrics = ClusterMetrics(self.rechecks.known, lambda _: self.readings)
-        sight = Sight(lambda _: self.readings, self.rechecks, self.cluster_metrics)
+        sight = Sight(lambda _: self.readings, self.rechecks, self.cluster_metrics, CostMetrics(self.clock.monotonic))
         core = Core(self._reconcile, digest, Config())
         self.worker = Worker(core, self.store, self.queue, writer, self.metrics, self.clock, 600, sight)
 

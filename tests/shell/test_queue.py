@@ -371,7 +371,7 @@ def test_the_model_finds_a_wrong_queue(wrong: type[WorkQueue[str]]) -> None:
         kind = wrong
 
     quick = settings(
-        deadline=None, derandomize=True, database=None, max_examples=500, phases=[Phase.generate], print_blob=False
+        deadline=None, derandomize=True, database=None, max_examples=5000, phases=[Phase.generate], print_blob=False
     )
     with pytest.raises(AssertionError):
         run_state_machine_as_test(Machine, settings=quick)

@@ -80,7 +80,10 @@ def test_comparing_shows_the_cheapest_accelerator_first_and_why_others_cannot(
     file = written(tmp_path, cluster(model={"id": "Qwen/Qwen3-32B"}, engine={"gpus": 1}))
     assert ran("size", "--compare", "-o", "json", "-f", file) == 0
     [tier] = json.loads(capsys.readouterr().out)["tiers"]
-    costs = [float(item["sizing"]["performance"]["costPer1000Requests"]) for item in tier["accelerators"]]
+    told = {item["type"]: item["sizing"]["performance"].get("costPer1000Requests") for item in tier["accelerators"]}
+    assert list(told)[-1] == "H20", "what has no price comes last"
+    assert told.pop("H20") is None
+    costs = [float(cost) for cost in told.values()]
     assert costs == sorted(costs)
     assert "L4" in {item["type"] for item in tier["refused"]}
 

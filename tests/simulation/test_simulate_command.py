@@ -27,6 +27,19 @@ def test_it_prints_engines_decisions_and_what_they_came_to(capsys: pytest.Captur
         assert part in shown
 
 
+def test_a_gpu_without_a_price_is_simulated_without_dollars(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "cluster.yaml"
+    file.write_text(Path(QWEN3).read_text().replace("type: A100-80GB", "type: H20"))
+    assert ran("-f", str(file), "--hours", "0.2", "--traffic", "poisson", "--r9") == 0
+    shown = capsys.readouterr().out
+    assert "no dollars" in shown
+    assert "saving     unknown" in shown
+    assert ran("-f", str(file), "--hours", "0.2", "--traffic", "poisson", "--r9", "--json") == 0
+    summary = json.loads(capsys.readouterr().out)["summaries"]["HeteroLLM"]
+    assert summary["dollars"] is None
+    assert summary["gpu_hours"] > 0
+
+
 def test_the_same_seed_gives_the_same_answer_and_another_one_another(capsys: pytest.CaptureFixture[str]) -> None:
     def said(seed: str) -> str:
         assert ran("-f", QWEN3, "--hours", "0.5", "--traffic", "poisson", "--seed", seed, "--json") == 0

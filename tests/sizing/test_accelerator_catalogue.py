@@ -51,7 +51,8 @@ def test_figures_are_plausible(name: str) -> None:
     assert 32 <= found.link_gb_s <= 900
     assert 0 < found.network_gb_s <= found.link_gb_s
     assert found.per_node in (4, 8)
-    assert 0.5 < found.dollars_per_hour < 20
+    # NVIDIA sells it in China only: no cloud lists a price.
+    assert found.dollars_per_hour is None if name == "H20" else 0.5 < (found.dollars_per_hour or 0) < 20
     assert found.vendor == ("amd" if name.startswith("MI") else "nvidia")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from heterollm_controllers.api import names
 from heterollm_controllers.api.objects import Manifest
+from heterollm_controllers.api.v1alpha1.accelerator import Accelerator
 from heterollm_controllers.api.v1alpha1.sizing import Sizing
 from heterollm_controllers.api.v1alpha1.tier import Tier
 
@@ -47,6 +48,11 @@ class Revision:
     def tier(self) -> Tier:
         """The tier's spec that it stands for."""
         return Tier.model_validate(self._data["tier"])
+
+    @property
+    def accelerator(self) -> Accelerator:
+        """What its engine runs on."""
+        return Accelerator.model_validate(self._data["tier"]["accelerator"])
 
     @property
     def sizing(self) -> Sizing:

@@ -13,6 +13,7 @@ from typing import Any
 
 from heterollm_controllers.api.objects import Delete, Event, Failure, Manifest
 from heterollm_controllers.api.vocabulary import Reason
+from heterollm_controllers.cost.tier_cost import TierCost
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.reconcile.recheck import Recheck
 
@@ -72,6 +73,7 @@ class Outcome:
         recheck: tells whether newer metrics make another reconcile due; None when nothing is to be steered.
         retry: whether to reconcile again after a back-off: something was refused or could not be asked, and no event
             tells when that ends.
+        costs: what the tiers cost now; None where that could not be seen, which is not zero.
         defects: errors of our own that concerned one tier only; they are on record in the status, and to be logged.
     """
 
@@ -83,4 +85,5 @@ class Outcome:
     requeue_after: float | None = None
     recheck: Recheck | None = None
     retry: bool = False
+    costs: tuple[TierCost, ...] | None = None
     defects: tuple[Exception, ...] = ()

@@ -43,6 +43,7 @@ from heterollm_controllers.reconcile.engine_steps import (
 from heterollm_controllers.reconcile.journal import Journal
 from heterollm_controllers.reconcile.recheck import Recheck
 from heterollm_controllers.reconcile.revision_choice import choose_revisions, dry_runs
+from heterollm_controllers.reconcile.tier_costs import tier_costs
 from heterollm_controllers.render.owner import Cluster
 from heterollm_controllers.status.cluster_conditions import cluster_conditions
 from heterollm_controllers.status.conditions import ConditionUpdate, conditions, previous, transitions
@@ -93,6 +94,7 @@ def _reconcile(context: ReconcileContext) -> Outcome:
         pending=bool(apply),
         publishing=any(item["kind"] == "ConfigMap" for item in apply),
     )
+    costs = journal.attempt("cost", lambda: tier_costs(context, views, removed), lambda: None)
     status = cluster_status(context, views, steering, policy, progress, journal)
     return Outcome(
         status=status.to_wire(),
@@ -103,6 +105,7 @@ def _reconcile(context: ReconcileContext) -> Outcome:
         requeue_after=next_deadline(context, views, steering),
         recheck=recheck,
         retry=any(refusal.reason in _MAY_END_UNSEEN for refusal in refusals),
+        costs=costs,
         defects=tuple(journal.defects),
     )
 

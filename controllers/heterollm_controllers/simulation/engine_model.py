@@ -16,6 +16,7 @@ from functools import cached_property
 
 from heterollm_controllers.api.v1alpha1.sizing import Sizing
 from heterollm_controllers.api.v1alpha1.tier import Tier
+from heterollm_controllers.cost.prices import engine_dollars_per_hour
 from heterollm_controllers.sizing import gpu_of
 
 __all__ = ["LARGE", "SMALL", "EngineModel", "Reference", "engine_model", "within"]
@@ -72,7 +73,7 @@ class EngineModel:
         first_token: median seconds to the first token of a lone request.
         scatter: standard deviation of the logarithm of that time.
         gpus: of one engine.
-        dollars_per_hour: of one engine.
+        dollars_per_hour: of one engine; None when no price is known.
         cold_start: seconds from creation to service, once it has its nodes.
         source: where the metrics come from, for people.
         told: whether the operator knows concurrency and rate.
@@ -84,7 +85,7 @@ class EngineModel:
     first_token: float
     scatter: float
     gpus: int
-    dollars_per_hour: float
+    dollars_per_hour: float | None
     cold_start: float
     source: str
     told: bool = True
@@ -161,7 +162,7 @@ def engine_model(
     """
     reference = LARGE if last else SMALL
     starts = reference.cold_start if cold_start is None else cold_start
-    price = gpu_of(tier.accelerator).dollars_per_hour * sizing.gpus_per_engine
+    price = engine_dollars_per_hour(sizing.gpus_per_engine, gpu_of(tier.accelerator).dollars_per_hour)
     speed = sizing.performance
     if speed is None or reference_speed:
         return EngineModel(

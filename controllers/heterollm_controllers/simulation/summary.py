@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
+from heterollm_controllers.cost.prices import dollars
+from heterollm_controllers.cost.saving import counterfactual, saving
 from heterollm_controllers.simulation.faults import OF_A_TIER, Fault, FaultKind
 from heterollm_controllers.simulation.run import TICK, Moment, Simulation
 
 __all__ = ["Summary", "TierSummary", "WrongDecisions", "summarised"]
 
+_HOUR = 3600
+"""Seconds."""
 _PATIENCE, _PATIENCE_OF_LAST = 300, 1800
 """Seconds within which a change of direction counts as wrong."""
 
@@ -26,7 +30,7 @@ class TierSummary:
         answered: requests that it answered.
         within_objective: of them, the share whose first token came in time, 0 to 1.
         gpu_hours: that its engines occupied, whatever they did.
-        dollars: for them.
+        dollars: for them; None when no price is known.
         peak_engines: that occupied GPUs at once.
         peak_queue: requests that waited at once.
     """
@@ -35,7 +39,7 @@ class TierSummary:
     answered: float
     within_objective: float
     gpu_hours: float
-    dollars: float
+    dollars: float | None
     engine_hours: float
     peak_engines: int
     peak_queue: float
@@ -71,6 +75,10 @@ class Summary:
         offered: requests that came; answered, refused (429), failed: what became of them.
         within_objective: share of all offered requests that were answered and whose first token came in time, 0 to 1.
         seconds_in: seconds in each state of the fallback.
+        dollars: for all GPU-hours; None when a price is not known, as for all that is made of it.
+        counterfactual_dollars: what the last tier would have cost, had it answered all by itself, with as many engines
+            as each hour's requests need at full rate, and 5 % to spare.
+        saving: the share of these dollars that was not spent, up to 1; negative for a loss.
         decisions: in number, by action.
     """
 
@@ -81,8 +89,10 @@ class Summary:
     failed: float
     within_objective: float
     gpu_hours: float
-    dollars: float
-    dollars_per_1000: float
+    dollars: float | None
+    dollars_per_1000: float | None
+    counterfactual_dollars: float | None
+    saving: float | None
     tiers: tuple[TierSummary, ...]
     seconds_in: dict[str, int]
     decisions: dict[str, int]
@@ -100,7 +110,8 @@ def summarised(simulation: Simulation) -> Summary:
     offered = sum(count.offered for count in counts) + cluster.undecided
     answered = sum(answers.answered for answers in cluster.answers)
     tiers = tuple(_tier(simulation, index) for index in range(len(cluster.names)))
-    dollars = sum(tier.dollars for tier in tiers)
+    spent = _total(tier.dollars for tier in tiers)
+    otherwise = _counterfactual(simulation)
     good = sum(answers.good for answers in cluster.answers)
     return Summary(
         seconds=simulation.scenario.seconds,
@@ -110,8 +121,10 @@ def summarised(simulation: Simulation) -> Summary:
         failed=sum(count.lost for count in counts),
         within_objective=min(1.0, good / offered) if offered else 1.0,
         gpu_hours=sum(tier.gpu_hours for tier in tiers),
-        dollars=dollars,
-        dollars_per_1000=1000 * dollars / answered if answered else 0.0,
+        dollars=spent,
+        dollars_per_1000=1000 * spent / answered if spent is not None and answered else None,
+        counterfactual_dollars=otherwise,
+        saving=saving(spent, otherwise),
         tiers=tiers,
         seconds_in={state: TICK * number for state, number in Counter(m.state for m in simulation.moments).items()},
         decisions=dict(Counter(decision.action for decision in simulation.decisions)),
@@ -127,11 +140,30 @@ def _tier(simulation: Simulation, index: int) -> TierSummary:
         answered=answers.answered,
         within_objective=min(1.0, answers.good / answers.answered) if answers.answered >= 1 else 1.0,
         gpu_hours=hours * fleet.model.gpus,
-        dollars=hours * fleet.model.dollars_per_hour,
+        dollars=dollars(answers.engine_seconds, fleet.model.dollars_per_hour),
         engine_hours=hours,
         peak_engines=max((moment.present[index] for moment in simulation.moments), default=0),
         peak_queue=max((moment.queue[index] for moment in simulation.moments), default=0.0),
     )
+
+
+def _total(parts: Iterable[float | None]) -> float | None:
+    """The sum; None if a part is not known."""
+    known = list(parts)
+    return None if None in known else sum(part for part in known if part is not None)
+
+
+def _counterfactual(simulation: Simulation) -> float | None:
+    """What it would have cost without the smaller tiers, hour by hour, as the recording rules reckon it."""
+    moments, model = simulation.moments, simulation.cluster.fleets[-1].model
+    hours = [moments[start : start + _HOUR // TICK] for start in range(0, len(moments), _HOUR // TICK)]
+    prices = (counterfactual(_answered(hour), model.rate, model.dollars_per_hour) for hour in hours)
+    return _total(dollars(TICK * len(hour), price) for hour, price in zip(hours, prices, strict=True))
+
+
+def _answered(moments: Sequence[Moment]) -> float:
+    """Requests per second, on average."""
+    return sum(sum(one.offered) - sum(one.refused) - sum(one.failed) for one in moments) / len(moments)
 
 
 def _wrong(simulation: Simulation) -> WrongDecisions:

@@ -63,7 +63,7 @@ def _size(tier: Tier, config_maps: ConfigMaps, release: str) -> Sizing:
     model = shapes_of(tier, requirements, config_maps)
     if model is None or unsized:
         why = unsized or f"{tier.model.id} is not in the catalogue and has no config"
-        return stated(requirements, why, warnings)
+        return stated(requirements, why, (*warnings, *_unpriced(gpu)))
     if requirements.gpus or requirements.nodes:
         check_nodes(requirements)
     longer = any(variable.name == LONGER_CONTEXT for variable in tier.engine.env)
@@ -96,10 +96,18 @@ def _sized(
     return report(model, gpu, plans, requirements.workload, measured, shared_memory, why, own)
 
 
+def _unpriced(gpu: Gpu) -> list[str]:
+    """Why no dollars are reported."""
+    if gpu.dollars_per_hour is not None:
+        return []
+    return [f"no cost is reported: the price of {gpu.name} is not known; set accelerator.dollarsPerHour"]
+
+
 def _warnings(model: Architecture, gpu: Gpu, plan: Plan) -> list[str]:
     said: list[str] = []
     if accelerator(gpu.name) is None:
-        said.append(f"{gpu.name} is not in the catalogue: speed and price are an A100-80GB's")
+        said.append(f"{gpu.name} is not in the catalogue: its speed is taken to be an A100-80GB's")
+    said += _unpriced(gpu)
     if model.quantization and model.quantization.method == "fp8" and not gpu.fp8_tflops:
         said.append(f"{gpu.name} has no FP8 units: FP8 weights save memory but compute in BF16")
     if plan.kv_dtype in BLACKWELL_ONLY and not gpu.blackwell:

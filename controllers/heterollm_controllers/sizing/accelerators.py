@@ -23,7 +23,7 @@ class Gpu:
         link_gb_s: GB/s per direction of one GPU to the others of its node (NVLink, xGMI, or PCIe).
         network_gb_s: GB/s per direction and GPU to other nodes, as such nodes are usually built.
         per_node: GPUs of one usual node, one link domain.
-        dollars_per_hour: default price.
+        dollars_per_hour: price, in dollars; None where nobody knows it.
         vendor: nvidia or amd.
         blackwell: whether it is of NVIDIA's Blackwell generation, for which SGLang has kernels of its own.
     """
@@ -36,7 +36,7 @@ class Gpu:
     link_gb_s: float
     network_gb_s: float
     per_node: int
-    dollars_per_hour: float
+    dollars_per_hour: float | None
     vendor: str = "nvidia"
     blackwell: bool = False
 

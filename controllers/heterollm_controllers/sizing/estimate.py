@@ -13,6 +13,7 @@ Assumptions, all of which flatter or hurt by tens of per cent on real engines:
 
 from __future__ import annotations
 
+from heterollm_controllers.cost.prices import dollars_per_1000, engine_dollars_per_hour
 from heterollm_controllers.sizing.accelerators import Gpu
 from heterollm_controllers.sizing.architecture import Architecture
 from heterollm_controllers.sizing.plan import Estimate, Memory, Split, Workload
@@ -56,7 +57,7 @@ def estimate(
     full = engine.decode(batch)
     # In a full engine each request takes its prefill and its share of every decode step.
     per_second = 1 / (first + workload.output_tokens * full / batch)
-    dollars = gpu.dollars_per_hour * split.gpus / (per_second * 3.6)
+    dollars = dollars_per_1000(engine_dollars_per_hour(split.gpus, gpu.dollars_per_hour), per_second)
     return Estimate(first + alone, alone, batch, full + first * batch / workload.output_tokens, per_second, dollars)
 
 

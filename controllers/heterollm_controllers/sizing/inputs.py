@@ -71,7 +71,7 @@ def gpu_of(wanted: Accelerator) -> Gpu:
 
 
 def _unlisted(wanted: Accelerator) -> Gpu:
-    """A GPU of which only the memory is known; its speed is taken to be an A100's, which the plan says."""
+    """A GPU of which only the memory is known; the plan says that its speed is an A100's, its price unknown."""
     like = accelerator("A100-80GB")
     if wanted.memory_gib is None or like is None:
         raise Impossible(
@@ -79,4 +79,4 @@ def _unlisted(wanted: Accelerator) -> Gpu:
             f"accelerator {wanted.type} is not in the catalogue"
             f" ({', '.join(accelerator_names())}); name one of these or set accelerator.memoryGiB",
         )
-    return replace(like, name=wanted.type, per_node=wanted.per_node)
+    return replace(like, name=wanted.type, per_node=wanted.per_node, dollars_per_hour=None)

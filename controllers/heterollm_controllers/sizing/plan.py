@@ -139,7 +139,7 @@ class Estimate:
         concurrency: requests in flight when the engine is full.
         per_token_full: seconds per further token when it is full.
         requests_per_second: of the full engine.
-        dollars_per_1000: dollars per 1,000 requests of the full engine.
+        dollars_per_1000: dollars per 1,000 requests of the full engine; None without a price.
     """
 
     first_token: float
@@ -147,7 +147,7 @@ class Estimate:
     concurrency: int
     per_token_full: float
     requests_per_second: float
-    dollars_per_1000: float
+    dollars_per_1000: float | None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from heterollm_controllers.api.decimals import DecimalNumber
 from heterollm_controllers.api.v1alpha1.engine import MeasuredPerformance
 from heterollm_controllers.api.v1alpha1.sizing import Alternative, GpuMemory, Performance, Sizing
+from heterollm_controllers.cost.prices import dollars_per_1000, engine_dollars_per_hour
 from heterollm_controllers.sizing.accelerators import Gpu
 from heterollm_controllers.sizing.architecture import Architecture
 from heterollm_controllers.sizing.estimate import ASSUMPTIONS
@@ -109,7 +110,7 @@ def _performance(gpu: Gpu, plan: Plan, workload: Workload, measured: MeasuredPer
         first = _given_or(measured.time_to_first_token_ms, first)
         token = _given_or(measured.time_per_token_ms, token)
         rate = _given_or(measured.requests_per_second, rate)
-    dollars = gpu.dollars_per_hour * plan.split.gpus / (rate * 3.6) if rate else 0.0
+    dollars = dollars_per_1000(engine_dollars_per_hour(plan.split.gpus, gpu.dollars_per_hour), rate)
     return Performance(
         source="estimated" if measured is None else "measured",
         input_tokens=workload.input_tokens,
@@ -119,7 +120,7 @@ def _performance(gpu: Gpu, plan: Plan, workload: Workload, measured: MeasuredPer
         concurrent_requests=speed.concurrency,
         time_per_token_full_ms=_figure(speed.per_token_full * 1e3, 2),
         requests_per_second=rate,
-        cost_per_1000_requests=_figure(dollars, 4),
+        cost_per_1000_requests=_dollars(dollars),
         assumptions=ASSUMPTIONS if measured is None else "engine.measured, where given; the rest " + ASSUMPTIONS,
     )
 
@@ -147,7 +148,7 @@ def _alternative(plan: Plan) -> Alternative:
         kv_cache_tokens=plan.kv_tokens,
         time_to_first_token_ms=_figure(speed.first_token * 1e3, 1),
         requests_per_second=_figure(speed.requests_per_second, 2),
-        cost_per_1000_requests=_figure(speed.dollars_per_1000, 4),
+        cost_per_1000_requests=_dollars(speed.dollars_per_1000),
     )
 
 
@@ -157,6 +158,10 @@ def _gib(size: float) -> DecimalNumber:
 
 def _figure(value: float, places: int) -> DecimalNumber:
     return DecimalNumber(f"{value:.{places}f}")
+
+
+def _dollars(value: float | None) -> DecimalNumber | None:
+    return None if value is None else _figure(value, 4)
 
 
 def _given_or(given: DecimalNumber | None, estimated: DecimalNumber) -> DecimalNumber:

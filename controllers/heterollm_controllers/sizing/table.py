@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from heterollm_controllers.api.decimals import DecimalNumber
 from heterollm_controllers.api.v1alpha1.sizing import Alternative, GpuMemory, Performance, Sizing
 from heterollm_controllers.api.v1alpha1.tier import Tier
 
-__all__ = ["columns", "tier_table"]
+__all__ = ["amount", "columns", "tier_table"]
 
 _VALUES = (
     ("gpusPerEngine", "GPUs per engine", "gpus_per_engine"),
@@ -91,9 +92,18 @@ def _performance(speed: Performance) -> list[str]:
         f"  first token {speed.time_to_first_token_ms.text} ms, then {speed.time_per_token_ms.text} ms per token when"
         " alone",
         f"  {speed.requests_per_second.text} requests/s when full ({speed.concurrent_requests:,} at once,"
-        f" {speed.time_per_token_full_ms.text} ms per token), ${speed.cost_per_1000_requests.text} per 1,000 requests",
+        f" {speed.time_per_token_full_ms.text} ms per token), {_cost(speed.cost_per_1000_requests)}",
         f"  ({speed.assumptions})",
     ]
+
+
+def _cost(dollars: DecimalNumber | None) -> str:
+    return "no price is known" if dollars is None else f"${dollars.text} per 1,000 requests"
+
+
+def amount(dollars: DecimalNumber | None) -> str:
+    """In a column of a table."""
+    return "unknown" if dollars is None else dollars.text
 
 
 def _alternatives(others: Sequence[Alternative]) -> list[str]:
@@ -107,7 +117,7 @@ def _alternatives(others: Sequence[Alternative]) -> list[str]:
             f"{other.kv_cache_tokens:,}",
             other.time_to_first_token_ms.text,
             other.requests_per_second.text,
-            other.cost_per_1000_requests.text,
+            amount(other.cost_per_1000_requests),
         )
         for other in others
     ]

@@ -22,6 +22,7 @@ from heterollm_operator.kube.store import Key, Store
 from heterollm_operator.kube.watch import Watcher
 from heterollm_operator.process.cluster_metrics import ClusterMetrics
 from heterollm_operator.process.config import PrometheusSettings, Settings
+from heterollm_operator.process.cost_metrics import CostMetrics
 from heterollm_operator.process.health import Health, serve
 from heterollm_operator.process.leader import Elector, LeaseLost, Timing
 from heterollm_operator.process.queue import WorkQueue
@@ -77,8 +78,10 @@ class Operator:
         rechecks = Rechecks(clock)
         self._poller = self._polls(settings.prometheus, rechecks, clock)
         cluster_metrics = ClusterMetrics(rechecks.known, self._readings)
-        self._metrics.registry.register(cluster_metrics)
-        sight = Sight(self._readings, rechecks, cluster_metrics)
+        cost_metrics = CostMetrics(clock.monotonic)
+        for collector in (cluster_metrics, cost_metrics):
+            self._metrics.registry.register(collector)
+        sight = Sight(self._readings, rechecks, cluster_metrics, cost_metrics)
         unknown = self._freshness.unknown
         self._worker = Worker(
             core, self._store, self._queue, writer, self._metrics, clock, settings.resync, sight, unknown

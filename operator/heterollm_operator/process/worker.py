@@ -25,6 +25,7 @@ from heterollm_operator.kube.dry_run import refusal_of
 from heterollm_operator.kube.kinds import CLUSTER, Scope
 from heterollm_operator.kube.store import Body, Key, Store
 from heterollm_operator.process.cluster_metrics import ClusterMetrics
+from heterollm_operator.process.cost_metrics import CostMetrics
 from heterollm_operator.process.queue import WorkQueue
 from heterollm_operator.process.rechecks import Rechecks
 from heterollm_operator.runtime.clock import Clock
@@ -58,21 +59,28 @@ class Sight:
     """What reconciles know of the clusters' figures, and what they leave for those who watch the figures."""
 
     def __init__(
-        self, readings: Callable[[Key], Readings | None], rechecks: Rechecks, cluster_metrics: ClusterMetrics
+        self,
+        readings: Callable[[Key], Readings | None],
+        rechecks: Rechecks,
+        cluster_metrics: ClusterMetrics,
+        cost_metrics: CostMetrics,
     ) -> None:
         self.readings = readings
         self._rechecks = rechecks
         self._metrics = cluster_metrics
+        self._cost = cost_metrics
 
     def reconciled(self, key: Key, outcome: Outcome) -> None:
         """A reconcile has been carried out."""
         self._rechecks.reconciled(key, outcome.recheck)
         self._metrics.reconciled(key, outcome.status)
+        self._cost.reconciled(key, outcome.costs)
 
     def forget(self, key: Key) -> None:
         """The cluster has gone."""
         self._rechecks.forget(key)
         self._metrics.forget(key)
+        self._cost.forget(key)
 
 
 class Worker:

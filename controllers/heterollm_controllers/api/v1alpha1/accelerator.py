@@ -85,7 +85,13 @@ class Accelerator(WireType):
         ),
     ] = None
     dollars_per_hour: Annotated[
-        Positive | None, Field(description="Price of one GPU for an hour, a decimal; from the catalogue if absent.")
+        Positive | None,
+        Field(
+            description=(
+                "Price of one GPU for an hour, a decimal; from the catalogue if absent. Without either, no cost is"
+                " reported."
+            )
+        ),
     ] = None
     resource_name: Annotated[
         str,

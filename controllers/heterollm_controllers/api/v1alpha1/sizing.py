@@ -51,8 +51,9 @@ class Performance(WireType):
     time_per_token_full_ms: Annotated[Figure, Field(description="Per further token in a full engine.")]
     requests_per_second: Annotated[Figure, Field(description="Of a full engine.")]
     cost_per_1000_requests: Annotated[
-        Figure, Field(alias="costPer1000Requests", description="Dollars, of a full engine.")
-    ]
+        Figure | None,
+        Field(alias="costPer1000Requests", description="Dollars, of a full engine; absent where no price is known."),
+    ] = None
     assumptions: Annotated[str, Field(max_length=512, description="What the figures assume.")]
 
 
@@ -66,7 +67,10 @@ class Alternative(WireType):
     kv_cache_tokens: Annotated[int, Field(ge=0, description="KV tokens of one engine.")]
     time_to_first_token_ms: Annotated[Figure, Field(description="Of a lone request, estimated, in milliseconds.")]
     requests_per_second: Annotated[Figure, Field(description="Of a full engine, estimated.")]
-    cost_per_1000_requests: Annotated[Figure, Field(alias="costPer1000Requests", description="Dollars, estimated.")]
+    cost_per_1000_requests: Annotated[
+        Figure | None,
+        Field(alias="costPer1000Requests", description="Dollars, estimated; absent where no price is known."),
+    ] = None
 
 
 class Sizing(WireType):

@@ -1,0 +1,89 @@
+"""What each tier of a cluster costs at the moment, for the operator's counters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from heterollm_controllers.api.errors import Impossible
+from heterollm_controllers.api.v1alpha1.accelerator import Accelerator
+from heterollm_controllers.cost.prices import engine_dollars_per_hour
+from heterollm_controllers.cost.tier_cost import TierCost, gpus_held
+from heterollm_controllers.engines.revisions import Chosen
+from heterollm_controllers.engines.tier_view import TierView
+from heterollm_controllers.observation.engines import ObservedEngine
+from heterollm_controllers.observation.revision import Revision
+from heterollm_controllers.reconcile.context import ReconcileContext
+from heterollm_controllers.sizing import gpu_of
+
+__all__ = ["tier_costs"]
+
+
+def tier_costs(
+    context: ReconcileContext, views: Sequence[TierView], removed: Sequence[ObservedEngine]
+) -> tuple[TierCost, ...]:
+    """By tier, also of tiers that the spec no longer has, as long as they have engines."""
+    last = context.spec.tiers[-1].name
+    recorded = _recorded(context)
+    costs = [_of_tier(view, recorded, last=view.chosen.tier.name == last) for view in views]
+    for tier in sorted({engine.tier for engine in removed}):
+        engines = [engine for engine in removed if engine.tier == tier]
+        # Its revisions may go before its engines do.
+        known = all(engine.revision in recorded for engine in engines)
+        gpus, price = _bill(engines, recorded, None) if known else (None, None)
+        costs.append(TierCost(tier, gpus, price))
+    return tuple(costs)
+
+
+def _recorded(context: ReconcileContext) -> dict[str, Accelerator]:
+    """The accelerators that revisions were made for, by the revision's name."""
+    found = (Revision(child.manifest) for child in context.owned if child.kind == "ControllerRevision")
+    return {revision.name: revision.accelerator for revision in found}
+
+
+def _of_tier(view: TierView, recorded: Mapping[str, Accelerator], *, last: bool) -> TierCost:
+    chosen = view.chosen
+    tier, sizing = chosen.tier, chosen.sizing
+    gpus, price = _bill(view.engines, recorded, chosen)
+    # What was measured of an engine counts also where there was nothing to size.
+    told = tier.engine.measured.requests_per_second if tier.engine.measured is not None else None
+    estimated = sizing.performance.requests_per_second if sizing.performance is not None else None
+    return TierCost(
+        tier=tier.name,
+        gpus=gpus,
+        dollars_per_hour=price,
+        engine_dollars_per_hour=engine_dollars_per_hour(sizing.gpus_per_engine, _price(tier.accelerator)),
+        engine_rate=told or estimated or None,
+        last=last,
+    )
+
+
+def _bill(
+    engines: Sequence[ObservedEngine], recorded: Mapping[str, Accelerator], chosen: Chosen | None
+) -> tuple[int, float | None]:
+    """GPUs that the engines hold, and dollars per hour for them; `chosen` is None where the tier has gone."""
+    current = chosen.tier.accelerator if chosen is not None else None
+    gpus, dollars = 0, 0.0
+    known = current is None or _price(current) is not None
+    for engine in engines:
+        asked = engine.gpus if engine.gpus is not None or chosen is None else chosen.sizing.gpus_per_engine
+        if held := gpus_held(engine, asked or 0):
+            # Other GPUs that make no difference to the pods make no new revision.
+            own = None if chosen is not None and engine.revision == chosen.name else recorded.get(engine.revision)
+            price = _price_of(own, current)
+            known = known and price is not None
+            gpus, dollars = gpus + held, dollars + held * (price or 0.0)
+    return gpus, dollars if known else None
+
+
+def _price_of(recorded: Accelerator | None, current: Accelerator | None) -> float | None:
+    """Dollars per GPU-hour of an engine: today's price of its GPU, which may be another than its tier has now."""
+    if current is not None and (recorded is None or recorded.type == current.type):
+        return _price(current)
+    return _price(recorded) if recorded is not None else None
+
+
+def _price(accelerator: Accelerator) -> float | None:
+    try:
+        return gpu_of(accelerator).dollars_per_hour
+    except Impossible:
+        return None
