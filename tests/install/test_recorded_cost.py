@@ -156,6 +156,31 @@ def test_without_a_price_of_one_tier_the_cluster_has_no_dollars(tmp_path: Path) 
 
 
 @real
+def test_answers_of_a_tier_without_gpus_are_not_free(tmp_path: Path) -> None:
+    """A service outside of the cluster sends a bill that nobody knows here."""
+    outside = {f'heterollm_router_requests_total{{{_ROUTERS},heterollm_tier="outside",code="200"}}': grows(1)}
+    expected = {
+        "heterollm:dollars:rate1h": None,
+        "heterollm:dollars_per_request:rate1h": None,
+        "heterollm:saving:ratio1h": None,
+        "heterollm_tier:dollars_per_request:rate1h{heterollm_tier='large'}": _LARGE / 3600 / 10,
+        "heterollm_tier:answers_without_gpus:rate1h{heterollm_tier='outside'}": 1,
+    }
+    check(tmp_path, operator() | routers() | outside, expected)
+
+
+@real
+def test_a_tier_that_sleeps_has_no_gpus_and_is_known(tmp_path: Path) -> None:
+    """Its last answers were given within the hour; an operator that restarts is away for five minutes."""
+    series = operator() | routers()
+    for name in [name for name in series if 'tier="small"' in name and ("_gpus" in name or "_per_hour{" in name)]:
+        if "engine" not in name:
+            series[name] = f"{series[name].split('x')[0]}x150 0x20 _x11"
+    expected = {"heterollm:dollars:rate1h > bool (120 / 3600)": 1, "heterollm:dollars_per_request:rate1h > bool 0": 1}
+    check(tmp_path, series, expected)
+
+
+@real
 def test_without_a_rate_of_the_last_tier_there_is_no_saving(tmp_path: Path) -> None:
     series = operator() | routers()
     del series[f'heterollm_tier_engine_requests_per_second{{{_OPERATOR},tier="large"}}']
