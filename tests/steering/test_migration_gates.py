@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from statistics import median
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -97,7 +98,7 @@ def test_any_totals_have_a_verdict(limit: float, small: Counted, control: Counte
     assert needed is None or needed >= 0
 
 
-def first_step(seed: int, small: Truth, control: Truth, most: int = 60, **migration: object) -> Migrating:
+def first_step(seed: int, small: Truth, control: Truth, most: int = 60, **migration: Any) -> Migrating:
     """A migration whose first step may take an hour, of 600 requests a minute; looked at every minute."""
     world = Migrating(seed, stepSeconds=60, gates={"firstByteMs": 0}, **migration)
     world.small_side, world.control_side = small, control
@@ -119,11 +120,13 @@ SLACK = 3 * (0.05 * 0.95 / RUNS) ** 0.5 if RUNS < 1_000 else 0.0
 
 def test_at_the_limit_few_are_promoted() -> None:
     runs = [first_step(seed, Truth(0.001), Truth(0.0005)) for seed in range(RUNS)]
+    print(f"promoted at the limit: {share_of(runs, 30):.1%}, sent back: {share_of(runs, 0):.1%}")
     assert share_of(runs, 30) <= 0.05 + SLACK
 
 
 def test_far_below_the_limit_nearly_all_are_promoted() -> None:
     runs = [first_step(seed, Truth(0.0003), Truth(0.0003)) for seed in range(RUNS)]
+    print(f"promoted at 0.03 %: {share_of(runs, 30):.1%}")
     assert share_of(runs, 30) >= 0.95 - SLACK
 
 
@@ -138,6 +141,7 @@ def test_far_above_the_limit_all_go_back_soon(percent: int) -> None:
         world.until_decided()
         assert world.record.state == "RolledBack"
         needed.append(world.requests)
+    print(f"sent back at 0.5 %, at a share of {percent} %, after {median(needed):.0f} requests (median)")
     assert median(needed) <= 1_500
 
 
@@ -149,12 +153,14 @@ def test_failures_in_bursts_promote_few_where_there_is_time() -> None:
         world.small_side, world.control_side = Truth(0.001, at_a_time=20), Truth(0.001, at_a_time=20)
         world.minutes(1 + 241)
         promoted += world.record.percent == 30
+    print(f"promoted at the limit, failures twenty at a time: {promoted} of {max(RUNS // 10, 10)}")
     assert promoted <= max(RUNS // 10, 10) * 0.3
 
 
 @pytest.mark.parametrize("failed", [0.005, 0.05])
 def test_where_both_sides_fail_most_hold(failed: float) -> None:
     runs = [first_step(seed, Truth(failed), Truth(failed), most=20) for seed in range(RUNS)]
+    print(f"both sides fail {failed:.1%}: sent back {share_of(runs, 0):.1%}")
     assert share_of(runs, 10) >= 0.75
     assert share_of(runs, 30) == 0.0
 
