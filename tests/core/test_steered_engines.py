@@ -170,6 +170,26 @@ def test_the_fallback_reaches_the_routers_unless_it_is_a_dry_run(dry: bool, shar
     assert [event.kind for event in world.events if event.reason == "TierEscalated"] == ["Warning"]
 
 
+def test_a_migration_reaches_the_routers_is_recorded_first_and_costs_no_write_afterwards() -> None:
+    world = settled(api_tier(), api_tier("large"), migration={"mode": "Auto", "steps": [20, 100]})
+    assert diverted(world) == 100, "nothing is known of the routers yet"
+    metrics = Figures(world)
+    with pytest.raises(Crash):
+        world.reconcile(effects=1)  # dies once the status is stored
+    assert world.status["migration"]["percent"] == 20
+    world.restart_operator()
+    world.tick()
+    assert diverted(world) == 80
+    assert [action for action, _ in world.actions()].count("MigrationAdvances") == 1
+    assert [event.kind for event in world.events if event.reason == "MigrationAdvances"] in (["Normal"], [])
+    before = world.cluster["metadata"]["resourceVersion"]
+    world.ticks(20)
+    assert world.cluster["metadata"]["resourceVersion"] == before
+    metrics.away = True
+    world.ticks(20)
+    assert diverted(world) == 80
+
+
 def test_a_policy_that_a_router_does_not_take_shows_until_it_takes_one() -> None:
     world = settled(api_tier())
     metrics = Figures(world)
