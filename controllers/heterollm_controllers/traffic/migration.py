@@ -279,9 +279,14 @@ class _Migrating:
             "control": tally.control,
             "counted": counted,
             "missing_minutes": tally.missing,
-            "gates": self._gates if self.record.state not in GOING_BACK else self.record.gates,
+            "gates": self._gates if self._is_gated else self.record.gates,
             "updated": whole_second(self.now),
         }
+
+    @property
+    def _is_gated(self) -> bool:
+        """Whether gates say something: not while the tiers get nothing, or less and less."""
+        return self.record.percent > 0 and self.record.state not in GOING_BACK
 
     def _moved(self, reason: Reason, state: MigrationState, percent: int, why: str) -> MigrationStatus:
         """With another state, and another share if it is another: then requests are counted anew."""
