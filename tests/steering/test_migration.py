@@ -381,6 +381,24 @@ def test_it_goes_back_only_as_far_as_the_last_tier_has_room() -> None:
     assert (world.record.state, world.share) == ("RolledBack", 0)
 
 
+@pytest.mark.parametrize(("mode", "end", "share"), [("Observe", "Observing", 0), ("Auto", "Advancing", 10)])
+def test_on_a_cluster_that_serves_it_begins_no_faster_than_there_is_room(mode: str, end: str, share: int) -> None:
+    world = Migrating(mode=mode)
+    world.small.offered = world.small.tried = 22.0
+    world.minutes()
+    assert (world.record.state, world.share) == ("RollingBack", 50)
+    assert world.target("large") == 3
+    world.large.serving = 4
+    world.minutes(3)
+    assert (world.record.state, world.share) == (end, share)
+
+
+def test_hold_on_a_cluster_that_serves_changes_nothing() -> None:
+    world = Migrating(mode="Hold")
+    world.minutes(5)
+    assert (world.record.state, world.share) == ("Holding", 100)
+
+
 def test_a_tier_that_sleeps_is_not_woken_up_at_share_0_but_by_the_first_step() -> None:
     world = Migrating(mode="Observe")
     world.spec = world.spec.model_copy(

@@ -111,6 +111,8 @@ class _Migrating:
     def _decided(self) -> MigrationStatus | None:
         """What changes, if anything does."""
         mode, state = self.settings.mode, self.record.state
+        if self.new and (begun := self._begun()) is not None:
+            return begun
         if mode == "Auto":
             return self._automatic()
         if mode == "Hold":
@@ -121,6 +123,18 @@ class _Migrating:
             return None
         reason = Reason.MIGRATION_OBSERVES if mode == "Observe" else Reason.MIGRATION_ROLLS_BACK
         return self._back(reason, goal, f"spec.migration.mode is {mode}")
+
+    def _begun(self) -> MigrationStatus | None:
+        """Of a cluster that serves already, where each tier has all of its requests; None where none need be moved."""
+        if self.settings.mode == "Hold":
+            why = "spec.migration.mode is Hold: the tiers keep all of their requests"
+            return self._moved(Reason.MIGRATION_HOLDS, "Holding", 100, why)
+        last = self._last
+        if not last.usable or not last.kept:
+            return None
+        reason = Reason.MIGRATION_ROLLS_BACK if self.settings.mode == "Rollback" else Reason.MIGRATION_OBSERVES
+        why = f"the last tier is to answer everything; {last.why}; the tiers get {last.kept} % for now"
+        return self._moved(reason, "RollingBack", last.kept, why)
 
     @property
     def _is_told(self) -> bool:
@@ -134,7 +148,8 @@ class _Migrating:
         if not self._is_told and record.state in _AT_REST:
             return None
         if not self._is_told and record.state == "RollingBack":
-            return self._back(Reason.MIGRATION_ROLLS_BACK, "RolledBack", "it goes on")
+            goal: MigrationState = "Observing" if record.reason == Reason.MIGRATION_OBSERVES else "RolledBack"
+            return self._back(Reason(record.reason), goal, "it goes on")
         if record.percent == 0:
             return self._started()
         if self._is_told:
