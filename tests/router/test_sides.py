@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from aiohttp import web
 
@@ -56,7 +57,7 @@ async def test_each_request_counts_for_the_side_that_was_to_answer_it() -> None:
             envoy.session() as client,
         ):
 
-            async def ask(**more: object) -> int:
+            async def ask(**more: Any) -> int:
                 async with client.post("/v1/chat/completions", json=chat(model="small", **more)) as answer:
                     await answer.read()
                     return answer.status

@@ -115,10 +115,10 @@ class Poller:
         self._latest = await asyncio.to_thread(readings, answers, slow, at, self._polling.scrape_seconds)
         await self._check()
 
-    def _keep_sides(self, gathered: Gathered, specs: Collection[Key]) -> None:
+    def _keep_sides(self, gathered: Gathered, specs: Collection[Cluster]) -> None:
         """Keep counts with their time: they are added up, so that those of another minute must not pass for them."""
         found = gathered.minutes.pop(SideFigure.SIDES, {})
-        kept = {key: self._sides[key] for key in specs if key in self._sides}
+        kept = {key: sides for key, sides in self._sides.items() if key in specs}
         if gathered.minute is not None:
             kept |= {key: SideSeries(gathered.minute, series) for key, series in found.items()}
         self._sides = kept
