@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
 from heterollm_controllers.api.timestamps import stamp
 from heterollm_controllers.metrics.readings import History, Readings
+from heterollm_controllers.metrics.side_minutes import SideMinutes
 from tests.core.builders import api_tier
 from tests.core.world import Crash, World, settled
 
@@ -29,6 +30,8 @@ class Figures:
         """Requests that wait, by engine; one for those not named."""
         self.rates: dict[str, dict[TierSignal, float]] = {}
         self.cluster: dict[ClusterSignal, float] = {ClusterSignal.ROUTERS: 1.0}
+        self.sides: Callable[[datetime], SideMinutes] = lambda _: SideMinutes()
+        """Of a migration, by the time."""
         self.away = False
         world.metrics = self
         world.upgrade_operator(STEERED)
@@ -43,6 +46,7 @@ class Figures:
             tiers=self.rates,
             cluster=self.cluster,
             history={"small": CALM, "large": CALM},
+            sides=self.sides(self._world.now),
         )
 
     def _of(self, engine: str) -> Mapping[PodSignal, float]:
