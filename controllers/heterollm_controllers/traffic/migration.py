@@ -168,8 +168,7 @@ class _Migrating:
         failed = [gate for gate in self._gates if gate.state == "Failed"]
         if failed:
             return self._back(Reason.MIGRATION_ROLLS_BACK, "RolledBack", _told(failed))
-        is_over = self.now - self.record.since >= timedelta(seconds=self.settings.step_seconds)
-        if not is_over or self._obstacle or not self._is_fresh:
+        if self.now - self.record.since < self._step or self._obstacle or not self._is_fresh:
             return None
         if all(gate.state == "Passed" for gate in self._gates):
             return self._next(_told(self._gates))
@@ -186,7 +185,9 @@ class _Migrating:
         )
 
     def _inconclusive(self, gates: Sequence[GateStatus]) -> MigrationStatus | None:
-        """The time of the step is over, and the gates do not open."""
+        """The time of the step is over, and the gates do not open by what was counted in it."""
+        if self._tally.counted - self.record.since < self._step:
+            return None
         why = f"{_told(gates)}; {self.settings.step_seconds} s are over"
         # Where both sides fail, or the prices are not known, it would help nobody to go back.
         of_requests = {gate.state for gate in gates if gate.name != "Cost"}
@@ -195,6 +196,10 @@ class _Migrating:
         if self.record.state == "Holding":
             return None
         return self._moved(Reason.MIGRATION_INCONCLUSIVE, "Holding", self.record.percent, why)
+
+    @property
+    def _step(self) -> timedelta:
+        return timedelta(seconds=self.settings.step_seconds)
 
     @property
     def _obstacle(self) -> str:

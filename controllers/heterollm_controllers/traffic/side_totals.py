@@ -119,24 +119,26 @@ def bursts(minutes: int, requests: int, bad: int, squares: float) -> float:
     return max(1.0, (found + _SUPPOSED_MINUTES) / (freedom + _SUPPOSED_MINUTES))
 
 
-_Kinds = list[tuple[Side, Sequence[float]]]
+_Kinds = list[tuple[Side, bool, Sequence[float]]]
+"""With whether its requests count."""
 _Counts = dict[bool, dict[Outcome, int]]
 """By whether they were diverted, and by how they ended."""
 
 
 def _kinds(minutes: SideMinutes, tiers: Collection[str]) -> _Kinds:
-    return [(side, series) for side, series in minutes.counts.items() if side.tier in tiers]
+    return [(side, side.tier in tiers, series) for side, series in minutes.counts.items()]
 
 
 def _counts(kinds: _Kinds, place: int) -> _Counts | None:
-    """What ended in one minute; None when nothing is known of it."""
+    """What ended in one minute; None when nothing is known of it, not even of requests that do not count."""
     found: _Counts = {False: {}, True: {}}
     known = False
-    for side, series in kinds:
+    for side, is_counted, series in kinds:
         if place < len(series) and (value := series[place]) == value:  # No NaN.
             known = True
-            counts = found[side.diverted]
-            counts[side.outcome] = counts.get(side.outcome, 0) + round(value)
+            if is_counted:
+                counts = found[side.diverted]
+                counts[side.outcome] = counts.get(side.outcome, 0) + round(value)
     return found if known else None
 
 
