@@ -18,7 +18,7 @@ SIDE_BY_SIDE := --no-loadscope-reorder -n
 
 .DEFAULT_GOAL := help
 .PHONY: help venv docs demo demo-down ask test lint types unit tools monitoring generate golden lock e2e-sglang e2e-steering soak bench-reconcile \
-	bench-engine-sim bench-sizing bench-steering flags oracle gpu-check hostile simulate-properties policies bench-router bench-affinity bench-policy structure mutants clean
+	bench-engine-sim bench-sizing bench-steering flags oracle gpu-check hostile simulate-properties simulate-migrations policies bench-router bench-affinity bench-policy structure mutants clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -89,6 +89,9 @@ policies: venv ## 10,000 generated policies, each accepted by the real Envoy (te
 simulate-properties: venv ## Two million simulated ticks of arbitrary clusters, traffic and faults (an hour or two)
 	SIMULATED_TICKS=2000000 $(PY) -m pytest tests/simulation/test_steering_properties.py \
 		tests/simulation/test_fallback_does_no_harm.py -v
+
+simulate-migrations: venv ## 2,000 virtual migrations of each kind: how often a gate opens or closes wrongly (ten minutes)
+	MIGRATIONS=2000 $(PY) -m pytest tests/steering/test_migration_gates.py -v -s
 
 bench-router: venv ## The router beside plain Envoy and other gateways, in one run
 	@$(PY_ALL) -m e2e.bench.router

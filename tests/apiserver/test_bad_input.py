@@ -40,6 +40,16 @@ def spec(**fields: Any) -> Change:
     return lambda manifest: manifest["spec"].update(fields)
 
 
+def migration(**fields: Any) -> Change:
+    """A migration of the sample's two tiers."""
+    return spec(migration=fields)
+
+
+def alone(manifest: Manifest) -> None:
+    """A migration of a single tier."""
+    manifest["spec"].update(tiers=manifest["spec"]["tiers"][:1], migration={})
+
+
 def named(name: str) -> Change:
     return lambda manifest: manifest["metadata"].update(name=name)
 
@@ -61,6 +71,7 @@ NAME_CHARACTERS = "metadata.name must start with a letter and hold only lower-ca
 NAME_LENGTH = "metadata.name must have at most 30 characters"
 ONE_SOURCE = "set exactly one of hub, pvc and hostPath"
 DECIMAL = 'must be a decimal from 0 to 2 as text, such as "0.5"'
+ERROR_PERCENT = 'errorPercent must be a decimal from 0.001 to 50 as text, such as "0.1"'
 TIER_NAME = "a tier name must start with a letter and hold only lower-case letters and digits"
 
 REFUSED: list[tuple[str, Change, str, str]] = [
@@ -129,6 +140,19 @@ REFUSED: list[tuple[str, Change, str, str]] = [
         "set only one of config and configMap",
     ),
     ("price in dollars", accelerator(dollarsPerHour="$4"), "accelerator.dollarsPerHour", 'such as "12.5"'),
+    ("steps that fall", migration(steps=[10, 60, 30, 100]), "spec.migration.steps", "migration.steps must rise"),
+    ("a step twice", migration(steps=[10, 10, 100]), "spec.migration.steps", "migration.steps must rise"),
+    ("steps that never arrive", migration(steps=[10, 30]), "spec.migration.steps", "migration.steps must end at 100"),
+    ("no steps", migration(steps=[]), "spec.migration.steps", "should have at least 1 items"),
+    ("a step of nothing", migration(steps=[0, 100]), "spec.migration.steps[0]", "greater than or equal to 1"),
+    ("a step of all and more", migration(steps=[10, 110]), "spec.migration.steps[1]", "less than or equal to 100"),
+    ("an odd mode", migration(mode="Canary"), "spec.migration.mode", '"Observe", "Auto", "Hold", "Rollback"'),
+    ("errors as a number", migration(gates={"errorPercent": 0.1}), "gates.errorPercent", "must be of type string"),
+    ("errors in words", migration(gates={"errorPercent": "few"}), "gates.errorPercent", ERROR_PERCENT),
+    ("no errors at all", migration(gates={"errorPercent": "0"}), "gates.errorPercent", ERROR_PERCENT),
+    ("mostly errors", migration(gates={"errorPercent": "51"}), "gates.errorPercent", ERROR_PERCENT),
+    ("steps of a second", migration(stepSeconds=1), "spec.migration.stepSeconds", "greater than or equal to 60"),
+    ("a migration from nowhere", alone, "spec", "spec.tiers must hold at least two"),
     ("release in words", engine(sglangVersion="latest"), "engine.sglangVersion", "should match"),
 ]
 
@@ -171,8 +195,27 @@ async def test_it_is_refused_with_what_to_change(kube: Kube, change: Change, whe
         tier(replicas={"min": 0, "max": 1}),
         engine(memFractionStatic="0.0001", resources={"cpu": 2, "memory": "0.5Gi"}, sharedMemory=0),
         spec(routing={"complexityThreshold": "1.0"}),
+        migration(),
+        migration(
+            mode="Auto",
+            steps=[1, 2, 3, 4, 5, 6, 7, 8, 9, 100],
+            stepSeconds=60,
+            gates={"costReductionPercent": 0, "firstByteMs": 0, "errorPercent": "0.001"},
+            onInconclusive="Rollback",
+        ),
+        migration(steps=[100], gates={"errorPercent": "50.0"}),
     ],
-    ids=["eight tiers", "long name", "long tier name", "no engines", "odd quantities", "threshold 1.0"],
+    ids=[
+        "eight tiers",
+        "long name",
+        "long tier name",
+        "no engines",
+        "odd quantities",
+        "threshold 1.0",
+        "a migration",
+        "a cautious migration",
+        "a bold migration",
+    ],
 )
 async def test_what_is_just_within_the_limits_is_accepted(kube: Kube, change: Change) -> None:
     manifest = sample()

@@ -224,4 +224,14 @@ EDITS: list[Edit] = [
     *_of_the_rest(Effect.CONDITION, ("familyCheck", "Off")),
     # In this order: what is forced shows what only reporting takes back.
     *_of_the_rest(Effect.POLICY, ("fallback.force", "PureLarge"), ("fallback.dryRun", True)),
+    # The first of these begins to migrate.
+    *_of_the_rest(Effect.POLICY, ("migration.mode", "Hold"), ("migration.gates.firstByteMs", 300)),
+    *_of_the_rest(
+        Effect.DECISION,
+        ("migration.steps", [50, 100]),
+        ("migration.stepSeconds", 3_600),
+        ("migration.gates.errorPercent", "1"),
+        ("migration.gates.costReductionPercent", 30),
+        ("migration.onInconclusive", "Rollback"),
+    ),
 ]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
 from heterollm_controllers.api.timestamps import stamp
 from heterollm_controllers.metrics.readings import History, Readings
+from heterollm_controllers.metrics.side_minutes import SideMinutes
 from tests.core.builders import api_tier
 from tests.core.world import Crash, World, settled
 
@@ -29,6 +30,8 @@ class Figures:
         """Requests that wait, by engine; one for those not named."""
         self.rates: dict[str, dict[TierSignal, float]] = {}
         self.cluster: dict[ClusterSignal, float] = {ClusterSignal.ROUTERS: 1.0}
+        self.sides: Callable[[datetime], SideMinutes] = lambda _: SideMinutes()
+        """Of a migration, by the time."""
         self.away = False
         world.metrics = self
         world.upgrade_operator(STEERED)
@@ -43,6 +46,7 @@ class Figures:
             tiers=self.rates,
             cluster=self.cluster,
             history={"small": CALM, "large": CALM},
+            sides=self.sides(self._world.now),
         )
 
     def _of(self, engine: str) -> Mapping[PodSignal, float]:
@@ -168,6 +172,26 @@ def test_the_fallback_reaches_the_routers_unless_it_is_a_dry_run(dry: bool, shar
     assert diverted(world) == share
     assert ("TierEscalated", "small") in world.actions()
     assert [event.kind for event in world.events if event.reason == "TierEscalated"] == ["Warning"]
+
+
+def test_a_migration_reaches_the_routers_is_recorded_first_and_costs_no_write_afterwards() -> None:
+    world = settled(api_tier(), api_tier("large"), migration={"mode": "Auto", "steps": [20, 100]})
+    assert diverted(world) == 100, "nothing is known of the routers yet"
+    metrics = Figures(world)
+    with pytest.raises(Crash):
+        world.reconcile(effects=1)  # dies once the status is stored
+    assert world.status["migration"]["percent"] == 20
+    world.restart_operator()
+    world.tick()
+    assert diverted(world) == 80
+    assert [action for action, _ in world.actions()].count("MigrationAdvances") == 1
+    assert [event.kind for event in world.events if event.reason == "MigrationAdvances"] in (["Normal"], [])
+    before = world.cluster["metadata"]["resourceVersion"]
+    world.ticks(20)
+    assert world.cluster["metadata"]["resourceVersion"] == before
+    metrics.away = True
+    world.ticks(20)
+    assert diverted(world) == 80
 
 
 def test_a_policy_that_a_router_does_not_take_shows_until_it_takes_one() -> None:

@@ -70,3 +70,13 @@ def test_a_tier_may_hold_what_all_its_engines_hold(model: str, engine: dict[str,
     one, four = capacity(1), capacity(4)
     assert least <= one <= most
     assert four == 4 * one
+
+
+@pytest.mark.parametrize(
+    ("migration", "slow_after"),
+    [(None, None), ({}, 150), ({"gates": {"firstByteMs": 900}}, 900), ({"gates": {"firstByteMs": 0}}, 3_600_000)],
+)
+def test_sides_are_compared_where_a_cluster_migrates(migration: object, slow_after: int | None) -> None:
+    asked = spec() if migration is None else spec(migration=migration)
+    policy = routing_policy("demo", asked, [])
+    assert policy.slow_after_ms == slow_after

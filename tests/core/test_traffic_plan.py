@@ -26,18 +26,19 @@ def test_nobody_wants_anything() -> None:
     assert (plan.won, plan.lost) == ({}, ())
 
 
-def test_the_fallback_goes_before_a_migration_and_a_human_before_both() -> None:
-    migration = ShareProposal("Migration", {"small": 70, "medium": 40}, "step 2 of 5")
-    fallback = ShareProposal("Fallback", {"small": 0}, "small failed")
-    forced = ShareProposal("Forced", {"small": 30}, "spec.fallback.force is Escalated")
+def test_of_a_migration_and_the_fallback_the_lower_share_holds_and_a_human_goes_before_the_fallback() -> None:
+    migration = ShareProposal("Migration", {"small": 30, "medium": 30}, "step 2 of 5")
+    fallback = ShareProposal("Fallback", {"small": 0, "medium": 50}, "small failed")
+    forced = ShareProposal("Forced", {"small": 60}, "spec.fallback.force is Escalated")
     plan = plan_traffic(TIERS, [migration, fallback])
-    assert plan.shares == {"small": 0, "medium": 40, "large": 100}
+    assert plan.shares == {"small": 0, "medium": 30, "large": 100}
     assert [(item.tier, item.proposal, item.why) for item in plan.lost] == [
-        ("small", migration, "Fallback wants 0 %: small failed")
+        ("small", migration, "Fallback wants 0 %: small failed"),
+        ("medium", fallback, "Migration wants 30 %: step 2 of 5"),
     ]
-    plan = plan_traffic(TIERS, [migration, fallback, forced])
-    assert plan.shares == {"small": 30, "medium": 40, "large": 100}
-    assert [item.proposal for item in plan.lost] == [fallback, migration]
+    plan = plan_traffic(TIERS, [fallback, forced])
+    assert plan.shares == {"small": 60, "medium": 50, "large": 100}
+    assert plan_traffic(TIERS, [migration, forced]).shares == {"small": 30, "medium": 30, "large": 100}
 
 
 def test_who_wants_the_same_has_not_lost() -> None:
@@ -52,6 +53,10 @@ def test_every_tier_has_one_share_that_somebody_wanted_or_all(wanted: list[Share
     for tier, share in plan.shares.items():
         asked = [item for item in wanted if tier in item.shares]
         assert share in [item.shares[tier] for item in asked] or (share == 100 and not asked)
-        ranks = [PRECEDENCE.index(item.proposer) for item in asked]
-        assert not asked or PRECEDENCE.index(plan.won[tier].proposer) == min(ranks)
+        migrations = [item.shares[tier] for item in asked if item.proposer == "Migration"]
+        assert all(share <= wanted for wanted in migrations), "nobody gets more than it has migrated"
+        others = [item for item in asked if item.proposer != "Migration"]
+        ranks = [PRECEDENCE.index(item.proposer) for item in others]
+        first = next((item.shares[tier] for item in others if PRECEDENCE.index(item.proposer) == min(ranks)), 100)
+        assert share == min([first, *migrations])
     assert all(item.proposal.shares[item.tier] != plan.shares[item.tier] for item in plan.lost)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from heterollm_controllers.api.signals import ClusterSignal, TierSignal
+from heterollm_controllers.metrics.side_minutes import Side, SideMinutes
 from tests.core.builders import api_tier
 from tests.core.test_steered_engines import Figures, crowded
 from tests.core.world import World, settled
@@ -90,6 +91,21 @@ def _pure_large() -> World:
     return world
 
 
+def _migration_rolled_back() -> World:
+    """Of 600 requests a minute that the small tier gets, 12 fail; of 5,400 at the large one, one."""
+    counts = {
+        Side("small", False, "ok"): (588.0,) * 3,
+        Side("small", False, "failed"): (12.0,) * 3,
+        Side("small", True, "ok"): (5399.0,) * 3,
+        Side("small", True, "failed"): (1.0,) * 3,
+    }
+    world = settled(*_TWO, migration={"mode": "Auto"})
+    metrics = Figures(world)
+    metrics.sides = lambda now: SideMinutes(now.replace(second=0), counts)
+    world.ticks(60)
+    return world
+
+
 def _without_metrics() -> World:
     world = settled(*_TWO)
     Figures(world).away = True
@@ -111,6 +127,7 @@ SCENES: Mapping[str, Callable[[], World]] = {
         _scaled_up,
         _escalated,
         _pure_large,
+        _migration_rolled_back,
         _without_metrics,
     )
 }

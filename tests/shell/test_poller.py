@@ -19,11 +19,12 @@ import pytest
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.metrics.readings import Readings
+from heterollm_controllers.metrics.side_minutes import Side
 from heterollm_operator.kube.store import Key
 from heterollm_operator.prometheus import queries
 from heterollm_operator.prometheus.client import Prometheus, Rows, Unanswered
 from heterollm_operator.prometheus.poller import Poller, Polling
-from heterollm_operator.prometheus.queries import HistoryFigure, Name, RawFigure, Selection
+from heterollm_operator.prometheus.queries import HistoryFigure, Name, RawFigure, Selection, SideFigure
 from heterollm_operator.runtime.clock import SystemClock
 from heterollm_operator.runtime.metrics import Metrics
 from tests.shell.fake_prometheus import Answer, dripping, fake_prometheus, row, says, silent, vector
@@ -34,7 +35,8 @@ T = TypeVar("T")
 A = Key("ns", "c")
 B = Key("other", "c")
 SELECTION = Selection(60, 15, (), (30_000,))
-NAMES = {query.text: name for name, query in {**queries.now(SELECTION), **queries.history(SELECTION)}.items()}
+QUERIES = {**queries.now(SELECTION), **queries.history(SELECTION)}
+NAMES: dict[str, Name] = {query.text: name for name, query in QUERIES.items()}
 
 
 def given(**more: Any) -> HeteroLLMClusterSpec:
@@ -68,7 +70,9 @@ class FakeSource:
     def ask(self, query: str, seconds: float, take: Callable[[Rows], T]) -> T:
         assert 0 < seconds <= 4
         # Asked apart, a query names the namespaces it is about.
-        name = NAMES.get(re.sub(r',?namespace=~"[^"]*"', "", query), query)
+        name = (
+            SideFigure.SIDES if "side_total" in query else NAMES.get(re.sub(r',?namespace=~"[^"]*"', "", query), query)
+        )
         self.asked.append(name)
         self.before()
         if name in self.errors:
@@ -76,7 +80,7 @@ class FakeSource:
         return take(self.rows.get(name, []))
 
     def ask_minutes(self, query: str, start: datetime, end: datetime, seconds: float, take: Callable[[Rows], T]) -> T:
-        assert end - start == timedelta(minutes=59)
+        assert end - start == timedelta(minutes=119 if "side_total" in query else 59)
         return self.ask(query, seconds, take)
 
 
@@ -319,6 +323,41 @@ async def test_history_is_asked_once_a_minute_and_kept(bench: Bench) -> None:
         bench.clock.now = second
         assert (await bench.tick()).history != {}
         assert bench.source.asked.count(HistoryFigure.RATE) == asked
+
+
+async def test_sides_are_known_with_their_minute_and_not_handed_on_as_those_of_another(bench: Bench) -> None:
+    def side(*values: list[Any], **labels: str) -> dict[str, Any]:
+        return {"metric": tier(A, "small", 0, wanted_tier="small", **labels)["metric"], "values": list(values)}
+
+    bench.known = {A: given(migration={})}
+    start = START.timestamp()
+    bench.source.rows[SideFigure.SIDES] = [
+        side([start - 60, "NaN"], [start, "4"], diverted="false", outcome="ok"),
+        side([start - 60, "7"], [start, "-4"], diverted="true", outcome="failed"),
+        side([start, "1"], diverted="true", outcome="forged"),
+        side([start, "1"], diverted="maybe", outcome="ok"),
+    ]
+    bench.clock.now = 3.0
+    sides = (await bench.tick()).sides
+    ok, failed = Side("small", False, "ok"), Side("small", True, "failed")
+    assert (sides.until, {*sides.counts}) == (START, {ok, failed})
+    assert len(sides.counts[ok]) == len(sides.counts[failed]) == 120
+    assert sides.counts[ok][-1] == 4
+    assert math.isnan(sides.counts[ok][-2])
+    assert sides.counts[failed][-2] == 7
+    assert math.isnan(sides.counts[failed][-1])
+    bench.source.errors[SideFigure.SIDES] = Unanswered("timeout", "no answer in time")
+    bench.clock.now = 63.0
+    found = await bench.tick()
+    assert (found.sides.until, "sides" in found.failure) == (START, True)
+    del bench.source.errors[SideFigure.SIDES]
+    bench.clock.now = 123.0
+    assert (await bench.tick()).sides.until == START + timedelta(minutes=2)
+    bench.known = {A: given()}
+    bench.source.asked.clear()
+    bench.clock.now = 183.0
+    await bench.tick()
+    assert SideFigure.SIDES not in bench.source.asked
 
 
 async def test_history_that_cannot_be_renewed_is_forgotten_after_a_while(bench: Bench) -> None:

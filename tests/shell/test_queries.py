@@ -17,6 +17,7 @@ from heterollm_operator.prometheus.queries import (
     Name,
     RawFigure,
     Selection,
+    SideFigure,
     history,
     now,
     replaced,
@@ -26,7 +27,7 @@ from tests.shell.prometheus_tools import needs, tool
 PROMTOOL = tool("promtool")
 real = needs("promtool")
 
-SELECTION = Selection(60, 15, (), (1000, 30_000))
+SELECTION = Selection(60, 15, (), (1000, 30_000), ("c",))
 QUERIES = {**now(SELECTION), **history(SELECTION)}
 
 
@@ -343,6 +344,53 @@ def test_history(tmp_path: Path) -> None:
     check(tmp_path, QUERIES[HistoryFigure.RATE].text, series, rows((at, 5)))
     check(tmp_path, QUERIES[HistoryFigure.CONCURRENCY].text, series, rows((at, 10)))
     check(tmp_path, QUERIES[HistoryFigure.KV_USE].text, series, rows((at, 0.9)))
+
+
+SIDE = {"wanted_tier": "small", "diverted": "false", "outcome": "failed"}
+SIDES = QUERIES[SideFigure.SIDES].text
+
+
+@real
+def test_each_request_of_a_side_counts_exactly_once(tmp_path: Path) -> None:
+    series = UP | {
+        # One at a time, between the scrapes of two minutes too, where an estimated increase sees none.
+        router("side_total", **SIDE): "0x15 1x3 2x20",
+        router("side_total", **SIDE, job="again"): "0x15 1x3 2x20",
+        router("side_total", "r2", **SIDE): "7x40",
+    }
+    at = {"4m": 1.0, "5m": 1.0, "6m": 0.0}
+    for time, expected in at.items():
+        check(tmp_path, SIDES, series, rows((SIDE, expected)), at=time)
+
+
+@real
+def test_the_first_failure_of_a_side_counts_and_so_do_those_after_a_restart(tmp_path: Path) -> None:
+    series = UP | {
+        router("side_total", **SIDE): "_x18 3x20",
+        router("side_total", "r1", **{**SIDE, "outcome": "ok"}): ("1000+15x18 5+0x20"),
+    }
+    check(tmp_path, SIDES, series, rows((SIDE, 3), ({**SIDE, "outcome": "ok"}, 5)))
+
+
+@real
+def test_a_router_that_nobody_scraped_before_counts_from_now_on(tmp_path: Path) -> None:
+    series = {router("envoy_up"): "_x18 1x20", router("side_total", **SIDE): "_x18 5000+2x20"}
+    check(tmp_path, SIDES, series, {})
+    check(tmp_path, SIDES, series, rows((SIDE, 8)), at="6m")
+
+
+@real
+def test_a_gap_of_prometheus_takes_nothing_away(tmp_path: Path) -> None:
+    series = {router("envoy_up"): "1x10 _x9 1x20", router("side_total", **SIDE): "0+1x10 _x9 20+1x20"}
+    counted = {"2m": 4.0, "3m": 2.0, "4m": 0.0, "5m": 10.0, "6m": 4.0}
+    for time, expected in counted.items():
+        check(tmp_path, SIDES, series, rows((SIDE, expected)), at=time)
+    assert sum(counted.values()) == 24 - 4, "all that were counted from the first to the sixth minute"
+
+
+def test_sides_are_asked_of_clusters_that_migrate_alone() -> None:
+    assert SideFigure.SIDES not in history(Selection(60, 15))
+    assert 'heterollm_cluster=~"a|b"' in history(Selection(60, 15, migrating=("a", "b")))[SideFigure.SIDES].text
 
 
 @real

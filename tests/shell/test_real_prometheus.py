@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import partial
 from operator import mul
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
 from heterollm_controllers.metrics.readings import Readings
+from heterollm_controllers.metrics.side_minutes import Side
 from heterollm_operator.kube.store import Key
 from heterollm_operator.prometheus.client import Prometheus
 from heterollm_operator.prometheus.poller import Poller, Polling
@@ -57,6 +59,10 @@ def series() -> Iterator[tuple[str, str, str, Callable[[int], float]]]:
     for key, tier, code, rate in ((A, "small", "200", 8), (A, "large", "200", 2), (B, "small", "200", 1)):
         told = labels(key, "c-router-1", f'{request},heterollm_tier="{tier}",code="{code}"')
         yield "heterollm_router_requests_total", "unknown", told, partial(mul, rate * EVERY)
+    yield "heterollm_router_side_total", "unknown", "", lambda n: 0
+    for outcome, diverted, rate in (("ok", "false", 3), ("failed", "true", 1)):
+        told = labels(A, "c-router-1", f'wanted_tier="small",diverted="{diverted}",outcome="{outcome}"')
+        yield "heterollm_router_side_total", "unknown", told, partial(mul, rate * EVERY)
 
 
 def labels(key: Key, pod: str, more: str = "") -> str:
@@ -77,7 +83,7 @@ async def test_real_answers_become_readings(url: str) -> None:
         "queue": '42 * count by (pod) (up_or_not{ns="$namespace"} or vector(1))',
     }
     known = {
-        A: spec("small", "large"),
+        A: spec("small", "large", migration={"mode": "Auto"}),
         B: spec("small", "large", observability={"queries": own}),
     }
     source = Prometheus(url, clock.utc)
@@ -108,3 +114,8 @@ def check(found: Readings) -> None:
     assert history.rate[-10:] == pytest.approx([8.0] * 10, rel=0.05)
     assert set(history.concurrency[-10:]) == {15.0, 25.0}, "some minutes have a peak"
     assert set(history.kv_use[-10:]) == {0.5}
+    sides = found.sides
+    assert sides.until is not None
+    assert timedelta(0) <= found.at - sides.until < timedelta(minutes=1)
+    assert list(sides.counts[Side("small", False, "ok")][-10:]) == [180.0] * 10
+    assert list(sides.counts[Side("small", True, "failed")][-10:]) == [60.0] * 10

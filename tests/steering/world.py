@@ -159,7 +159,7 @@ class World:
     @property
     def shares(self) -> dict[str, int]:
         """Per cent of its requests that each tier gets."""
-        return dict(traffic_in_force(self.spec, self.memory.fallback).shares)
+        return dict(traffic_in_force(self.spec, self.memory).shares)
 
     @property
     def fallback(self) -> FallbackStatus:

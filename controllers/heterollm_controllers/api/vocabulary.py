@@ -5,7 +5,18 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-__all__ = ["CachingMode", "ConditionType", "EnginePhase", "EscalationPhase", "FallbackState", "Reason"]
+__all__ = [
+    "CachingMode",
+    "ConditionType",
+    "EnginePhase",
+    "EscalationPhase",
+    "FallbackState",
+    "GateName",
+    "GateState",
+    "MigrationMode",
+    "MigrationState",
+    "Reason",
+]
 
 EnginePhase = Literal["Pending", "Unschedulable", "Waiting", "Starting", "Serving", "Standby", "Restarting", "Draining"]
 """Where an engine is in its life."""
@@ -15,6 +26,16 @@ FallbackState = Literal["Normal", "Escalated", "PureLarge"]
 
 EscalationPhase = Literal["Holding", "Probing", "Ramping", "Watching"]
 """Where a tier at level 2 is on its way back."""
+
+MigrationMode = Literal["Observe", "Auto", "Hold", "Rollback"]
+"""What a user wants of a migration."""
+
+MigrationState = Literal["Observing", "Advancing", "Holding", "RollingBack", "RolledBack", "Complete"]
+"""How far it is."""
+
+GateName = Literal["Errors", "FirstByte", "Cost"]
+GateState = Literal["Passed", "Failed", "Undecided", "BothFail"]
+"""What must be seen before a migration goes on, and what it says."""
 
 CachingMode = Literal["Normal", "Aggressive"]
 """Whether conversations are kept on their engine at any price."""
@@ -131,3 +152,13 @@ class Reason(StrEnum):
     FALLBACK_FORCED = "FallbackForced"
     FALLBACK_NORMAL = "FallbackNormal"
     ALL_WELL = "AllWell"
+
+    # Decisions on a migration
+    MIGRATION_OBSERVES = "MigrationObserves"
+    MIGRATION_ADVANCES = "MigrationAdvances"
+    MIGRATION_HOLDS = "MigrationHolds"
+    MIGRATION_INCONCLUSIVE = "MigrationInconclusive"
+    MIGRATION_RESUMES = "MigrationResumes"
+    MIGRATION_ROLLS_BACK = "MigrationRollsBack"
+    MIGRATION_COMPLETE = "MigrationComplete"
+    MIGRATION_ENDED = "MigrationEnded"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, Signal, TierSignal
+from heterollm_controllers.metrics.side_minutes import SideMinutes
 
 __all__ = ["FRESH", "History", "Readings"]
 
@@ -44,6 +45,7 @@ class Readings:
         tiers: metrics by the tier's name.
         cluster: metrics of the whole cluster.
         history: of the last hour, by the tier's name; asked for once a minute.
+        sides: of a cluster that migrates: its requests by who was to answer them; asked for once a minute.
         unanswered: signals whose query failed: that one has no figure does not mean zero.
         failure: why queries failed, for people; empty if all were answered.
     """
@@ -54,6 +56,7 @@ class Readings:
     tiers: Mapping[str, Mapping[TierSignal, float]] = field(default_factory=dict)
     cluster: Mapping[ClusterSignal, float] = field(default_factory=dict)
     history: Mapping[str, History] = field(default_factory=dict)
+    sides: SideMinutes = field(default_factory=SideMinutes)
     unanswered: frozenset[Signal] = frozenset()
     failure: str = ""
 

@@ -83,6 +83,7 @@ def cluster_status(
         tiers=tuple(tier_status(view) for view in views),
         routing=_routing(context, policy, routers),
         fallback=fallback,
+        migration=steering.state.migration,
         decisions=latest(context.status.decisions, journal.decisions),
     )
 

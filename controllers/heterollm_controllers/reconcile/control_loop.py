@@ -1,4 +1,4 @@
-"""One tick of steering: signals, then scaling of each tier, then the fallback. Same input, same decisions."""
+"""One tick of steering: signals, the fallback, the migration, then scaling of each tier. Same input, same decisions."""
 
 from __future__ import annotations
 
@@ -19,11 +19,15 @@ from heterollm_controllers.capacity.plan import (
 )
 from heterollm_controllers.capacity.rules import ScalingContext
 from heterollm_controllers.metrics.readings import Readings
+from heterollm_controllers.metrics.side_minutes import SideMinutes
 from heterollm_controllers.metrics.tier_metrics import MeasuredTier, missing_metrics, tier_metrics
 from heterollm_controllers.observation.tier_state import TierState
 from heterollm_controllers.reconcile.control_state import ControlState
 from heterollm_controllers.traffic.fallback import fall_back
 from heterollm_controllers.traffic.fallback_in_force import diverted, fallback_shares
+from heterollm_controllers.traffic.meant_load import meant_load
+from heterollm_controllers.traffic.migration import Circumstances, migrate
+from heterollm_controllers.traffic.migration_in_force import meant_percent, migration_shares
 from heterollm_controllers.traffic.plan import TrafficPlan, plan_traffic
 
 __all__ = ["Steering", "steer", "traffic_in_force"]
@@ -60,24 +64,30 @@ def steer(
     state: ControlState,
     readings: Readings | None,
     now: datetime,
+    saving: float | None = None,
 ) -> Steering:
     """Decide.
 
     Args:
         tiers: the tiers of the spec that run, cheapest first.
         readings: of the last tick; None when no Prometheus is configured or none was read yet.
+        saving: per cent of its cost that a cluster which migrates saves, by projection; None when it is not known.
     """
     seen = [MeasuredTier(tier, tier_metrics(tier, readings, now)) for tier in tiers]
     missing = missing_metrics(seen, readings, now)
     routed = all(metrics.rates is not None for _, metrics in seen)
     cluster = readings.cluster if readings is not None and routed and _can_judge(readings, state.fallback) else None
     fallback, changes = fall_back(spec.fallback, seen, cluster, state.fallback, now)
-    decisions = [_decision(change.reason, change.tier, change.why, now) for change in changes]
+    sides = readings.sides if readings is not None else SideMinutes()
+    circumstances = Circumstances(seen, sides, state.fallback, fallback, cluster is not None, saving)
+    migration, moves = migrate(spec, state.migration, circumstances, now)
+    decisions = [_decision(change.reason, change.tier, change.why, now) for change in (*changes, *moves)]
     scaling: dict[str, ScalingStatus] = {}
     capacity: dict[str, CapacityPlan] = {}
     by_name = {tier.name: tier for tier in spec.tiers}
-    contexts = _contexts(fallback, seen, by_name, now)
-    for (tier_state, metrics), context in zip(seen, contexts, strict=True):
+    meant = meant_load(seen, meant_percent(migration))
+    contexts = _contexts(fallback, meant, by_name, migrating=meant != seen, now=now)
+    for (tier_state, metrics), context in zip(meant, contexts, strict=True):
         before = state.scaling.get(tier_state.name)
         after, others = before, ""
         if not spec.scaling.paused and tier_state.name in by_name:
@@ -88,22 +98,31 @@ def steer(
             decisions += _scaling_decisions(tier_state.name, before, after, others, now)
     load = {name: requests for _, metrics in seen for name, requests in metrics.load.items()}
     refused = round((cluster or {}).get(ClusterSignal.POLICY_REFUSED, 0.0))
+    after_all = ControlState(scaling, fallback, migration)
     return Steering(
-        ControlState(scaling, fallback),
+        after_all,
         tuple(decisions),
         missing,
         _deadline(fallback, now),
         load,
         refused,
-        traffic_in_force(spec, fallback),
+        traffic_in_force(spec, after_all, tiers),
         capacity,
     )
 
 
-def traffic_in_force(spec: HeteroLLMClusterSpec, fallback: FallbackStatus | None) -> TrafficPlan:
-    """The shares of the tiers of the spec, those included of which no engine runs."""
+def traffic_in_force(
+    spec: HeteroLLMClusterSpec, state: ControlState, tiers: Sequence[TierState] | None = None
+) -> TrafficPlan:
+    """The shares of the tiers of the spec, those included of which no engine runs.
+
+    Args:
+        tiers: those that run; where nobody knows, all are taken to serve.
+    """
     names = [tier.name for tier in spec.tiers]
-    return plan_traffic(names, fallback_shares(fallback, names))
+    serving = names if tiers is None else [tier.name for tier in tiers if tier.serving]
+    wanted = fallback_shares(state.fallback, names)
+    return plan_traffic(names, [*wanted, *migration_shares(state.migration, names, serving, state.fallback)])
 
 
 def _can_judge(readings: Readings, before: FallbackStatus | None) -> bool:
@@ -116,13 +135,21 @@ def _contexts(
     fallback: FallbackStatus | None,
     seen: Sequence[MeasuredTier],
     tiers: Mapping[str, Tier],
+    *,
+    migrating: bool,
     now: datetime,
 ) -> list[ScalingContext]:
-    """What the fallback means for the scaling of each tier."""
+    """What the fallback and the migration mean for the scaling of each tier.
+
+    Args:
+        seen: with what the migration means them to do; `migrating`: whether that is another thing than they want.
+    """
     names = [tier_state.name for tier_state, _ in seen]
     away = diverted(fallback, names)
     offered = {tier_state.name: metrics.rate(TierSignal.OFFERED) or 0.0 for tier_state, metrics in seen}
-    taken_over = sum(offered[name] for name in {*away, names[-1]}) if any(offered[name] for name in away) else None
+    stands_in = any(offered[name] for name in away) or (migrating and bool(seen) and seen[-1].state.rate is not None)
+    # All that a fallback has in mind for it: its tiers keep some only as long as there is no room.
+    taken_over = sum(offered[name] for name in {*away, names[-1]}) if stands_in else None
     contexts = []
     for name in names:
         last = name == names[-1]

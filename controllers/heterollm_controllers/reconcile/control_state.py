@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from heterollm_controllers.api.v1alpha1.migration_status import MigrationStatus
 from heterollm_controllers.api.v1alpha1.status import FallbackStatus, HeteroLLMClusterStatus, ScalingStatus
 from heterollm_controllers.api.v1alpha1.tier import Tier
 
@@ -13,7 +14,8 @@ __all__ = ["ControlState", "control_state_of"]
 
 def control_state_of(status: HeteroLLMClusterStatus) -> ControlState:
     """What an earlier status remembers of steering."""
-    return ControlState({tier.name: tier.scaling for tier in status.tiers if tier.scaling is not None}, status.fallback)
+    scaling = {tier.name: tier.scaling for tier in status.tiers if tier.scaling is not None}
+    return ControlState(scaling, status.fallback, status.migration)
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class ControlState:
     scaling: Mapping[str, ScalingStatus] = field(default_factory=dict)
     """By the tier's name."""
     fallback: FallbackStatus | None = None
+    migration: MigrationStatus | None = None
 
     def target(self, tier: Tier) -> int:
         """Engines that a tier should have: what was decided last, or the fewest."""

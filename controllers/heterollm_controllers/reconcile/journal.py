@@ -21,6 +21,8 @@ _WARNED = {
     Reason.SCALING_LIMITED,
     Reason.TIER_ESCALATED,
     Reason.PURE_LARGE,
+    Reason.MIGRATION_INCONCLUSIVE,
+    Reason.MIGRATION_ROLLS_BACK,
 }
 """Decisions that somebody should hear of."""
 

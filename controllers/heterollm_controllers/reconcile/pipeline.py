@@ -123,7 +123,7 @@ def _steer(
 
 def _held_steering(context: ReconcileContext) -> Steering:
     state = control_state_of(context.status)
-    traffic = traffic_in_force(context.spec, state.fallback)
+    traffic = traffic_in_force(context.spec, state)
     return Steering(state, missing="the control loop failed", traffic=traffic)
 
 

@@ -94,3 +94,5 @@ class RoutingPolicy:
     """Names of the API keys that may."""
     body_limit: int = 16 << 20
     """Largest request body in bytes."""
+    slow_after_ms: int | None = None
+    """Milliseconds after which the first byte of a stream is late, where the sides of a migration are compared."""

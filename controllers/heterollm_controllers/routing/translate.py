@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
+from heterollm_controllers.api.v1alpha1.migration import Migration
 from heterollm_controllers.api.v1alpha1.routing import Retries as RetriesSpec
 from heterollm_controllers.api.v1alpha1.routing import Routing
 from heterollm_controllers.api.v1alpha1.tier import Tier
@@ -17,6 +18,8 @@ __all__ = ["routing_policy"]
 
 UNSIZED_ENGINE = 4096
 """Requests in flight to an engine of which sizing knows nothing."""
+NEVER_SLOW_MS = 3_600_000
+"""Where no gate asks for slow answers."""
 _ALL: Mapping[str, int] = MappingProxyType({})
 _WAITING = 2
 """In flight may be twice what an engine runs at once: as many wait in its queue."""
@@ -43,7 +46,15 @@ def routing_policy(
         reserved_percent=wanted.reserved_percent,
         reserved_clients=tuple(sorted(_reserved(wanted))),
         body_limit=wanted.body_limit_mib << 20,
+        slow_after_ms=_slow_after(spec.migration),
     )
+
+
+def _slow_after(migration: Migration | None) -> int | None:
+    """None where nothing migrates: then the routers do not compare."""
+    if migration is None:
+        return None
+    return migration.gates.first_byte_ms or NEVER_SLOW_MS
 
 
 def _tier_route(tier: Tier, view: TierView | None, kept: int) -> TierRoute:

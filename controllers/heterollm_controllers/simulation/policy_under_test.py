@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
+from heterollm_controllers.api.v1alpha1.migration_status import MigrationStatus
 from heterollm_controllers.api.v1alpha1.status import Decision, FallbackStatus, ScalingStatus
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.observation.tier_state import TierState
@@ -85,4 +86,7 @@ def restored(memory: ControlState) -> ControlState:
     fallback = memory.fallback
     if fallback is not None:
         fallback = FallbackStatus.model_validate(fallback.model_dump(mode="json", by_alias=True, exclude_none=True))
-    return ControlState(scaling, fallback)
+    migration = memory.migration
+    if migration is not None:
+        migration = MigrationStatus.model_validate(migration.model_dump(mode="json", by_alias=True, exclude_none=True))
+    return ControlState(scaling, fallback, migration)

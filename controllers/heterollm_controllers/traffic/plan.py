@@ -1,4 +1,7 @@
-"""Who answers whose requests: proposers want shares, one plan decides. By hand goes first, then the fallback."""
+"""Who answers whose requests: proposers want shares, one plan decides.
+
+By hand goes before the fallback. A tier that a migration gives less keeps to that: it is meant for no more yet.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ __all__ = ["LostShare", "Proposer", "ShareProposal", "TrafficPlan", "plan_traffi
 Proposer = Literal["Forced", "Fallback", "Migration"]
 
 PRECEDENCE: tuple[Proposer, ...] = ("Forced", "Fallback", "Migration")
-"""Whose word counts where several want something of one tier, the first before the others."""
+"""Whose word counts where several want something of one tier, the first before the others; but see `plan_traffic`."""
 
 
 @dataclass(frozen=True)
@@ -57,16 +60,20 @@ class TrafficPlan:
 
 
 def plan_traffic(tiers: Sequence[str], proposals: Iterable[ShareProposal]) -> TrafficPlan:
-    """One share for each tier: all of its requests, unless somebody wants less."""
+    """One share for each tier: all of its requests, unless somebody wants less.
+
+    A migration and a fallback hold together: of the two, the lower share is in force.
+    """
     ranked = sorted(proposals, key=lambda proposal: PRECEDENCE.index(proposal.proposer))
     won: dict[str, ShareProposal] = {}
     lost: list[LostShare] = []
-    for proposal in ranked:
-        for tier in tiers:
-            if tier not in proposal.shares:
-                continue
-            winner = won.setdefault(tier, proposal)
-            if winner is not proposal and winner.shares[tier] != proposal.shares[tier]:
-                lost.append(LostShare(tier, proposal, f"{winner.proposer} wants {winner.shares[tier]} %: {winner.why}"))
+    for tier in tiers:
+        asked = [proposal for proposal in ranked if tier in proposal.shares]
+        if not asked:
+            continue
+        migrations = [proposal for proposal in asked if proposal.proposer == "Migration"]
+        won[tier] = winner = min([asked[0], *migrations], key=lambda proposal: proposal.shares[tier])
+        why = f"{winner.proposer} wants {winner.shares[tier]} %: {winner.why}"
+        lost += [LostShare(tier, item, why) for item in asked if item.shares[tier] != winner.shares[tier]]
     shares = {tier: won[tier].shares[tier] if tier in won else 100 for tier in tiers}
     return TrafficPlan(shares, won, tuple(lost))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -13,9 +13,9 @@ from heterollm_controllers.metrics.readings import FRESH, Readings
 from heterollm_operator.kube.store import Key
 from heterollm_operator.prometheus.client import Unanswered
 from heterollm_operator.prometheus.last_results import Held
-from heterollm_operator.prometheus.queries import Name, Selection
+from heterollm_operator.prometheus.queries import Name, Selection, SideFigure
 from heterollm_operator.prometheus.query_run import Asker, Gathered, Source
-from heterollm_operator.prometheus.readings import Answers, readings
+from heterollm_operator.prometheus.readings import Answers, SideSeries, readings
 from heterollm_operator.prometheus.results import Cluster, Samples, Series
 from heterollm_operator.prometheus.tenant_isolation import Isolation
 from heterollm_operator.runtime.clock import Clock
@@ -76,6 +76,7 @@ class Poller:
         self._held = Held[Samples](FRESH)
         self._held_history = Held[Series](_HISTORY_KEPT)
         self._history: Mapping[Name, Mapping[Cluster, Series]] = {}
+        self._sides: dict[Cluster, SideSeries] = {}
         self._minute = _NEVER
         self._complaint = ""
         self._answered_at = clock.monotonic()
@@ -105,13 +106,22 @@ class Poller:
         gathered = await self._gather(specs, at)
         self._tell(gathered)
         self._held.fill(gathered.figures, gathered.failed, at)
+        self._keep_sides(gathered, specs)
         if gathered.minutes:
             self._held_history.fill(gathered.minutes, gathered.failed, at)
             self._history = gathered.minutes
-        answers = Answers(gathered.figures, self._history, gathered.failed)
+        answers = Answers(gathered.figures, self._history, gathered.failed, self._sides)
         slow = {key: spec.fallback.slow_milliseconds for key, spec in specs.items()}
         self._latest = await asyncio.to_thread(readings, answers, slow, at, self._polling.scrape_seconds)
         await self._check()
+
+    def _keep_sides(self, gathered: Gathered, specs: Collection[Cluster]) -> None:
+        """Keep counts with their time: they are added up, so that those of another minute must not pass for them."""
+        found = gathered.minutes.pop(SideFigure.SIDES, {})
+        kept = {key: sides for key, sides in self._sides.items() if key in specs}
+        if gathered.minute is not None:
+            kept |= {key: SideSeries(gathered.minute, series) for key, series in found.items()}
+        self._sides = kept
 
     async def _check(self) -> None:
         for number, (key, found) in enumerate(self._latest.items()):
@@ -124,7 +134,8 @@ class Poller:
         window = round(Readings(at, self._polling.scrape_seconds).window)
         slow = {spec.fallback.slow_milliseconds for spec in specs.values()}
         scrape = max(1, round(self._polling.scrape_seconds))
-        selection = Selection(window, scrape, self._polling.namespaces, slow)
+        migrating = tuple(sorted({key.name for key, spec in specs.items() if spec.migration is not None}))
+        selection = Selection(window, scrape, self._polling.namespaces, slow, migrating)
         minute = at.replace(second=0, microsecond=0)
         asked = minute if minute != self._minute else None
         self._minute = minute

@@ -21,7 +21,18 @@ from enum import StrEnum
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSignal
 from heterollm_operator.kube.store import Key
 
-__all__ = ["HistoryFigure", "Name", "Query", "RawFigure", "Replacement", "Selection", "history", "now", "replaced"]
+__all__ = [
+    "HistoryFigure",
+    "Name",
+    "Query",
+    "RawFigure",
+    "Replacement",
+    "Selection",
+    "SideFigure",
+    "history",
+    "now",
+    "replaced",
+]
 
 
 class RawFigure(StrEnum):
@@ -40,7 +51,13 @@ class HistoryFigure(StrEnum):
     KV_USE = "historyKvUse"
 
 
-Name = PodSignal | TierSignal | ClusterSignal | RawFigure | HistoryFigure
+class SideFigure(StrEnum):
+    """Figures of clusters that migrate."""
+
+    SIDES = "sides"
+
+
+Name = PodSignal | TierSignal | ClusterSignal | RawFigure | HistoryFigure | SideFigure
 Replacement = PodSignal | TierSignal | ClusterSignal
 
 
@@ -52,11 +69,13 @@ class Query:
         text: PromQL.
         labels: what is read of its rows, besides the labels that name the cluster.
         optional: what it asks for may not exist, so that its failure is none of Prometheus.
+        minutes: of a range query, how many minutes are asked for.
     """
 
     text: str
     labels: tuple[str, ...] = ()
     optional: bool = False
+    minutes: int = 60
 
 
 @dataclass(frozen=True)
@@ -68,12 +87,14 @@ class Selection:
         scrape: seconds between two scrapes.
         namespaces: those asked about; none for all.
         slow: the first byte of a request is slow after that many milliseconds: the bounds in use.
+        migrating: names of clusters that migrate, whatever their namespace.
     """
 
     window: int
     scrape: int
     namespaces: tuple[str, ...] = ()
     slow: Collection[int] = ()
+    migrating: tuple[str, ...] = ()
 
     def of(self, name: str, *matchers: str) -> str:
         """Selector of a metric, of the clusters served."""
@@ -90,7 +111,10 @@ _ENGINE = f"{_OWNER}, pod"
 _CLUSTER = "namespace, heterollm_namespace, heterollm_cluster"
 _TIER = f"{_CLUSTER}, heterollm_tier"
 _REQUEST = ("wanted_tier", "heterollm_tier", "diverted", "code", "low_quality")
+_SIDE = ("wanted_tier", "diverted", "outcome")
 _UP = "heterollm_router_envoy_up"
+_SIDE_MINUTES = 120
+"""Twice as long as totals of a migration stay unwritten: an operator may be away for an hour and loses nothing."""
 
 
 def now(of: Selection) -> dict[Name, Query]:
@@ -118,7 +142,22 @@ def history(of: Selection) -> dict[Name, Query]:
         HistoryFigure.CONCURRENCY: f"max_over_time(({both})[1m:{of.scrape}s])",
         HistoryFigure.KV_USE: f"max by ({_TIER}) (max_over_time({use}[{max(60, of.window)}s]))",
     }
-    return {name: Query(text, ("heterollm_tier",)) for name, text in texts.items()}
+    found: dict[Name, Query] = {name: Query(text, ("heterollm_tier",)) for name, text in texts.items()}
+    return {**found, SideFigure.SIDES: _sides(of)} if of.migrating else found
+
+
+def _sides(of: Selection) -> Query:
+    """How many requests ended in a minute, exactly: `increase` would estimate, and leave out what comes first.
+
+    The differences of neighbouring minutes add up to what the counter has counted, whatever scrapes were missed. What
+    has gone back began anew, and so did what is new on a router that was scraped before: both count from zero. A
+    router that was not has counted for who knows how long, and counts from now on.
+    """
+    counter = of.of("heterollm_router_side_total", f'heterollm_cluster=~"{"|".join(of.migrating)}"')
+    known = f"and on (namespace, pod, job, instance) ({of.of(_UP)} offset 1m)"
+    grown = f"(({counter} - {counter} offset 1m) >= 0) or ({counter} {known})"
+    labels = f"{_CLUSTER}, {', '.join(_SIDE)}"
+    return Query(f"sum by ({labels}) ({_once(grown, labels)})", _SIDE, minutes=_SIDE_MINUTES)
 
 
 def replaced(name: Replacement, text: str, key: Key, window: int) -> Query:

@@ -18,7 +18,6 @@ from heterollm_operator.prometheus import queries
 from heterollm_operator.prometheus.client import Rows, Unanswered
 from heterollm_operator.prometheus.queries import Name, Query, Replacement, Selection
 from heterollm_operator.prometheus.results import (
-    MINUTES,
     Cluster,
     Failure,
     Samples,
@@ -62,7 +61,8 @@ class Gathered:
 
     Attributes:
         figures: of now, by figure and cluster; a cluster's own query takes the place of the common one.
-        minutes: the same of the last hour.
+        minutes: the same of the last minutes.
+        minute: the last of them; None when they were not asked for.
         failed: why a figure of a cluster was not answered.
         errors: of common queries.
         blamed: groups of which a query failed for a reason that series can cause.
@@ -75,6 +75,7 @@ class Gathered:
     errors: list[Unanswered] = field(default_factory=list)
     blamed: dict[Group, Unanswered] = field(default_factory=dict)
     answered: set[Group] = field(default_factory=set)
+    minute: datetime | None = None
 
     def fail(self, name: Name, keys: Iterable[Cluster], why: Failure) -> None:
         """Note why a figure of some clusters is not known."""
@@ -115,7 +116,7 @@ class Asker:
             minute: the last one of the history to ask for; None to ask for none.
         """
         end = self._clock.monotonic() + deadline
-        gathered = Gathered(answered=set(groups))
+        gathered = Gathered(answered=set(groups), minute=minute)
         for suspected in (False, True):
             calls: list[Awaitable[None]] = []
             for group in groups:
@@ -134,9 +135,9 @@ class Asker:
             ask = partial(self._source.ask, query.text, take=take)
             calls.append(self._ask(name, query, share, ask, gathered.figures, gathered))
         if minute is not None:
-            start = minute - timedelta(minutes=MINUTES - 1)
             # Last, as it can wait.
             for name, query in queries.history(share.selection).items():
+                start = minute - timedelta(minutes=query.minutes - 1)
                 of_minutes = partial(read_minutes, query=query, known=share.keys, start=start)
                 ask_all = partial(self._source.ask_minutes, query.text, start, minute, take=of_minutes)
                 calls.append(self._ask(name, query, share, ask_all, gathered.minutes, gathered))

@@ -6,14 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple, get_args
 
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal, Signal, TierSignal
 from heterollm_controllers.metrics.readings import History, Readings
+from heterollm_controllers.metrics.side_minutes import Outcome, Side, SideMinutes
 from heterollm_operator.kube.store import Key
 from heterollm_operator.prometheus.queries import HistoryFigure, Name, RawFigure
 from heterollm_operator.prometheus.results import Cluster, Failure, Place, Samples, Series
 
-__all__ = ["Answers", "readings"]
+__all__ = ["Answers", "SideSeries", "readings"]
 
 _TOO_MANY = "429"
 _FAILURES = frozenset({"500", "502", "503", "504"})
@@ -21,6 +23,8 @@ _FAILURES = frozenset({"500", "502", "503", "504"})
 
 _WITHOUT_FAULTY = (TierSignal.TRIED, TierSignal.FAILED)
 """Rates of which faulty requests are taken off: they fail wherever they are sent, so they say nothing of the tier."""
+
+_OUTCOMES: Mapping[str, Outcome] = {outcome: outcome for outcome in get_args(Outcome)}
 
 _FOLLOW: Mapping[Name, tuple[Signal, ...]] = {
     RawFigure.REQUESTS: (
@@ -40,6 +44,13 @@ _FOLLOW: Mapping[Name, tuple[Signal, ...]] = {
 """What follows from a figure that is no signal."""
 
 
+class SideSeries(NamedTuple):
+    """What was counted of the sides of a migration, up to a minute."""
+
+    until: datetime
+    series: Series
+
+
 @dataclass(frozen=True)
 class Answers:
     """Of one tick, by figure and cluster.
@@ -48,11 +59,13 @@ class Answers:
         figures: of now; from the cluster's own query where it has one, and an empty answer replaces, too.
         minutes: of the last hour, from the last minute in which it was asked for.
         failed: why a figure is not known.
+        sides: of clusters that migrate, as they were last answered.
     """
 
     figures: Mapping[Name, Mapping[Cluster, Samples]]
     minutes: Mapping[Name, Mapping[Cluster, Series]] = field(default_factory=dict)
     failed: Mapping[Name, Mapping[Cluster, Failure]] = field(default_factory=dict)
+    sides: Mapping[Cluster, SideSeries] = field(default_factory=dict)
 
 
 def readings(answers: Answers, slow: Mapping[Key, int], at: datetime, scrape_seconds: float) -> dict[Key, Readings]:
@@ -71,6 +84,7 @@ def readings(answers: Answers, slow: Mapping[Key, int], at: datetime, scrape_sec
             tiers=_tiers(rows, bound),
             cluster=_whole(rows),
             history=_history(key, answers.minutes),
+            sides=_sides(answers.sides.get(key)),
             unanswered=_unanswered(rows),
             failure=rows.failure(),
         )
@@ -215,3 +229,14 @@ def _history(key: Key, answers: Mapping[Name, Mapping[Cluster, Series]]) -> dict
         for tier, found in tiers.items()
         if tier
     }
+
+
+def _sides(found: SideSeries | None) -> SideMinutes:
+    if found is None:
+        return SideMinutes()
+    counts = {
+        Side(tier, diverted == "true", _OUTCOMES[outcome]): series
+        for (tier, diverted, outcome), series in found.series
+        if outcome in _OUTCOMES and diverted in ("true", "false")
+    }
+    return SideMinutes(found.until, counts)

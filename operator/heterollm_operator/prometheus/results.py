@@ -17,10 +17,7 @@ from heterollm_operator.kube.store import Key
 from heterollm_operator.prometheus.client import Rows, Unanswered
 from heterollm_operator.prometheus.queries import Query
 
-__all__ = ["MINUTES", "Cluster", "Failure", "Place", "Samples", "Series", "read", "read_minutes", "read_own"]
-
-MINUTES = 60
-"""Minutes of history."""
+__all__ = ["Cluster", "Failure", "Place", "Samples", "Series", "read", "read_minutes", "read_own"]
 
 Place = tuple[str, ...]
 """Values of a query's labels."""
@@ -42,7 +39,6 @@ class Failure(NamedTuple):
 _NOBODYS = "", ""
 _MOST = 1e15
 """Above any figure, and far from where sums and products of floats end."""
-_NAN = (math.nan,) * MINUTES
 
 
 def read(rows: Rows, query: Query, known: Collection[Cluster]) -> dict[Cluster, Samples]:
@@ -90,20 +86,20 @@ def read_minutes(rows: Rows, query: Query, known: Collection[Cluster], start: da
             of = found.get(_cluster(metric))
             if of is not None and ("values" in row or "histograms" not in row):
                 place = tuple([metric.get(label, "") for label in query.labels])
-                of.append((place, _series(row["values"], first)))
+                of.append((place, _series(row["values"], first, query.minutes)))
     return found
 
 
-def _series(values: Any, first: float) -> tuple[float, ...]:
-    if len(values) == MINUTES and values[0][0] == first:
+def _series(values: Any, first: float, minutes: int) -> tuple[float, ...]:
+    if len(values) == minutes and values[0][0] == first:
         whole = tuple([float(text) for _, text in values])
         # A NaN makes a sum of NaN.
         if min(whole) >= 0 and max(whole) <= _MOST and not math.isnan(sum(whole)):
             return whole
-    series = list(_NAN)
+    series = [math.nan] * minutes
     for at, text in values:
         minute, value = round((at - first) / 60), float(text)
-        if 0 <= minute < MINUTES and 0 <= value <= _MOST:
+        if 0 <= minute < minutes and 0 <= value <= _MOST:
             series[minute] = value
     return tuple(series)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from heterollm_controllers.api.schema import (
     WireType,
@@ -12,6 +12,7 @@ from heterollm_controllers.api.schema import (
 )
 from heterollm_controllers.api.v1alpha1.autoscaling import Scaling
 from heterollm_controllers.api.v1alpha1.fallback import Fallback
+from heterollm_controllers.api.v1alpha1.migration import Migration
 from heterollm_controllers.api.v1alpha1.observability import Observability
 from heterollm_controllers.api.v1alpha1.routing import Routing
 from heterollm_controllers.api.v1alpha1.security import Security
@@ -23,6 +24,14 @@ __all__ = ["HeteroLLMClusterSpec"]
 class HeteroLLMClusterSpec(WireType):
     """A heterogeneous LLM cluster: tiers of engines, cheapest first, behind one routing Service."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.migration) || self.tiers.size() >= 2",
+                "a migration goes from the last tier to the others: spec.tiers must hold at least two",
+            )
+        )
+    )
     tiers: Annotated[
         tuple[Tier, ...],
         Field(
@@ -43,6 +52,10 @@ class HeteroLLMClusterSpec(WireType):
     routing: Annotated[Routing, Field(description="How requests find their tier.")] = Routing()
     scaling: Annotated[Scaling, Field(description="Scaling of the whole cluster.")] = Scaling()
     fallback: Annotated[Fallback, Field(description="What happens when a tier fails.")] = Fallback()
+    migration: Annotated[
+        Migration | None,
+        Field(description="Moving to the tiers step by step; every tier gets all of its requests if absent."),
+    ] = None
     observability: Annotated[Observability, Field(description="Where figures come from.")] = Observability()
     security: Annotated[Security, Field(description="Keys and network rules.")] = Security()
     family_check: Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from heterollm_controllers.api.schema import Name, Time, WireType
+from heterollm_controllers.api.v1alpha1.migration_status import MigrationStatus
 from heterollm_controllers.api.v1alpha1.sizing import Sizing
 from heterollm_controllers.api.vocabulary import CachingMode, ConditionType, EnginePhase, EscalationPhase, FallbackState
 
@@ -215,6 +216,7 @@ class HeteroLLMClusterStatus(WireType):
     ] = ()
     routing: Annotated[RoutingStatus | None, Field(description="The request path.")] = None
     fallback: Annotated[FallbackStatus | None, Field(description="Which fallback is in force.")] = None
+    migration: Annotated[MigrationStatus | None, Field(description="How far the migration is.")] = None
     decisions: Annotated[
         tuple[Decision, ...],
         Field(

@@ -73,6 +73,7 @@ def _choices(policy: RoutingPolicy) -> Json:
         "help": f"Available: {', '.join(_model_names(policy))}.",
         "scorer": scorer_config(policy.scorer_weights),
         "reserved": list(policy.reserved_clients) if policy.reserved_percent else [],
+        **({"slow_after": policy.slow_after_ms} if policy.slow_after_ms is not None else {}),
     }
 
 

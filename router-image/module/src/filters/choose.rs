@@ -211,6 +211,7 @@ impl ChooseFilter {
         record.tier = decision.tier.name.clone();
         record.decision = decision.by;
         record.score = decision.score;
+        record.slow_after = config.slow_after;
     }
 }
 

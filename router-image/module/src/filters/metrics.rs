@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::failures::fault::FAULTY;
 use super::headers::CLIENT;
@@ -25,6 +25,7 @@ pub struct Metrics {
     tokens: Counter,
     low_quality: Counter,
     faulty: Counter,
+    sides: Counter,
 }
 
 /// What the choose filter knows of a request at its end.
@@ -46,6 +47,8 @@ pub struct RequestRecord {
     pub tokens: Option<Tokens>,
     /// The tier whose answer the client gets in place of an error.
     pub put_back: Option<String>,
+    /// Of a cluster that migrates: from when on the first byte of a stream is late.
+    pub slow_after: Option<Duration>,
 }
 
 impl Metrics {
@@ -82,6 +85,8 @@ impl Metrics {
             low_quality: envoy.counter("bad_answers_total", &["heterollm_tier", "reason"]),
             // Those that two engines of the tier have failed while it answered others.
             faulty: envoy.counter("faulty_requests_total", &["heterollm_tier"]),
+            // Of a cluster that migrates: by who was to answer, so that the two can be compared.
+            sides: envoy.counter("side_total", &["wanted_tier", "diverted", "outcome"]),
         }
     }
 
@@ -110,6 +115,11 @@ impl Metrics {
             word(wanted_answered),
         ];
         stream.increment_counter(self.requests, &labels, 1);
+        if let Some(outcome) = record.outcome(code, diverted == b"true", tier, wanted_answered) {
+            if !diverted.is_empty() {
+                stream.increment_counter(self.sides, &[wanted, diverted, outcome.as_bytes()], 1);
+            }
+        }
         if let Some(client) = stream.header(HeaderMap::Request, CLIENT) {
             stream.increment_counter(self.clients, &[client, code_text.as_bytes()], 1);
         }
@@ -131,6 +141,31 @@ impl Metrics {
             stream.record_histogram(self.milliseconds, &place, (stream.instant() - start).as_millis() as u64);
             let place = [tier, decision, word(!low_quality.is_empty())];
             stream.record_histogram(self.first_byte, &place, (answer - start).as_millis() as u64);
+        }
+    }
+}
+
+impl RequestRecord {
+    /// How a request ended for the side that was to answer it: `ok` and `slow` by the first byte of a stream, `whole` in one
+    /// piece, of which nobody knows when it began, or `failed`. None for those refused or given up, and where nothing
+    /// migrates.
+    fn outcome(&self, code: u64, is_diverted: bool, tier: &[u8], wanted_answered: bool) -> Option<&'static str> {
+        let slow_after = self.slow_after?;
+        match code {
+            200..=399 => {}
+            500 | 502 | 503 | 504 => return Some("failed"),
+            _ => return None,
+        }
+        let has_left = (tier == self.tier.as_bytes()) == is_diverted;
+        // After an answer of low quality another tier is asked for a better one: that is no failure.
+        if has_left && !wanted_answered {
+            return Some("failed");
+        }
+        match (self.start, self.answer) {
+            (Some(start), Some(answer)) if self.streamed => {
+                Some(if answer - start > slow_after { "slow" } else { "ok" })
+            }
+            _ => Some("whole"),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! routes before it stay.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::filters::in_flight::InFlight;
 use crate::protocol::json::Value;
@@ -28,6 +29,8 @@ pub struct ChooseConfig {
     pub scorer: Model,
     /// Names of the API keys whose requests are reserved ones.
     pub reserved: Vec<String>,
+    /// From when on the first byte of a stream is late; none where the cluster does not migrate, and nothing is compared.
+    pub slow_after: Option<Duration>,
 }
 
 /// A tier that requests may want, and who answers them.
@@ -74,6 +77,10 @@ impl ChooseConfig {
             help: string(config.get("help")?)?,
             scorer: Model::parse(config.get("scorer")?)?,
             reserved: strings(config.get("reserved")?)?,
+            slow_after: match config.get("slow_after") {
+                Some(milliseconds) => Some(Duration::from_millis(milliseconds.as_number()? as u64)),
+                None => None,
+            },
             tiers: Some(tiers).filter(|tiers| !tiers.is_empty())?,
         })
     }

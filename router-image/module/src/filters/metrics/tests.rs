@@ -233,3 +233,99 @@ fn faulty_requests_are_those_of_the_wanted_tier() {
         Counted::of(stream, &record).expect("faulty_requests_total", expected);
     }
 }
+
+/// What is counted of the side of a request, and nothing else of it.
+fn side_of(stream: FakeStream, record: RequestRecord) -> Vec<String> {
+    let counted = Counted::of(stream, &record).of_metric("side_total");
+    assert!(counted.values().all(|count| *count == 1));
+    let values = |labels: &str| {
+        labels
+            .split(' ')
+            .map(|pair| pair.split('=').nth(1).unwrap().to_owned())
+            .collect()
+    };
+    counted
+        .keys()
+        .map(|labels| values(labels))
+        .map(|values: Vec<String>| values.join(","))
+        .collect()
+}
+
+fn streamed(stream: &FakeStream) -> RequestRecord {
+    RequestRecord {
+        streamed: true,
+        slow_after: Some(Duration::from_millis(300)),
+        ..record_of(stream)
+    }
+}
+
+#[test]
+fn a_request_counts_for_the_side_that_was_to_answer_it() {
+    let cases: [(u64, &str, &str, &[&str]); 11] = [
+        (200, "mini", "false", &["mini,false,ok"]),
+        (200, "maxi", "true", &["mini,true,ok"]),
+        // Another tier had to answer, or nobody did.
+        (200, "maxi", "false", &["mini,false,failed"]),
+        (200, "mini", "true", &["mini,true,failed"]),
+        (503, "mini", "false", &["mini,false,failed"]),
+        (504, "maxi", "true", &["mini,true,failed"]),
+        // Nobody's failure: full, the client's mistake, given up, nowhere to go.
+        (429, "mini", "false", &[]),
+        (400, "mini", "false", &[]),
+        (0, "mini", "false", &[]),
+        (501, "mini", "false", &[]),
+        (503, "mini", "", &[]),
+    ];
+    for (code, tier, diverted, expected) in cases {
+        let mut stream = ended(code, 1, tier);
+        stream.set_metadata(MetadataSource::Cluster, METADATA, "diverted", diverted);
+        let record = streamed(&stream);
+        assert_eq!(
+            side_of(stream, record),
+            expected,
+            "{code} of {tier}, diverted: {diverted}"
+        );
+    }
+}
+
+#[test]
+fn the_first_byte_of_a_stream_is_in_time_or_not() {
+    // It came after 300 ms.
+    for (limit, expected) in [(299, "slow"), (300, "ok"), (10_000, "ok")] {
+        let stream = ended(200, 1, "mini");
+        let slow_after = Some(Duration::from_millis(limit));
+        let record = RequestRecord {
+            slow_after,
+            ..streamed(&stream)
+        };
+        assert_eq!(side_of(stream, record), [format!("mini,false,{expected}")]);
+    }
+    let stream = ended(200, 1, "mini");
+    let record = RequestRecord {
+        streamed: false,
+        ..streamed(&stream)
+    };
+    assert_eq!(
+        side_of(stream, record),
+        ["mini,false,whole"],
+        "nobody knows when it began"
+    );
+}
+
+#[test]
+fn a_better_answer_of_another_tier_is_no_failure_of_a_side() {
+    let mut stream = ended(200, 3, "maxi");
+    low_quality(&mut stream, 2, "mini");
+    let record = streamed(&stream);
+    assert_eq!(side_of(stream, record), ["mini,false,ok"]);
+}
+
+#[test]
+fn sides_are_not_counted_where_nothing_migrates() {
+    let stream = ended(200, 1, "mini");
+    let record = RequestRecord {
+        slow_after: None,
+        ..streamed(&stream)
+    };
+    assert!(side_of(stream, record).is_empty());
+}
