@@ -8,11 +8,15 @@ from collections import deque
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 from heterollm_controllers.api.v1alpha1.migration_status import GateStatus, MigrationStatus
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.metrics.side_minutes import Outcome, Side, SideMinutes
-from heterollm_controllers.reconcile.control_loop import steer
+from heterollm_controllers.observation.tier_state import TierState
+from heterollm_controllers.reconcile import control_loop
+from heterollm_controllers.reconcile.control_loop import Steering
+from heterollm_controllers.reconcile.control_state import ControlState
 from tests.steering.world import World
 
 MINUTE = timedelta(minutes=1)
@@ -50,11 +54,16 @@ class Migrating(World):
             self.columns.append(self._minute() if self.prometheus else {})
             self.now += MINUTE
             tiers = (self.small.tier_state(), self.large.tier_state())
-            self.last = steer(self.spec, tiers, self.memory, self.readings(), self.now, self.saving)
+            self.last = self.decided(tiers, self.memory)
             self.said += [f"{item.action} {item.message}" for item in self.last.decisions]
             self.writes += self.last.state != self.memory
             self.memory = self.last.state
         return self.record
+
+    def decided(self, tiers: tuple[TierState, ...], memory: ControlState) -> Steering:
+        """What would be decided now, with the saving that the test sets."""
+        with patch.object(control_loop, "migration_saving", lambda *_: self.saving):
+            return control_loop.steer(self.spec, tiers, memory, self.readings(), self.now)
 
     def until_decided(self, most: int = 10_000) -> MigrationStatus:
         """Let minutes pass until another share is meant."""

@@ -10,7 +10,6 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from heterollm_controllers.api.signals import ClusterSignal
-from heterollm_controllers.reconcile.control_loop import steer
 from heterollm_controllers.simulation.policy_under_test import restored
 from tests.steering.migrating import Migrating, Truth
 
@@ -89,8 +88,8 @@ def test_shares_keep_to_what_was_meant_and_restarts_change_nothing(
 
 def _restart_changes_nothing(world: Migrating) -> None:
     tiers = (world.small.tier_state(), world.large.tier_state())
-    again = steer(world.spec, tiers, restored(world.memory), world.readings(), world.now, world.saving)
-    assert again == steer(world.spec, tiers, world.memory, world.readings(), world.now, world.saving)
+    again = world.decided(tiers, restored(world.memory))
+    assert again == world.decided(tiers, world.memory)
     decided = any(item.action.startswith("Migration") for item in world.last.decisions)
     if decided or again.state.fallback != world.memory.fallback:
         return  # One decision may follow from another at once.

@@ -23,13 +23,14 @@ from heterollm_controllers.api.v1alpha1.sizing import Sizing
 from heterollm_controllers.api.v1alpha1.status import TierStatus
 from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.api.vocabulary import Reason
+from heterollm_controllers.cost.prices import engine_dollars_per_hour
 from heterollm_controllers.engines.nesting import DEEPEST, nests_deeper
 from heterollm_controllers.observation.revision import Revision
 from heterollm_controllers.render.diff import digest
 from heterollm_controllers.render.engine import engine_body
 from heterollm_controllers.render.owner import Cluster
 from heterollm_controllers.render.revision import revision_again, revision_object
-from heterollm_controllers.sizing import ConfigMaps, size
+from heterollm_controllers.sizing import ConfigMaps, gpu_price, size
 
 __all__ = ["Chosen", "asked_of", "choose", "keep"]
 
@@ -48,6 +49,11 @@ class Chosen:
     def name(self) -> str:
         """Name of the ControllerRevision."""
         return self.revision.name
+
+    @property
+    def engine_dollars_per_hour(self) -> float | None:
+        """Price of one engine; None when nobody knows."""
+        return engine_dollars_per_hour(self.sizing.gpus_per_engine, gpu_price(self.tier.accelerator))
 
 
 def asked_of(spec: HeteroLLMClusterSpec, tier: Tier) -> dict[str, Any]:

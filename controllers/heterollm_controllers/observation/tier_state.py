@@ -37,6 +37,7 @@ class TierState:
         lost: whether it had an engine that served, and has none any more.
         concurrency: requests that one engine runs at once, in number; None when sizing does not know.
         rate: requests per second of one full engine; None when sizing does not know.
+        engine_dollars_per_hour: price of one engine; None when nobody knows.
         start_seconds: measured time from an engine's creation to its first readiness; None until one was seen.
     """
 
@@ -47,6 +48,7 @@ class TierState:
     lost: bool = False
     concurrency: int | None = None
     rate: float | None = None
+    engine_dollars_per_hour: float | None = None
     start_seconds: float | None = None
 
     @cached_property

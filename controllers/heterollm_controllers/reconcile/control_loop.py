@@ -28,6 +28,7 @@ from heterollm_controllers.traffic.fallback_in_force import diverted, fallback_s
 from heterollm_controllers.traffic.meant_load import meant_load
 from heterollm_controllers.traffic.migration import Circumstances, migrate
 from heterollm_controllers.traffic.migration_in_force import meant_percent, migration_shares
+from heterollm_controllers.traffic.migration_saving import migration_saving
 from heterollm_controllers.traffic.plan import TrafficPlan, plan_traffic
 
 __all__ = ["Steering", "steer", "traffic_in_force"]
@@ -64,14 +65,12 @@ def steer(
     state: ControlState,
     readings: Readings | None,
     now: datetime,
-    saving: float | None = None,
 ) -> Steering:
     """Decide.
 
     Args:
         tiers: the tiers of the spec that run, cheapest first.
         readings: of the last tick; None when no Prometheus is configured or none was read yet.
-        saving: per cent of its cost that a cluster which migrates saves, by projection; None when it is not known.
     """
     seen = [MeasuredTier(tier, tier_metrics(tier, readings, now)) for tier in tiers]
     missing = missing_metrics(seen, readings, now)
@@ -79,6 +78,8 @@ def steer(
     cluster = readings.cluster if readings is not None and routed and _can_judge(readings, state.fallback) else None
     fallback, changes = fall_back(spec.fallback, seen, cluster, state.fallback, now)
     sides = readings.sides if readings is not None else SideMinutes()
+    percent = state.migration.percent if state.migration is not None else 0
+    saving = migration_saving(spec, seen, percent) if spec.migration is not None else None
     circumstances = Circumstances(seen, sides, state.fallback, fallback, cluster is not None, saving)
     migration, moves = migrate(spec, state.migration, circumstances, now)
     decisions = [_decision(change.reason, change.tier, change.why, now) for change in (*changes, *moves)]

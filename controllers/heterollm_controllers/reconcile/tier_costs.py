@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from heterollm_controllers.api.errors import Impossible
 from heterollm_controllers.api.v1alpha1.accelerator import Accelerator
-from heterollm_controllers.cost.prices import engine_dollars_per_hour
 from heterollm_controllers.cost.tier_cost import TierCost, gpus_held
 from heterollm_controllers.engines.revisions import Chosen
 from heterollm_controllers.engines.tier_view import TierView
 from heterollm_controllers.observation.engines import ObservedEngine
 from heterollm_controllers.observation.revision import Revision
 from heterollm_controllers.reconcile.context import ReconcileContext
-from heterollm_controllers.sizing import gpu_of
+from heterollm_controllers.sizing import gpu_price
 
 __all__ = ["tier_costs"]
 
@@ -51,7 +49,7 @@ def _of_tier(view: TierView, recorded: Mapping[str, Accelerator], *, last: bool)
         tier=tier.name,
         gpus=gpus,
         dollars_per_hour=price,
-        engine_dollars_per_hour=engine_dollars_per_hour(sizing.gpus_per_engine, _price(tier.accelerator)),
+        engine_dollars_per_hour=chosen.engine_dollars_per_hour,
         engine_rate=told or estimated or None,
         last=last,
     )
@@ -63,7 +61,7 @@ def _bill(
     """GPUs that the engines hold, and dollars per hour for them; `chosen` is None where the tier has gone."""
     current = chosen.tier.accelerator if chosen is not None else None
     gpus, dollars = 0, 0.0
-    known = current is None or _price(current) is not None
+    known = current is None or gpu_price(current) is not None
     for engine in engines:
         asked = engine.gpus if engine.gpus is not None or chosen is None else chosen.sizing.gpus_per_engine
         if held := gpus_held(engine, asked or 0):
@@ -78,12 +76,5 @@ def _bill(
 def _price_of(recorded: Accelerator | None, current: Accelerator | None) -> float | None:
     """Dollars per GPU-hour of an engine: today's price of its GPU, which may be another than its tier has now."""
     if current is not None and (recorded is None or recorded.type == current.type):
-        return _price(current)
-    return _price(recorded) if recorded is not None else None
-
-
-def _price(accelerator: Accelerator) -> float | None:
-    try:
-        return gpu_of(accelerator).dollars_per_hour
-    except Impossible:
-        return None
+        return gpu_price(current)
+    return gpu_price(recorded) if recorded is not None else None

@@ -25,6 +25,7 @@ from heterollm_controllers.sizing.inputs import (
     NO_CONFIG_MAPS,
     ConfigMaps,
     gpu_of,
+    gpu_price,
     not_sized,
     shapes_of,
 )
@@ -34,7 +35,7 @@ from heterollm_controllers.sizing.requirements import Requirements, requirements
 from heterollm_controllers.sizing.rules import LONGER_CONTEXT, launch_refusal
 from heterollm_controllers.sizing.search import nearest, searched
 
-__all__ = ["ConfigMaps", "gpu_of", "size"]
+__all__ = ["ConfigMaps", "gpu_of", "gpu_price", "size"]
 
 
 def size(tier: Tier, config_maps: ConfigMaps = NO_CONFIG_MAPS, release: str = DEFAULT_RELEASE) -> Sizing:

@@ -70,6 +70,14 @@ def gpu_of(wanted: Accelerator) -> Gpu:
     return known
 
 
+def gpu_price(wanted: Accelerator) -> float | None:
+    """Dollars per hour of one GPU; None when nobody knows."""
+    try:
+        return gpu_of(wanted).dollars_per_hour
+    except Impossible:
+        return None
+
+
 def _unlisted(wanted: Accelerator) -> Gpu:
     """A GPU of which only the memory is known; the plan says that its speed is an A100's, its price unknown."""
     like = accelerator("A100-80GB")

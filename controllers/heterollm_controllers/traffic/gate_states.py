@@ -37,7 +37,7 @@ def gate_states(
         control: the same of those that the last tier was to answer in their place.
         earlier: the control side of earlier steps, which tells how bursts come.
         per_second: requests of the small side per second at present; None when nobody knows.
-        saving: per cent saved, by projection, at the next step; None when it is not known.
+        saving: per cent saved; None when it is not known.
     """
     known = together(control, earlier)
     limit = gates.error_percent / 100
@@ -102,7 +102,9 @@ def _expected(needed: float | None, per_second: float | None, now: datetime) -> 
 
 def _cost(wanted: int, saving: float | None) -> GateStatus:
     if saving is None or math.isnan(saving):
-        message = f"a saving of {wanted} % is wanted, and none is known: the prices of the tiers are not"
+        message = (
+            f"a saving of {wanted} % is wanted, and none is known: a price, an engine's rate or the traffic is not"
+        )
         return GateStatus(name="Cost", state="Undecided", message=message)
     state: GateState = "Passed" if saving >= wanted else "Undecided"
     return GateStatus(name="Cost", state=state, message=f"{saving:.0f} % are saved, {wanted} % are wanted")

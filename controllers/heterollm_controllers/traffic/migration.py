@@ -58,7 +58,7 @@ class Circumstances:
         before: the fallback as it was before this tick.
         fallback: the fallback that is in force now.
         known: whether the routers are seen, so that the fallback would notice a tier that fails.
-        saving: per cent that the next step saves, by projection; None when nobody knows.
+        saving: per cent saved; see `migration_saving`.
     """
 
     tiers: Sequence[MeasuredTier]
