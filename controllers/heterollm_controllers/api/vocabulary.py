@@ -57,6 +57,7 @@ class Reason(StrEnum):
     INVALID_FLAGS = "InvalidFlags"
     FAMILY_MISMATCH = "FamilyMismatch"
     POD_TEMPLATE_INVALID = "PodTemplateInvalid"
+    INVALID_CA_BUNDLE = "InvalidCaBundle"
     FORBIDDEN = "Forbidden"
     NOT_CHECKED = "NotChecked"
 

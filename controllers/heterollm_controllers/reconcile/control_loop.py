@@ -75,7 +75,7 @@ def steer(
     decisions = [_decision(change.reason, change.tier, change.why, now) for change in changes]
     scaling: dict[str, ScalingStatus] = {}
     capacity: dict[str, CapacityPlan] = {}
-    by_name = {tier.name: tier for tier in spec.tiers}
+    by_name = {tier.name: tier for tier in spec.engine_tiers}
     courses = _contexts(fallback, seen, by_name, now)
     for (tier_state, metrics), course in zip(seen, courses, strict=True):
         before = state.scaling.get(tier_state.name)

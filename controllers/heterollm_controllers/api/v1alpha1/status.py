@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from heterollm_controllers.api.schema import Name, Time, WireType
+from heterollm_controllers.api.v1alpha1.external import ExternalTierStatus
 from heterollm_controllers.api.v1alpha1.sizing import Sizing
 from heterollm_controllers.api.vocabulary import CachingMode, ConditionType, EnginePhase, EscalationPhase, FallbackState
 
@@ -213,6 +214,14 @@ class HeteroLLMClusterStatus(WireType):
         tuple[TierStatus, ...],
         Field(max_length=8, description="The tiers.", json_schema_extra={"x-kubernetes-list-type": "atomic"}),
     ] = ()
+    external_tiers: Annotated[
+        tuple[ExternalTierStatus, ...] | None,
+        Field(
+            max_length=8,
+            description="Tiers that are services outside of the cluster.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = None
     routing: Annotated[RoutingStatus | None, Field(description="The request path.")] = None
     fallback: Annotated[FallbackStatus | None, Field(description="Which fallback is in force.")] = None
     decisions: Annotated[
