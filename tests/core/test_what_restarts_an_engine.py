@@ -43,7 +43,7 @@ def stored(choice: Chosen) -> Wire:
 
 def of_the_first_tier(wanted: Wire, former: list[Wire]) -> Chosen:
     """What the first tier of a whole spec runs."""
-    tier, *_ = wanted["tiers"]
+    tier, *_ = (tier for tier in wanted["tiers"] if "external" not in tier)
     return chosen(tier, former, security=wanted.get("security"))
 
 

@@ -76,11 +76,17 @@ def _rewrite(schema: Schema, definitions: dict[str, Schema]) -> Schema:
 
 
 def _merged(choices: list[Schema]) -> Schema:
-    """One object for several kinds of it: the fields of all; their rules say which go together."""
+    """One object for several kinds of it: the fields of all; their rules say which go together.
+
+    An object that only some kinds have has no default: the API server would give it to all.
+    """
     fields: Schema = {}
     rules: list[Schema] = []
+    shared = set.intersection(*(set(choice["properties"]) for choice in choices))
     for choice in choices:
-        fields |= choice["properties"]
+        for name, field in choice["properties"].items():
+            own = name not in shared and field.get("type") == "object"
+            fields[name] = {key: value for key, value in field.items() if not (own and key == "default")}
         rules += choice.get("x-kubernetes-validations", [])
     return {
         "type": "object",

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from heterollm_controllers.api.errors import Impossible
 from heterollm_controllers.api.objects import Failure
-from heterollm_controllers.api.v1alpha1.external import ExternalTierStatus
-from heterollm_controllers.api.v1alpha1.status import HeteroLLMClusterStatus, RoutingStatus
+from heterollm_controllers.api.v1alpha1.status import ExternalTierStatus, HeteroLLMClusterStatus, RoutingStatus
 from heterollm_controllers.api.vocabulary import ConditionType, Reason
 from heterollm_controllers.engines.tier_view import TierView
 from heterollm_controllers.observation.engines import ObservedEngine

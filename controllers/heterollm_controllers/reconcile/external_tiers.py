@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from heterollm_controllers.api.errors import Impossible
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
-from heterollm_controllers.api.v1alpha1.external import ExternalTier, ExternalTierStatus
+from heterollm_controllers.api.v1alpha1.external import ExternalTier
+from heterollm_controllers.api.v1alpha1.status import ExternalTierStatus
 from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.reconcile.context import ReconcileContext
 from heterollm_controllers.reconcile.routers import Routers, routers_of

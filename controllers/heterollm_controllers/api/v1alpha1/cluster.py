@@ -18,7 +18,7 @@ from heterollm_controllers.api.v1alpha1.routing import Routing
 from heterollm_controllers.api.v1alpha1.security import Security
 from heterollm_controllers.api.v1alpha1.tier import Tier
 
-__all__ = ["AnyTier", "HeteroLLMClusterSpec"]
+__all__ = ["HeteroLLMClusterSpec"]
 
 
 _ENGINES, _EXTERNAL = "<engines>", "<external>"

@@ -7,11 +7,11 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from heterollm_controllers.api.schema import Name, WireType, rules
+from heterollm_controllers.api.schema import WireType, rules
 from heterollm_controllers.api.v1alpha1.security import SecretKey
 from heterollm_controllers.api.v1alpha1.tier import TierName
 
-__all__ = ["ExternalService", "ExternalTier", "ExternalTierStatus"]
+__all__ = ["ExternalService", "ExternalTier"]
 
 _HOST = "([a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?[.])*[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?"
 _PORT = "(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
@@ -118,28 +118,13 @@ class ExternalTier(WireType):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            (_ONE, "a tier needs model and accelerator for engines of its own, or external for a service"),
+            (_ONE, "a tier must have model and accelerator, for engines of its own, or external, for a service"),
             (
                 _ALONE,
-                f"a tier with external takes no {', '.join(_OF_ENGINES[:-1])} or {_OF_ENGINES[-1]}:"
+                f"a tier with external cannot have {', '.join(_OF_ENGINES[:-1])} or {_OF_ENGINES[-1]}:"
                 " they are about engines, and it has none",
             ),
         )
     )
     name: TierName
     external: Annotated[ExternalService, Field(description="A service that answers for the tier; it has no engines.")]
-
-
-class ExternalTierStatus(WireType):
-    """One tier that is a service outside of the cluster."""
-
-    name: Annotated[Name, Field(description="The tier.")]
-    url: Annotated[str, Field(max_length=512, description="The service.")]
-    model: Annotated[str, Field(max_length=256, description="The model there.")]
-    secret: Annotated[
-        str | None, Field(max_length=512, description="Secret and key inside it that hold the API key.")
-    ] = None
-    routed: Annotated[
-        bool,
-        Field(description="Whether the routers send requests there: once all of them have mounted the Secret."),
-    ]

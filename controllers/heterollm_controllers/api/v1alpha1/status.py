@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from heterollm_controllers.api.schema import Name, Time, WireType
-from heterollm_controllers.api.v1alpha1.external import ExternalTierStatus
 from heterollm_controllers.api.v1alpha1.sizing import Sizing
 from heterollm_controllers.api.vocabulary import CachingMode, ConditionType, EnginePhase, EscalationPhase, FallbackState
 
@@ -16,6 +15,7 @@ __all__ = [
     "Decision",
     "EngineStatus",
     "EscalationStatus",
+    "ExternalTierStatus",
     "FallbackStatus",
     "ForecastStatus",
     "HeteroLLMClusterStatus",
@@ -176,6 +176,21 @@ class TierStatus(WireType):
     engines: Annotated[tuple[EngineStatus, ...], Field(max_length=512, description="Its engines.")] = ()
     sizing: Annotated[Sizing | None, Field(description="The engine derived from the tier spec.")] = None
     scaling: Annotated[ScalingStatus | None, Field(description="The last decision on the number of engines.")] = None
+
+
+class ExternalTierStatus(WireType):
+    """One tier that is a service outside of the cluster."""
+
+    name: Annotated[Name, Field(description="The tier.")]
+    url: Annotated[str, Field(max_length=512, description="The service.")]
+    model: Annotated[str, Field(max_length=256, description="The model there.")]
+    secret: Annotated[
+        str | None, Field(max_length=512, description="Secret and key inside it that hold the API key.")
+    ] = None
+    routed: Annotated[
+        bool,
+        Field(description="Whether the routers send requests there: once all of them have mounted the Secret."),
+    ]
 
 
 class RoutingStatus(WireType):

@@ -15,7 +15,7 @@ from heterollm_controllers.api.v1alpha1.autoscaling import TierScaling
 from heterollm_controllers.api.v1alpha1.engine import EngineSpec
 from heterollm_controllers.api.v1alpha1.model import Model
 
-__all__ = ["Replicas", "Tier", "TierName"]
+__all__ = ["Replicas", "Tier"]
 
 
 class Bounds(NamedTuple):

@@ -312,7 +312,8 @@ impl AttemptFilter {
     /// A failure of the tier, as a service gives no better answer to anybody; returns what the client gets to read of it.
     fn refuse_as_service(&self, stream: &mut impl Stream, config: &AttemptConfig, status: u32) -> String {
         let tier = tier(stream).to_owned();
-        let (code, answer) = external::refusal(&tier, status);
+        let refusal = external::Refusal::of(status);
+        let (code, answer) = (refusal.code, refusal.answer(&tier, status));
         let length = answer.len().to_string();
         let headers = [
             (":status", "502"),

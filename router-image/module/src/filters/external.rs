@@ -120,15 +120,35 @@ pub fn is_refusal(status: u32) -> bool {
     matches!(status, 300..=399 | 401..=405 | 407)
 }
 
-/// The error's code, and the whole answer in OpenAI's form.
-pub fn refusal(tier: &str, status: u32) -> (&'static str, String) {
-    let (code, what) = match status {
-        401..=403 | 407 => ("external_unauthorized", "refuses the key of the router"),
-        _ => ("external_not_found", "does not know the model or the address"),
-    };
-    let answer = format!(
-        "{{\"error\":{{\"message\":\"The service behind tier {tier} {what} (HTTP {status}).\",\
-        \"type\":\"server_error\",\"param\":null,\"code\":\"{code}\"}}}}"
-    );
-    (code, answer)
+/// What the client is told in its place.
+pub struct Refusal {
+    pub code: &'static str,
+    what: &'static str,
+}
+
+const UNAUTHORIZED: Refusal = Refusal {
+    code: "external_unauthorized",
+    what: "refuses the key of the router",
+};
+const NOT_FOUND: Refusal = Refusal {
+    code: "external_not_found",
+    what: "does not know the model or the address",
+};
+
+impl Refusal {
+    pub fn of(status: u32) -> Self {
+        match status {
+            401..=403 | 407 => UNAUTHORIZED,
+            _ => NOT_FOUND,
+        }
+    }
+
+    /// The whole answer, in OpenAI's form.
+    pub fn answer(&self, tier: &str, status: u32) -> String {
+        let Refusal { code, what } = self;
+        format!(
+            "{{\"error\":{{\"message\":\"The service behind tier {tier} {what} (HTTP {status}).\",\
+            \"type\":\"server_error\",\"param\":null,\"code\":\"{code}\"}}}}"
+        )
+    }
 }
