@@ -237,6 +237,67 @@ def test_it_is_never_scaled() -> None:
     assert world.status["engines"] == "1/1"
 
 
+PROBLEMS = [
+    (TierSignal.KEY_REFUSED, "KeyRefused"),
+    (TierSignal.NOT_FOUND, "ModelNotFound"),
+    (TierSignal.UNREACHABLE, "Unreachable"),
+]
+
+
+@pytest.mark.parametrize(("signal", "reason"), PROBLEMS)
+def test_why_it_does_not_answer_is_a_condition_until_it_does(signal: TierSignal, reason: str) -> None:
+    world, metrics = watched(external(), api_tier())
+    assert world.holds("ExternalTiersAnswer")
+    metrics.rates = {"far": {signal: 1.0}}
+    world.tick()
+    found = world.condition("ExternalTiersAnswer")
+    assert (found["status"], found["reason"]) == ("False", reason)
+    assert "tier far: https://far.example.com/v1" in found["message"]
+    assert [item["problem"] for item in world.status["externalTiers"]] == [reason]
+    assert [event.reason for event in world.events].count(reason) == 1
+    # Neither silence nor the lack of metrics says that it is well again.
+    metrics.rates = {}
+    world.ticks(3)
+    metrics.away = True
+    world.ticks(3)
+    world.restart_operator()
+    world.tick()
+    assert world.condition("ExternalTiersAnswer")["reason"] == reason
+    metrics.away = False
+    metrics.rates = {"far": {TierSignal.ANSWERED: 1.0}}
+    world.tick()
+    assert world.holds("ExternalTiersAnswer")
+    assert "problem" not in world.status["externalTiers"][0]
+
+
+def test_a_lost_connection_now_and_then_is_no_problem() -> None:
+    world, metrics = watched(external(), api_tier())
+    metrics.rates = {"far": {TierSignal.ANSWERED: 5.0, TierSignal.UNREACHABLE: 0.1}}
+    world.tick()
+    assert world.holds("ExternalTiersAnswer")
+    # Of engines it says nothing here.
+    metrics.rates = {"small": {TierSignal.UNREACHABLE: 5.0, TierSignal.KEY_REFUSED: 1.0}}
+    world.tick()
+    assert world.holds("ExternalTiersAnswer")
+
+
+def test_newer_metrics_of_a_service_are_looked_at_at_once() -> None:
+    world, metrics = watched(external(), api_tier())
+    recheck = world.outcome().recheck
+    calm = metrics()
+    assert recheck is not None
+    assert calm is not None
+    assert not recheck.is_due(calm, world.now)
+    metrics.rates = {"far": {TierSignal.KEY_REFUSED: 1.0}}
+    troubled = metrics()
+    assert troubled is not None
+    assert recheck.is_due(troubled, world.now)
+
+
+def test_clusters_of_engines_have_no_such_condition() -> None:
+    assert "ExternalTiersAnswer" not in [item["type"] for item in settled(api_tier()).status["conditions"]]
+
+
 # --- the types --------------------------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-__all__ = ["CachingMode", "ConditionType", "EnginePhase", "EscalationPhase", "FallbackState", "Reason"]
+__all__ = [
+    "CachingMode",
+    "ConditionType",
+    "EnginePhase",
+    "EscalationPhase",
+    "ExternalProblem",
+    "FallbackState",
+    "Reason",
+]
 
 EnginePhase = Literal["Pending", "Unschedulable", "Waiting", "Starting", "Serving", "Standby", "Restarting", "Draining"]
 """Where an engine is in its life."""
@@ -15,6 +23,9 @@ FallbackState = Literal["Normal", "Escalated", "PureLarge"]
 
 EscalationPhase = Literal["Holding", "Probing", "Ramping", "Watching"]
 """Where a tier at level 2 is on its way back."""
+
+ExternalProblem = Literal["KeyRefused", "ModelNotFound", "Unreachable"]
+"""Why a service outside of the cluster does not answer for its tier."""
 
 CachingMode = Literal["Normal", "Aggressive"]
 """Whether conversations are kept on their engine at any price."""
@@ -37,6 +48,8 @@ class ConditionType(StrEnum):
     """The operator has a newer engine template than the running engines use."""
     TIERS_COMPATIBLE = "TiersCompatible"
     """A request may move between the tiers: their models share tokenizer, chat template and family."""
+    EXTERNAL_TIERS_ANSWER = "ExternalTiersAnswer"
+    """The services outside of the cluster do as far as the routers see; only of clusters that have some."""
     METRICS_AVAILABLE = "MetricsAvailable"
     """The figures by which the cluster steers itself are there, and fresh."""
 
@@ -89,6 +102,12 @@ class Reason(StrEnum):
 
     # TiersCompatible
     SAME_FAMILY = "SameFamily"
+
+    # ExternalTiersAnswer
+    NO_PROBLEM = "NoProblem"
+    KEY_REFUSED = "KeyRefused"
+    MODEL_NOT_FOUND = "ModelNotFound"
+    UNREACHABLE = "Unreachable"
 
     # Decisions
     NEW_REVISION = "NewRevision"

@@ -19,6 +19,7 @@ from heterollm_controllers.routing.versioning import Publication
 from heterollm_controllers.status.cluster_conditions import cluster_conditions
 from heterollm_controllers.status.conditions import conditions
 from heterollm_controllers.status.decisions import journal as latest
+from heterollm_controllers.status.external_tiers_answer import external_tiers_answer
 from heterollm_controllers.status.metrics_available import metrics_available
 from heterollm_controllers.status.ready import Wait
 from heterollm_controllers.status.tier_status import tier_status
@@ -60,6 +61,9 @@ def cluster_status(
     """The complete status. A `policy` of None leaves what it said of routing."""
     before, generation = context.conditions, context.cluster.generation
     routers = routers_of(context)
+    external = tuple(
+        item.model_copy(update={"problem": steering.state.external.get(item.name)}) for item in progress.external
+    )
     updates = cluster_conditions(
         progress.refusals,
         views,
@@ -73,6 +77,7 @@ def cluster_status(
             context.observed.readings is not None,
             before.get(ConditionType.METRICS_AVAILABLE),
         ),
+        *external_tiers_answer(external),
         refused=steering.refused,
         defects=journal.failed,
     )
@@ -83,7 +88,7 @@ def cluster_status(
         engines=f"{sum(len(view.serving) for view in views)}/{sum(view.desired for view in views)}",
         conditions=conditions(updates, before, generation, context.now),
         tiers=tuple(tier_status(view) for view in views),
-        external_tiers=progress.external or None,
+        external_tiers=external or None,
         routing=_routing(context, policy, routers.ready),
         fallback=fallback,
         decisions=latest(context.status.decisions, journal.decisions),

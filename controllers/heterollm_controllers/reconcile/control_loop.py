@@ -10,7 +10,7 @@ from heterollm_controllers.api.signals import ClusterSignal, TierSignal
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import Decision, FallbackStatus, ScalingStatus
 from heterollm_controllers.api.v1alpha1.tier import Tier
-from heterollm_controllers.api.vocabulary import Reason
+from heterollm_controllers.api.vocabulary import ExternalProblem, Reason
 from heterollm_controllers.capacity.plan import (
     STABILIZATION_SECONDS,
     STABILIZATION_SECONDS_OF_LAST,
@@ -22,6 +22,7 @@ from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.metrics.tier_metrics import MeasuredTier, missing_metrics, tier_metrics
 from heterollm_controllers.observation.tier_state import TierState
 from heterollm_controllers.reconcile.control_state import ControlState
+from heterollm_controllers.traffic.external_tier import problem_of
 from heterollm_controllers.traffic.fallback import fall_back
 from heterollm_controllers.traffic.fallback_in_force import diverted, fallback_shares
 from heterollm_controllers.traffic.plan import TrafficPlan, plan_traffic
@@ -89,7 +90,7 @@ def steer(
     load = {name: requests for _, metrics in seen for name, requests in metrics.load.items()}
     refused = round((cluster or {}).get(ClusterSignal.POLICY_REFUSED, 0.0))
     return Steering(
-        ControlState(scaling, fallback),
+        ControlState(scaling, fallback, _problems(seen, state)),
         tuple(decisions),
         missing,
         _deadline(fallback, now),
@@ -98,6 +99,12 @@ def steer(
         traffic_in_force(spec, fallback),
         capacity,
     )
+
+
+def _problems(seen: Sequence[MeasuredTier], before: ControlState) -> dict[str, ExternalProblem]:
+    """Of the services outside of the cluster."""
+    found = {tier.name: problem_of(metrics, before.external.get(tier.name)) for tier, metrics in seen if tier.external}
+    return {name: problem for name, problem in found.items() if problem is not None}
 
 
 def traffic_in_force(spec: HeteroLLMClusterSpec, fallback: FallbackStatus | None) -> TrafficPlan:

@@ -7,13 +7,18 @@ from dataclasses import dataclass, field
 
 from heterollm_controllers.api.v1alpha1.status import FallbackStatus, HeteroLLMClusterStatus, ScalingStatus
 from heterollm_controllers.api.v1alpha1.tier import Tier
+from heterollm_controllers.api.vocabulary import ExternalProblem
 
 __all__ = ["ControlState", "control_state_of"]
 
 
 def control_state_of(status: HeteroLLMClusterStatus) -> ControlState:
     """What an earlier status remembers of steering."""
-    return ControlState({tier.name: tier.scaling for tier in status.tiers if tier.scaling is not None}, status.fallback)
+    return ControlState(
+        {tier.name: tier.scaling for tier in status.tiers if tier.scaling is not None},
+        status.fallback,
+        {item.name: item.problem for item in status.external_tiers or () if item.problem is not None},
+    )
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,8 @@ class ControlState:
     scaling: Mapping[str, ScalingStatus] = field(default_factory=dict)
     """By the tier's name."""
     fallback: FallbackStatus | None = None
+    external: Mapping[str, ExternalProblem] = field(default_factory=dict)
+    """Why services outside of the cluster do not answer, by the tier's name; of those that do nothing."""
 
     def target(self, tier: Tier) -> int:
         """Engines that a tier should have: what was decided last, or the fewest."""

@@ -8,7 +8,14 @@ from pydantic import Field
 
 from heterollm_controllers.api.schema import Name, Time, WireType
 from heterollm_controllers.api.v1alpha1.sizing import Sizing
-from heterollm_controllers.api.vocabulary import CachingMode, ConditionType, EnginePhase, EscalationPhase, FallbackState
+from heterollm_controllers.api.vocabulary import (
+    CachingMode,
+    ConditionType,
+    EnginePhase,
+    EscalationPhase,
+    ExternalProblem,
+    FallbackState,
+)
 
 __all__ = [
     "Condition",
@@ -191,6 +198,10 @@ class ExternalTierStatus(WireType):
         bool,
         Field(description="Whether the routers send requests there: once all of them have mounted the Secret."),
     ]
+    problem: Annotated[
+        ExternalProblem | None,
+        Field(description="Why it does not answer, as its latest requests met it; absent while it does."),
+    ] = None
 
 
 class RoutingStatus(WireType):
