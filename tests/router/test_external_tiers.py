@@ -227,16 +227,19 @@ async def test_a_service_that_is_down(tmp_path: Path, place: Literal["first", "l
             assert own.status == 200, "the other tier has nothing to do with it"
 
 
-async def test_a_service_that_drops_connections_is_left_for_the_next_tier(tmp_path: Path) -> None:
-    async with scene(tmp_path, "first", service=crash) as at:
-        answer = await at.post()
-        assert (answer.status, answer.headers["x-llm-tier"]) == (200, "own")
+@pytest.mark.parametrize(("place", "expected"), [("first", 200), ("last", 503)])
+async def test_a_service_that_drops_connections(tmp_path: Path, place: Literal["first", "last"], expected: int) -> None:
+    async with scene(tmp_path, place, service=crash) as at:
+        assert (await at.post()).status == expected
+        assert len(at.service.requests) == (2 if place == "first" else 4), "it is no request that engines die of"
 
 
-async def test_a_silent_service_is_given_up_after_the_idle_limit(tmp_path: Path) -> None:
-    async with scene(tmp_path, "first", service=slow, attempt_idle_limit=0.3) as at:
-        answer = await at.post()
-        assert (answer.status, answer.headers["x-llm-tier"]) == (200, "own")
+@pytest.mark.parametrize(("place", "expected"), [("first", 200), ("last", 504)])
+async def test_a_silent_service_is_given_up_after_the_idle_limit(
+    tmp_path: Path, place: Literal["first", "last"], expected: int
+) -> None:
+    async with scene(tmp_path, place, service=slow, attempt_idle_limit=0.3) as at:
+        assert (await at.post()).status == expected
         at.service.release.set()
 
 

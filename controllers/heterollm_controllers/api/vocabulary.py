@@ -10,7 +10,6 @@ __all__ = [
     "ConditionType",
     "EnginePhase",
     "EscalationPhase",
-    "ExternalProblem",
     "FallbackState",
     "Reason",
 ]
@@ -23,9 +22,6 @@ FallbackState = Literal["Normal", "Escalated", "PureLarge"]
 
 EscalationPhase = Literal["Holding", "Probing", "Ramping", "Watching"]
 """Where a tier at level 2 is on its way back."""
-
-ExternalProblem = Literal["KeyRefused", "ModelNotFound", "Unreachable"]
-"""Why a service outside of the cluster does not answer for its tier."""
 
 CachingMode = Literal["Normal", "Aggressive"]
 """Whether conversations are kept on their engine at any price."""

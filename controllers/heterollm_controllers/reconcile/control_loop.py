@@ -10,7 +10,7 @@ from heterollm_controllers.api.signals import ClusterSignal, TierSignal
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import Decision, FallbackStatus, ScalingStatus
 from heterollm_controllers.api.v1alpha1.tier import Tier
-from heterollm_controllers.api.vocabulary import ExternalProblem, Reason
+from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.capacity.plan import (
     STABILIZATION_SECONDS,
     STABILIZATION_SECONDS_OF_LAST,
@@ -101,7 +101,7 @@ def steer(
     )
 
 
-def _problems(seen: Sequence[MeasuredTier], before: ControlState) -> dict[str, ExternalProblem]:
+def _problems(seen: Sequence[MeasuredTier], before: ControlState) -> dict[str, str]:
     """Of the services outside of the cluster."""
     found = {tier.name: problem_of(metrics, before.external.get(tier.name)) for tier, metrics in seen if tier.external}
     return {name: problem for name, problem in found.items() if problem is not None}

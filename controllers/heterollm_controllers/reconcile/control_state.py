@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from heterollm_controllers.api.v1alpha1.status import FallbackStatus, HeteroLLMClusterStatus, ScalingStatus
 from heterollm_controllers.api.v1alpha1.tier import Tier
-from heterollm_controllers.api.vocabulary import ExternalProblem
 
 __all__ = ["ControlState", "control_state_of"]
 
@@ -28,7 +27,7 @@ class ControlState:
     scaling: Mapping[str, ScalingStatus] = field(default_factory=dict)
     """By the tier's name."""
     fallback: FallbackStatus | None = None
-    external: Mapping[str, ExternalProblem] = field(default_factory=dict)
+    external: Mapping[str, str] = field(default_factory=dict)
     """Why services outside of the cluster do not answer, by the tier's name; of those that do nothing."""
 
     def target(self, tier: Tier) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from heterollm_controllers.api.signals import TierSignal
-from heterollm_controllers.api.vocabulary import ExternalProblem
+from heterollm_controllers.api.vocabulary import Reason
 from heterollm_controllers.metrics.tier_metrics import TierMetrics
 
 __all__ = ["problem_of"]
 
 
-def problem_of(metrics: TierMetrics, before: ExternalProblem | None) -> ExternalProblem | None:
+def problem_of(metrics: TierMetrics, before: str | None) -> str | None:
     """What is wrong with a service, from what its requests met. Silence says nothing: then it is as before."""
     answered, key, name, lost = (
         metrics.rate(signal)
@@ -23,9 +23,9 @@ def problem_of(metrics: TierMetrics, before: ExternalProblem | None) -> External
     if answered is None or key is None or name is None or lost is None:
         return before
     if key:
-        return "KeyRefused"
+        return Reason.KEY_REFUSED
     if name:
-        return "ModelNotFound"
+        return Reason.MODEL_NOT_FOUND
     if answered:
         return None  # a connection that is lost now and then is no problem
-    return "Unreachable" if lost else before
+    return Reason.UNREACHABLE if lost else before

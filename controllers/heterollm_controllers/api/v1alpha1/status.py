@@ -13,7 +13,6 @@ from heterollm_controllers.api.vocabulary import (
     ConditionType,
     EnginePhase,
     EscalationPhase,
-    ExternalProblem,
     FallbackState,
 )
 
@@ -199,8 +198,8 @@ class ExternalTierStatus(WireType):
         Field(description="Whether the routers send requests there: once all of them have mounted the Secret."),
     ]
     problem: Annotated[
-        ExternalProblem | None,
-        Field(description="Why it does not answer, as its latest requests met it; absent while it does."),
+        str | None,
+        Field(max_length=64, description="Why it does not answer, as its latest requests met it, as one word."),
     ] = None
 
 
