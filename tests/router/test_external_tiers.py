@@ -308,6 +308,39 @@ async def test_the_key_is_nowhere_in_envoys_configuration(tmp_path: Path) -> Non
         assert KEY not in at.envoy.log()
 
 
+async def test_a_tier_changes_between_engines_and_services_without_losing_a_request(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    async with scene(tmp_path) as at, Service(tmp_path / "b") as other, Engine("ext0") as engine:
+        kinds = [
+            tier("ext", engine),
+            other.tier("ext", "/external/ext/secret/key"),
+            tier("ext", engine),
+            at.service.tier("ext", "/external/ext/secret/key"),
+        ]
+        answers: list[int] = []
+        done = asyncio.Event()
+
+        async def ask() -> None:
+            while not done.is_set():
+                answers.append((await at.post(chat(model="ext"))).status)
+
+        asking = [asyncio.create_task(ask()) for _ in range(4)]
+        for kind in kinds:
+            await at.envoy.publish(policy(tier("own", at.engine), kind))
+            before = len(answers)
+            await eventually(lambda before=before: _more(answers, before + 20))  # type: ignore[misc]
+        done.set()
+        await asyncio.gather(*asking)
+        assert set(answers) == {200}
+        assert other.requests
+        assert engine.requests
+        assert {headers["authorization"] for headers in engine.headers} == {MINE["authorization"]}
+
+
+async def _more(answers: list[int], count: int) -> bool:
+    return len(answers) > count
+
+
 async def test_two_clusters_share_a_service(tmp_path: Path) -> None:
     async with scene(tmp_path) as at, Envoy(at.policy()) as other, other.session() as client:
         key = other.directory / "external" / "ext" / "secret" / "key"

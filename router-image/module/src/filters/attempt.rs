@@ -85,7 +85,7 @@ impl HttpFilter for AttemptFilter {
         for internal in [CHOSEN, PREFIX, ATTEMPT] {
             stream.remove_header(HeaderMap::Request, internal);
         }
-        let was_external = fault::note_service(stream, false);
+        let was_external = number > 1 && fault::note_service(stream, false);
         let is_external = self.find_service(stream);
         let status = match number {
             1 => Status::Continue,

@@ -8,6 +8,18 @@ static WRITTEN: std::sync::Once = std::sync::Once::new();
 
 const MODEL_BODY: &str = r#"{"model":"auto","seed":4}"#;
 
+fn with_service() -> AttemptConfig {
+    config_of(r#""quality":true,"every":false,"tiers":["mini",{"external":"maxi"}]"#)
+}
+
+#[test]
+fn what_is_in_flight_at_a_service_is_counted_and_other_forms_are_refused() {
+    let config = with_service();
+    assert!(config.in_flight(b"maxi").is_some() && config.in_flight(b"mini").is_some());
+    let text = r#"{"deadline":60,"budget":0.5,"changes":[],"quality":true,"every":false,"tiers":[{"outside":"maxi"}]}"#;
+    assert!(AttemptFilter::route_config(text.as_bytes()).is_none());
+}
+
 /// The next attempt is at the service of the tier `maxi`, or at an engine again.
 fn at_service(stream: &mut FakeStream, is_so: bool) {
     let file = std::env::temp_dir().join(format!("heterollm-key-{}", std::process::id()));
@@ -53,7 +65,7 @@ fn send(cluster: &Cluster, stream: &mut FakeStream, number: u32, tier: &str) -> 
 
 #[test]
 fn a_service_gets_its_own_address_model_and_key_and_engines_what_the_client_sent() {
-    let mut cluster = Cluster::new(config());
+    let mut cluster = Cluster::new(with_service());
     cluster.order = "maxi mini maxi mini";
     let mut stream = request(&cluster, "there-and-back");
     for number in 1..=4 {
@@ -86,7 +98,7 @@ fn a_service_gets_its_own_address_model_and_key_and_engines_what_the_client_sent
 
 #[test]
 fn without_a_key_the_clients_is_not_sent_either() {
-    let cluster = Cluster::new(config());
+    let cluster = Cluster::new(with_service());
     let mut stream = request(&cluster, "no-key");
     at_service(&mut stream, true);
     stream.set_metadata(MetadataSource::Host, METADATA, "key_file", "/nowhere/key");
@@ -106,7 +118,7 @@ fn what_a_service_says_to_its_owner_is_a_failure_of_the_tier() {
     ];
     for (status, code) in cases {
         for order in ["maxi maxi mini mini", "maxi maxi maxi maxi"] {
-            let mut cluster = Cluster::new(config());
+            let mut cluster = Cluster::new(with_service());
             cluster.order = order;
             let mut stream = request(&cluster, &format!("refused-{status}-{order}"));
             let filter = send(&cluster, &mut stream, 1, "maxi");
@@ -128,7 +140,7 @@ fn what_a_service_says_to_its_owner_is_a_failure_of_the_tier() {
 
 #[test]
 fn the_clients_own_errors_are_passed_on() {
-    let cluster = Cluster::new(config());
+    let cluster = Cluster::new(with_service());
     for status in ["400", "422", "429"] {
         let mut stream = request(&cluster, &format!("client-{status}"));
         let filter = send(&cluster, &mut stream, 1, "maxi");
@@ -145,7 +157,7 @@ fn the_clients_own_errors_are_passed_on() {
 
 #[test]
 fn of_a_services_headers_few_are_passed_on() {
-    let cluster = Cluster::new(config());
+    let cluster = Cluster::new(with_service());
     let mut stream = request(&cluster, "headers");
     let filter = send(&cluster, &mut stream, 1, "maxi");
     let said = [
@@ -170,7 +182,7 @@ fn of_a_services_headers_few_are_passed_on() {
 #[test]
 fn two_lost_connections_to_a_service_do_not_end_a_request() {
     for (order, ends) in [("maxi maxi mini mini", false), ("mini mini mini mini", true)] {
-        let mut cluster = Cluster::new(config());
+        let mut cluster = Cluster::new(with_service());
         cluster.order = order;
         let id = format!("lost-{order}");
         let mut stream = request(&cluster, &id);
