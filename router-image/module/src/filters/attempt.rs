@@ -111,8 +111,13 @@ impl HttpFilter for AttemptFilter {
         };
         let body = match &*service {
             Some(service) => {
-                let body = changed.unwrap_or_else(|| stream.received_request_body().into_owned());
-                Some(rewrite::with_model(&body, &service.model))
+                let received = stream.received_request_body();
+                let named = match &changed {
+                    Some(changed) => rewrite::with_model(changed, &service.model),
+                    None => rewrite::with_model(&received, &service.model),
+                };
+                // What is no whole request (as nobody has waited for the rest of it) stays as it is, its length too.
+                Some(named).filter(|named| named[..] != received[..])
             }
             None => changed,
         };

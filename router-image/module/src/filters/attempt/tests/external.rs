@@ -97,6 +97,30 @@ fn a_service_gets_its_own_address_model_and_key_and_engines_what_the_client_sent
 }
 
 #[test]
+fn a_piece_of_a_request_and_a_request_for_the_very_model_stay_as_they_are() {
+    let cluster = Cluster::new(with_service());
+    for (number, body, length) in [
+        (1, r#"{"model":"auto","messages":["#, "900"),
+        (1, r#"{"model":"acme/big"}"#, "20"),
+        // But for what a retry changes.
+        (2, r#"{"model":"acme/big","temperature":1}"#, "38"),
+    ] {
+        let mut stream = request(&cluster, "piece").with_headers(Request, &[(LENGTH, length)]);
+        let (fault, tier, attempt) = ("empty", "maxi", 1);
+        if number == 2 {
+            LowQualityAnswer { attempt, fault, tier }.add(&mut stream);
+        }
+        at_service(&mut stream, true);
+        let (filter, _) = cluster.send(&mut stream, number, "maxi-0");
+        stream.request_body = body.into();
+        filter.on_request_body(&mut stream, &cluster.config, true);
+        let sent = String::from_utf8(stream.request_body.clone()).unwrap();
+        assert_eq!(sent == body, number == 1, "{sent}");
+        assert_eq!(stream.text(Request, LENGTH), length);
+    }
+}
+
+#[test]
 fn without_a_key_the_clients_is_not_sent_either() {
     let cluster = Cluster::new(with_service());
     let mut stream = request(&cluster, "no-key");
