@@ -183,6 +183,20 @@ async def test_another_model_name_is_the_operators_business(tmp_path: Path) -> N
         await _shows(at, "external_refusals_total", tier="ext", code="404")
 
 
+@pytest.mark.parametrize(
+    ("status", "code"), [(401, "external_unauthorized"), (302, "external_not_found"), (405, "external_not_found")]
+)
+async def test_a_refusal_without_a_body_is_told_as_well(tmp_path: Path, status: int, code: str) -> None:
+    async def says(engine: Engine, request: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, headers={"location": "https://elsewhere.example.com/"})
+
+    async with scene(tmp_path, service=says) as at:
+        answer = await at.client.post(CHAT, json=chat(model="ext"), allow_redirects=False)
+        assert (answer.status, answer.headers["x-llm-error"]) == (502, code)
+        assert (await answer.json())["error"]["code"] == code
+        assert "location" not in answer.headers
+
+
 async def test_a_service_without_its_key_is_not_given_the_clients(tmp_path: Path) -> None:
     async with scene(tmp_path) as at:
         at.key_file().unlink()
