@@ -61,5 +61,10 @@ def _spec(manifest: dict[str, Any]) -> HeteroLLMClusterSpec:
     try:
         return HeteroLLMClusterSpec.model_validate(manifest.get("spec") or {}, extra="forbid")
     except ValidationError as error:
-        problems = [f"  {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        problems = [f"  {_place(item['loc'])}: {item['msg']}" for item in error.errors()]
         raise Unusable("\n".join([f"{names.KIND} {name}: the spec is not valid", *problems])) from None
+
+
+def _place(path: tuple[int | str, ...]) -> str:
+    """A field, without pydantic's marks for the kinds that an object may be of."""
+    return ".".join(str(part) for part in path if not str(part).startswith("<"))

@@ -151,19 +151,22 @@ def _read(options: argparse.Namespace) -> tuple[HeteroLLMClusterSpec, str, dict[
         names = ", ".join(manifest["metadata"]["name"] for manifest, _ in files.clusters)
         raise Unusable(f"one cluster at a time, please; there are {names}")
     manifest, spec = files.clusters[0]
+    if spec.external_tiers:
+        named = ", ".join(tier.name for tier in spec.external_tiers)
+        raise Unusable(f"only engines can be simulated; a service outside of the cluster answers for tier {named}")
     config_maps = {item["metadata"]["name"]: item.get("data") or {} for item in files.config_maps}
     starts = dict(options.cold_start)
-    tiers = [tier.name for tier in spec.tiers]
+    tiers = [tier.name for tier in spec.engine_tiers]
     for named in [*starts, *(one.tier for one in options.fault if one.tier)]:
         if named not in tiers:
             raise Unusable(f"there is no tier {named}; there are {', '.join(tiers)}")
     models = {}
-    for tier in spec.tiers:
+    for tier in spec.engine_tiers:
         sizing = size(tier, config_maps, options.sglang_version)
         models[tier.name] = engine_model(
             tier,
             sizing,
-            last=tier is spec.tiers[-1],
+            last=tier is spec.engine_tiers[-1],
             cold_start=starts.get(tier.name),
             reference_speed=options.r9,
         )

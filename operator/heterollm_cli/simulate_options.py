@@ -57,7 +57,7 @@ def traffic_of(wanted: argparse.Namespace, spec: HeteroLLMClusterSpec, models: M
 
 def _usual_rate(spec: HeteroLLMClusterSpec, models: Mapping[str, EngineModel], large_share: float) -> float:
     """Requests per second that use the largest cluster well."""
-    first, last = spec.tiers[0], spec.tiers[-1]
+    first, last = spec.engine_tiers[0], spec.engine_tiers[-1]
     shares = {first.name: 1 - large_share, last.name: large_share} if first is not last else {first.name: 1.0}
     limits = [
         models[tier.name].rate * tier.replicas.bounds.most / shares[tier.name]

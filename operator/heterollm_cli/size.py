@@ -14,6 +14,7 @@ from heterollm_cli.common_options import add_file_option, add_release_option
 from heterollm_cli.input_files import Files, Unusable, read_files
 from heterollm_controllers.api.errors import Impossible
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
+from heterollm_controllers.api.v1alpha1.external import ExternalTier
 from heterollm_controllers.api.v1alpha1.sizing import Sizing
 from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.sizing import ConfigMaps, size
@@ -72,6 +73,10 @@ def _sized(
     tiers: list[dict[str, Any]] = []
     texts = [f"cluster {manifest['metadata']['name']}"]
     for tier in spec.tiers:
+        if isinstance(tier, ExternalTier):
+            tiers.append({"name": tier.name, "external": tier.external.url})
+            texts.append(_external(tier))
+            continue
         try:
             sizing = size(tier, config_maps, options.sglang_version)
         except Impossible as refusal:
@@ -89,7 +94,7 @@ def _compared(
 ) -> _Result:
     tiers: list[dict[str, Any]] = []
     texts = [f"cluster {manifest['metadata']['name']}"]
-    for tier in spec.tiers:
+    for tier in spec.engine_tiers:
         found = [(name, _on(tier, name, config_maps, options.sglang_version)) for name in accelerator_names()]
         fitting = [(name, sizing) for name, sizing in found if isinstance(sizing, Sizing) and sizing.performance]
         fitting.sort(key=lambda item: _cost(item[1]))
@@ -102,7 +107,12 @@ def _compared(
             }
         )
         texts.append(_comparison(tier, fitting, refused))
+    texts += [_external(tier) for tier in spec.external_tiers]
     return {"name": manifest["metadata"]["name"], "tiers": tiers}, "\n\n".join(texts), False
+
+
+def _external(tier: ExternalTier) -> str:
+    return f"tier {tier.name}: {tier.external.model} at {tier.external.url}; it has no engines to size"
 
 
 def _on(tier: Tier, accelerator: str, config_maps: ConfigMaps, release: str) -> Sizing | str:

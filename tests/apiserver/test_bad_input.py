@@ -70,11 +70,57 @@ CPU = 'must be a Kubernetes quantity such as "4" or "500m", and not negative'
 NAME_CHARACTERS = "metadata.name must start with a letter and hold only lower-case letters, digits and '-'"
 NAME_LENGTH = "metadata.name must have at most 30 characters"
 ONE_SOURCE = "set exactly one of hub, pvc and hostPath"
+EXTERNAL_ALONE = "a tier with external cannot have model, accelerator, engine, replicas, scaling or podTemplate"
+EXTERNAL_URL = "url must be http:// or https://, a host, and optionally a port and a path"
 DECIMAL = 'must be a decimal from 0 to 2 as text, such as "0.5"'
 ERROR_PERCENT = 'errorPercent must be a decimal from 0.001 to 50 as text, such as "0.1"'
 TIER_NAME = "a tier name must start with a letter and hold only lower-case letters and digits"
 
+
+def external(beside: dict[str, Any] | None = None, **fields: Any) -> Change:
+    """The first tier as a service, with these fields of `external` and others beside it."""
+    service = {"url": "https://llm.example.com/v1", "model": "acme/big", **fields}
+    made = {"name": "small", "external": {name: value for name, value in service.items() if value is not None}}
+    return lambda manifest: manifest["spec"]["tiers"].__setitem__(0, {**made, **(beside or {})})
+
+
 REFUSED: list[tuple[str, Change, str, str]] = [
+    *(
+        (f"external beside {field}", external({field: value}), "spec.tiers[0]", EXTERNAL_ALONE)
+        for field, value in {
+            "model": {"id": "m"},
+            "accelerator": {"type": "H100"},
+            "engine": {"gpus": 1},
+            "replicas": {"min": 2},
+            "scaling": {"queueLength": 3},
+            "podTemplate": {"metadata": {"labels": {"a": "b"}}},
+        }.items()
+    ),
+    *(
+        (f"external at {url}", external(url=url), "spec.tiers[0].external.url", EXTERNAL_URL)
+        for url in ("llm.example.com", "ftp://llm", "https://me:pw@llm/v1", "https://llm/v1?a=b", "https://llm:99999/")
+    ),
+    (
+        "neither engines nor a service",
+        lambda manifest: manifest["spec"]["tiers"][0].pop("accelerator"),
+        "spec.tiers[0]",
+        "a tier must have model and accelerator, for engines of its own, or external, for a service",
+    ),
+    ("external without model", external(model=None), "spec.tiers[0].external.model", "Required value"),
+    ("external without requests", external(maxRequests=0), "spec.tiers[0].external.maxRequests", "greater than or"),
+    (
+        "external with a path for a key",
+        external(apiKeySecret={"name": "s", "key": "../../token"}),
+        "spec.tiers[0].external.apiKeySecret",
+        "apiKeySecret.key must be a key of a Secret",
+    ),
+    (
+        "external with no certificate",
+        external(caBundle="trust me"),
+        "spec.tiers[0].external.caBundle",
+        "caBundle must be certificates in PEM",
+    ),
+    ("unknown field of a service", external(key="sk-1"), "spec.tiers[0].external.key", "unknown field"),
     ("unknown field of an engine", engine(gpu=1), "spec.tiers[0].engine.gpu", "unknown field"),
     ("unknown field of the spec", spec(teirs=[]), "spec.teirs", "unknown field"),
     ("unknown field of a source", model_source(s3={"bucket": "b"}), "spec.tiers[0].model.source.s3", "unknown field"),

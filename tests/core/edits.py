@@ -30,6 +30,7 @@ class Effect(Enum):
     CONDITION = ("conditions follow", ())
     POLICY = ("routers follow without a restart", ("ConfigMap",))
     ROUTERS = ("router pods are replaced, one by one", ("Deployment",))
+    ROUTERS_AND_POLICY = ("router pods are replaced, then told of it", ("ConfigMap", "Deployment"))
     ROUTER_COUNT = ("routers join or leave, the others are told how many there are", ("ConfigMap", "Deployment"))
     SERVICE = ("the Service follows", ("Service",))
     NETWORK = ("NetworkPolicies come or go", ("NetworkPolicy",))
@@ -63,7 +64,7 @@ class Edit:
 
     @property
     def of_a_tier(self) -> bool:
-        return self.path.startswith("tiers[].")
+        return self.path.startswith("tiers[].") and not self.path.startswith("tiers[].external.")
 
     def __str__(self) -> str:
         return f"{self.path}: {self.effect.name}"

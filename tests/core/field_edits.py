@@ -60,6 +60,16 @@ BASE: Wire = {
         "retries": {"changes": [{"temperature": "1"}]},
     },
 }
+SERVICE: Wire = {
+    "tiers": [
+        {
+            "name": "far",
+            "external": {"url": "https://far/v1", "model": "org/far", "apiKeySecret": {"name": "s", "key": "k"}},
+        },
+        PLAIN,
+    ]
+}
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"
 KEY: Wire = {"tiers": [PLAIN], "security": {"apiKeySecret": {"name": "s", "key": "k"}}}
 
 
@@ -69,6 +79,10 @@ def _of_tiers(effect: Effect, *rows: tuple[str, Wire, Any]) -> Iterable[Edit]:
 
 def _of_the_rest(effect: Effect, *rows: tuple[str, Any]) -> Iterable[Edit]:
     return (Edit(path, BASE, value, effect) for path, value in rows)
+
+
+def _of_a_service(effect: Effect, *rows: tuple[str, Any]) -> Iterable[Edit]:
+    return (Edit(f"tiers[].external.{path}", SERVICE, value, effect) for path, value in rows)
 
 
 EDITS: list[Edit] = [
@@ -187,6 +201,14 @@ EDITS: list[Edit] = [
         ("routing.bodyLimitMiB", 8),
         ("routing.apiKeys.reserved", ["alice"]),
     ),
+    *_of_a_service(
+        Effect.POLICY,
+        ("url", "http://10.0.0.1:8000"),
+        ("model", "org/other"),
+        ("maxRequests", 100),
+        ("caBundle", CERTIFICATE),
+    ),
+    *_of_a_service(Effect.ROUTERS_AND_POLICY, ("apiKeySecret.name", "s2"), ("apiKeySecret.key", "k2")),
     *_of_the_rest(Effect.ROUTER_COUNT, ("routing.replicas", 3)),
     *_of_the_rest(
         Effect.ROUTERS,

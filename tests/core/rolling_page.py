@@ -64,7 +64,7 @@ def _of_pods(edit: Edit) -> str:
 def engine_of(wanted: Wire) -> Wire:
     """The StatefulSet of an engine of the first tier, as a new cluster gets it."""
     parsed = spec(*wanted["tiers"], **{key: value for key, value in wanted.items() if key != "tiers"})
-    chosen = choose(cluster(), parsed, parsed.tiers[0], [], None, Config(), CONFIG_MAPS)
+    chosen = choose(cluster(), parsed, parsed.engine_tiers[0], [], None, Config(), CONFIG_MAPS)
     return chosen.revision.engine
 
 

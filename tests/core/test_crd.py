@@ -129,7 +129,14 @@ def test_the_api_servers_defaults_are_the_models_own() -> None:
     stored = _defaulted(_SCHEMA["properties"]["spec"], written)
     assert HeteroLLMClusterSpec.model_validate(stored) == HeteroLLMClusterSpec.model_validate(written)
     wire = HeteroLLMClusterSpec.model_validate(written).model_dump(mode="json", by_alias=True, exclude_none=True)
-    assert stored == wire
+    # What only tiers with engines have is given to none that does not ask for it.
+    named = {"tiers": [{**written["tiers"][0], "engine": {}, "replicas": {}, "scaling": {}}]}
+    assert _defaulted(_SCHEMA["properties"]["spec"], named) == wire
+
+
+def test_a_tier_without_engines_is_given_nothing_of_theirs() -> None:
+    tier = {"name": "far", "external": {"url": "https://far/v1", "model": "m"}}
+    assert _defaulted(_SCHEMA["properties"]["spec"], {"tiers": [tier]})["tiers"] == [tier]
 
 
 def test_scope_names_and_subresource() -> None:

@@ -37,7 +37,7 @@ def test_a_decimal_goes_back_to_the_wire_as_it_was_written(text: str) -> None:
 def test_a_revision_stands_for_what_was_written(text: str, other: str) -> None:
     def asked(rate: str) -> object:
         whole = spec(measured(rate))
-        return asked_of(whole, whole.tiers[0])["tier"]["engine"]["measured"]
+        return asked_of(whole, whole.engine_tiers[0])["tier"]["engine"]["measured"]
 
     assert asked(text) == {"requestsPerSecond": text}
     assert asked(text) != asked(other)

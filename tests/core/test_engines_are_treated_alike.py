@@ -22,7 +22,7 @@ def _engine(sample: str, tier: int) -> tuple[dict[str, Any], Manifest]:
     """A tier's engine as written in a sample, and as rendered."""
     written = yaml.safe_load((SAMPLES / f"demo-{sample}.yaml").read_text())["spec"]
     spec = HeteroLLMClusterSpec.model_validate(written)
-    rendered = engine_body(cluster(), spec, spec.tiers[tier], size(spec.tiers[tier]), Config())
+    rendered = engine_body(cluster(), spec, spec.engine_tiers[tier], size(spec.engine_tiers[tier]), Config())
     return written["tiers"][tier]["engine"], rendered
 
 

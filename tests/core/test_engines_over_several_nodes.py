@@ -137,7 +137,7 @@ def test_labels_and_annotations_of_a_queue_reach_the_pods() -> None:
 
 def test_patience_is_no_reason_to_restart_an_engine() -> None:
     plain, patient = api_tier(), api_tier(engine={"placementSeconds": 900})
-    hashes = {digest(asked_of(spec(tier), spec(tier).tiers[0])) for tier in (plain, patient)}
+    hashes = {digest(asked_of(spec(tier), spec(tier).engine_tiers[0])) for tier in (plain, patient)}
     assert len(hashes) == 1
     other = spec(api_tier(engine={"placementSeconds": 900, "drainSeconds": 10}))
-    assert digest(asked_of(other, other.tiers[0])) not in hashes
+    assert digest(asked_of(other, other.engine_tiers[0])) not in hashes

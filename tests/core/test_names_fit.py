@@ -26,7 +26,7 @@ _POD_SUFFIX = "-" + "0" * 5
 def _objects() -> list[dict[str, Any]]:
     owner = cluster(_CLUSTER)
     wanted = spec(api_tier(_TIER, engine={"gpus": MOST_NODES}, accelerator={"type": "H100", "perNode": 1}))
-    tier = wanted.tiers[0]
+    tier = wanted.engine_tiers[0]
     sizing = size(tier)
     body = engine_body(owner, wanted, tier, sizing, Config())
     revision = revision_object(owner, tier, sizing, body, {}, 1)

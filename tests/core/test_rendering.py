@@ -35,7 +35,7 @@ _API_VERSIONS = {
 
 def engine(wanted: HeteroLLMClusterSpec, config: Config | None = None) -> Manifest:
     """The StatefulSet of the first tier's engine 0."""
-    tier, owner = wanted.tiers[0], cluster()
+    tier, owner = wanted.engine_tiers[0], cluster()
     sizing = size(tier)
     body = engine_body(owner, wanted, tier, sizing, config or Config())
     revision = revision_object(owner, tier, sizing, body, {}, 1)
@@ -65,7 +65,7 @@ def environment(container: Manifest) -> dict[str, Any]:
 def every_object(wanted: HeteroLLMClusterSpec) -> list[Manifest]:
     owner = cluster()
     objects = [*cluster_objects(owner, wanted, Config()), policy_object(owner, {"a.json": "{}"}, 3)]
-    for tier in wanted.tiers:
+    for tier in wanted.engine_tiers:
         sizing = size(tier)
         revision = revision_object(owner, tier, sizing, engine_body(owner, wanted, tier, sizing, Config()), {}, 1)
         objects += [

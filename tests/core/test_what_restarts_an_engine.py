@@ -34,7 +34,7 @@ def chosen(
 ) -> Chosen:
     """What a tier runs, given its revisions as the API server has them."""
     wanted = spec(tier, security=security or {})
-    return choose(cluster(), wanted, wanted.tiers[0], former, None, config or Config(), CONFIG_MAPS)
+    return choose(cluster(), wanted, wanted.engine_tiers[0], former, None, config or Config(), CONFIG_MAPS)
 
 
 def stored(choice: Chosen) -> Revision:
@@ -43,7 +43,7 @@ def stored(choice: Chosen) -> Revision:
 
 def of_the_first_tier(wanted: Wire, former: list[Revision]) -> Chosen:
     """What the first tier of a whole spec runs."""
-    tier, *_ = wanted["tiers"]
+    tier, *_ = (tier for tier in wanted["tiers"] if "external" not in tier)
     return chosen(tier, former, security=wanted.get("security"))
 
 
@@ -95,7 +95,7 @@ def test_no_price_or_measurement_chooses_another_engine(edit: Edit, objective: s
 def test_of_the_rest_of_a_spec_an_engine_depends_on_the_key_alone() -> None:
     """A spec that has nothing else is enough to render it."""
     wanted = spec(PLAIN, security={"apiKeySecret": {"name": "s", "key": "k"}})
-    tier = wanted.tiers[0]
+    tier = wanted.engine_tiers[0]
     bare: Any = SimpleNamespace(security=SimpleNamespace(api_key_secret=wanted.security.api_key_secret))
     rendered = engine_body(cluster(), wanted, tier, size(tier), Config())
     assert engine_body(cluster(), bare, tier, size(tier), Config()) == rendered

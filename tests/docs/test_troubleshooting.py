@@ -21,6 +21,7 @@ _NO_PROBLEM = {
     Reason.UP_TO_DATE,
     Reason.SAME_FAMILY,
     Reason.COMPLETE,
+    Reason.NO_PROBLEM,
     # Decisions on engines that follow from a change of the spec.
     Reason.NEW_REVISION,
     Reason.ENGINE_ADDED,

@@ -26,7 +26,7 @@ def run(*arguments: str) -> int:
 def test_yaml_for_a_spec(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(SMALL) == 0
     output = capsys.readouterr()
-    tier = HeteroLLMClusterSpec.model_validate(yaml.safe_load(output.out)["spec"]).tiers[0]
+    tier = HeteroLLMClusterSpec.model_validate(yaml.safe_load(output.out)["spec"]).engine_tiers[0]
     assert (tier.name, tier.model.id, tier.accelerator.type) == ("small", "Qwen/Qwen3-4B", "A100-80GB")
     assert (tier.engine.gpus, tier.engine.mem_fraction_static, tier.replicas.min) == (2, 0.7, 4)
     assert "- --rollout-num-gpus-per-engine 2: engine.gpus\n" in output.err

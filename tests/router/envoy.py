@@ -91,7 +91,7 @@ def fast(cluster: dict[str, Any]) -> None:
 
 def relocate(text: str, directory: Path) -> str:
     """The same configuration with the paths and ports of a test."""
-    for place in ("policy", "keys", "tls"):
+    for place in ("policy", "keys", "tls", "external"):
         text = text.replace(f'"/{place}/', f'"{directory}/{place}/').replace(f'"/{place}"', f'"{directory}/{place}"')
     text = text.replace("/etc/heterollm", str(directory))
     return text.replace('"0.0.0.0"', '"127.0.0.1"').replace('"port_value":8080', '"port_value":0')

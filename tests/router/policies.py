@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from heterollm_controllers.api.features import FEATURES
-from heterollm_controllers.routing.ir import Endpoint, Retries, RetryChange, RoutingPolicy, TierRoute
+from heterollm_controllers.routing.ir import Endpoint, ExternalService, Retries, RetryChange, RoutingPolicy, TierRoute
 
 __all__ = ["generated", "policies"]
 
@@ -37,6 +37,15 @@ _endpoints = _every(
     address=(st.ip_addresses(v=4) | st.ip_addresses(v=6)).map(str),
     port=st.integers(1, 65535),
 )
+_services = _every(
+    ExternalService,
+    host=_name(30, "-.") | st.ip_addresses(v=4).map(str),
+    port=st.integers(1, 65535),
+    path=st.just("") | st.text("abc09/._~-", max_size=20).map(lambda text: f"/{text}"),
+    key_file=st.none() | _name(30, "-./").map(lambda text: f"/external/{text}"),
+    # Others than certificates are refused before they are in any policy.
+    ca_bundle=st.none(),
+)
 _tiers = st.lists(
     _every(
         TierRoute,
@@ -46,6 +55,7 @@ _tiers = st.lists(
         endpoints=st.lists(_endpoints, max_size=5, unique_by=lambda endpoint: endpoint.pod).map(tuple),
         max_requests=st.integers(1, 1_000_000),
         diverted_percent=st.sampled_from((0, 0, 100)) | st.integers(0, 100),
+        external=st.none() | _services,
     ),
     min_size=1,
     max_size=8,

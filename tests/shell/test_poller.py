@@ -184,6 +184,24 @@ async def test_what_became_of_requests(bench: Bench) -> None:
     assert found.cluster == {ClusterSignal.UNDECIDED: 0.75}
 
 
+async def test_why_a_service_does_not_answer(bench: Bench) -> None:
+    found = [("connect", "", 1), ("reset", "", 2), ("", "401", 3), ("", "403", 4), ("", "404", 5), ("", "302", 6)]
+    bench.source.rows[RawFigure.UNANSWERED] = [
+        tier(A, "far", rate, reason=reason, code=code) for reason, code, rate in found
+    ]
+    assert (await bench.tick()).tiers["far"] == {
+        TierSignal.UNREACHABLE: 3,
+        TierSignal.KEY_REFUSED: 7,
+        TierSignal.NOT_FOUND: 11,
+    }
+
+
+async def test_without_an_answer_nobody_knows_of_services(bench: Bench) -> None:
+    bench.source.errors[RawFigure.UNANSWERED] = Unanswered("timeout", "no answer in time")
+    unknown = (await bench.tick()).unanswered
+    assert {TierSignal.UNREACHABLE, TierSignal.KEY_REFUSED, TierSignal.NOT_FOUND} <= unknown
+
+
 async def test_requests_that_fail_wherever_they_are_sent_say_nothing_of_the_tier(bench: Bench) -> None:
     of_one_client = [request(A, "small", "small", "500", 6), request(A, "small", "large", "200", 4)]
     bench.source.rows[RawFigure.REQUESTS] = [request(A, "small", "small", "200", 2), *of_one_client]
@@ -301,7 +319,7 @@ async def test_the_number_of_queries_does_not_depend_on_clusters(bench: Bench) -
     bench.source.asked.clear()
     await bench.tick()
     assert sorted(bench.source.asked) == alone
-    assert len(alone) == len(NAMES) == 21
+    assert len(alone) == len(NAMES) == 22
 
 
 async def test_history_is_asked_once_a_minute_and_kept(bench: Bench) -> None:

@@ -239,6 +239,20 @@ def test_first_bytes_after_an_answer_of_low_quality_are_not_counted(tmp_path: Pa
 
 
 @real
+def test_attempts_that_services_refuse_are_told_from_those_that_nobody_answers(tmp_path: Path) -> None:
+    far = {"heterollm_tier": "far"}
+    series = UP | {
+        router("external_refusals_total", **far, code="401"): "0+15x40",
+        router("external_refusals_total", "r2", **far, code="401"): "_x20 120x20",
+        router("external_refusals_total", **far, code="404"): "0+30x40",
+        router("failed_attempts_total", **far, reason="connect"): "0+45x40",
+        router("failed_attempts_total", **far, reason="error"): "0+60x40",
+    }
+    expected = rows(({**far, "code": "401"}, 3), ({**far, "code": "404"}, 2), ({**far, "reason": "connect"}, 3))
+    check(tmp_path, QUERIES[RawFigure.UNANSWERED].text, series, expected)
+
+
+@real
 def test_faulty_requests_of_all_routers_are_summed_and_begin_at_zero(tmp_path: Path) -> None:
     at = {"heterollm_tier": "small"}
     series = UP | {

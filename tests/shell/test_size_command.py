@@ -131,6 +131,25 @@ def test_rendering_prints_all_children_without_owners(capsys: pytest.CaptureFixt
     assert not any("ownerReferences" in item["metadata"] for item in objects)
 
 
+def test_a_service_has_nothing_to_size(capsys: pytest.CaptureFixture[str]) -> None:
+    for more in ([], ["--compare"]):
+        assert ran("size", "-f", str(SAMPLES / "external.yaml"), *more) == 0
+        said = "tier large: Qwen3-235B-A22B at https://llm.example.com/v1; it has no engines to size"
+        assert said in capsys.readouterr().out
+    assert ran("size", "-f", str(SAMPLES / "external.yaml"), "-o", "json") == 0
+    tiers = json.loads(capsys.readouterr().out)["tiers"]
+    assert tiers[1] == {"name": "large", "external": "https://llm.example.com/v1"}
+
+
+def test_errors_name_fields_as_users_write_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = cluster(engine={"gpus": 0})
+    wrong["spec"]["tiers"].append({"name": "far", "external": {"url": "far"}, "replicas": {"min": 1}})
+    assert ran("size", "-f", written(tmp_path, wrong)) == 2
+    said = capsys.readouterr().err
+    for field in ("tiers.0.engine.gpus", "tiers.1.external.url", "tiers.1.external.model", "tiers.1.replicas"):
+        assert f"  {field}: " in said
+
+
 def test_rendering_a_spec_that_cannot_be_carried_out_says_why(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -86,7 +86,7 @@ def simulated(
         faults,
         **more,
     )
-    simulation = Simulation(scenario, decider or Still({tier.name: tier.replicas.min for tier in wanted.tiers}))
+    simulation = Simulation(scenario, decider or Still({tier.name: tier.replicas.min for tier in wanted.engine_tiers}))
     simulation.run()
     return simulation
 

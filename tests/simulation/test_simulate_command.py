@@ -12,6 +12,7 @@ from heterollm_cli.main import main
 
 SAMPLES = Path(__file__).parents[2] / "manifests" / "samples"
 QWEN3 = str(SAMPLES / "qwen3.yaml")
+EXTERNAL = str(SAMPLES / "external.yaml")
 
 
 def ran(*arguments: str) -> int:
@@ -93,6 +94,7 @@ def test_the_sources_tables_need_no_cluster(capsys: pytest.CaptureFixture[str]) 
     [
         ((), "name the cluster's file with -f"),
         (("-f", "nowhere.yaml"), "nowhere.yaml"),
+        (("-f", EXTERNAL), "a service outside of the cluster answers for tier large"),
         (("-f", QWEN3, "--traffic", "tide"), "give one of wave, spike"),
         (("-f", QWEN3, "--traffic", "nowhere.csv"), "nowhere.csv"),
         (("-f", QWEN3, "--hours", "0"), "--hours must be above 0"),

@@ -99,7 +99,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     spec = draw(specs())
     models = {tier.name: LARGE if tier is spec.tiers[-1] else SMALL for tier in spec.tiers}
     # Of the fewest engines, or of one that wakes.
-    capacity = SMALL.rate * max(1, spec.tiers[0].replicas.min) if len(spec.tiers) > 1 else LARGE.rate
+    capacity = SMALL.rate * max(1, spec.engine_tiers[0].replicas.min) if len(spec.engine_tiers) > 1 else LARGE.rate
     pieces = draw(st.lists(st.tuples(st.integers(0, TROUBLE), st.floats(0, 4), st.floats(0, 0.5)), max_size=5))
     course = [(float(second), Load(times * capacity, share)) for second, times, share in sorted(pieces)]
     calm = Load(draw(st.floats(0.0, 0.5)) * capacity, min(0.1, 0.4 * LARGE.rate / capacity))
@@ -170,7 +170,7 @@ class Watched:
         now: datetime,
     ) -> None:
         calm = after.fallback is None or after.fallback.state == "Normal"
-        for tier, seen in zip(spec.tiers, tier_state, strict=True):
+        for tier, seen in zip(spec.engine_tiers, tier_state, strict=True):
             few, most = tier.replicas.bounds
             old, new = (_target(memory.scaling.get(tier.name), few) for memory in (before, after))
             assert few <= new <= most

@@ -423,5 +423,5 @@ def test_tiers_keep_engines_for_what_they_get() -> None:
 
 
 def _with_min(world: Migrating, fewest: int) -> Any:
-    tier = world.spec.tiers[0]
+    tier = world.spec.engine_tiers[0]
     return tier.model_copy(update={"replicas": tier.replicas.model_copy(update={"min": fewest})})

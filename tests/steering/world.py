@@ -150,7 +150,7 @@ class World:
 
     def target(self, tier: str = "small") -> int:
         """Engines that the tier should have."""
-        return self.memory.target(next(item for item in self.spec.tiers if item.name == tier))
+        return self.memory.target(next(item for item in self.spec.engine_tiers if item.name == tier))
 
     def scaling(self, tier: str = "small") -> ScalingStatus:
         """The tier's last decision."""

@@ -55,6 +55,8 @@ def _rewrite(schema: Schema, definitions: dict[str, Schema]) -> Schema:
     if "anyOf" in schema:
         schema = _without_any_of(schema)
         return _rewrite(schema, definitions)
+    if "oneOf" in schema:
+        return _merged([_rewrite(choice, definitions) for choice in schema["oneOf"]])
     drop = {"$defs", "title"} | ({"default"} if schema.get("default", "") is None else set())
     result = {key: value for key, value in schema.items() if key not in drop}
     if isinstance(schema.get("default"), dict):
@@ -71,6 +73,28 @@ def _rewrite(schema: Schema, definitions: dict[str, Schema]) -> Schema:
     if "items" in schema:
         result["items"] = _rewrite(schema["items"], definitions)
     return result
+
+
+def _merged(choices: list[Schema]) -> Schema:
+    """One object for several kinds of it: the fields of all; their rules say which go together.
+
+    An object that only some kinds have has no default: the API server would give it to all.
+    """
+    fields: Schema = {}
+    rules: list[Schema] = []
+    shared = set.intersection(*(set(choice["properties"]) for choice in choices))
+    for choice in choices:
+        for name, field in choice["properties"].items():
+            own = name not in shared and field.get("type") == "object"
+            fields[name] = {key: value for key, value in field.items() if not (own and key == "default")}
+        rules += choice.get("x-kubernetes-validations", [])
+    return {
+        "type": "object",
+        "description": " ".join(choice["description"] for choice in choices),
+        "properties": fields,
+        "required": [name for name in choices[0]["required"] if all(name in choice["required"] for choice in choices)],
+        "x-kubernetes-validations": rules,
+    }
 
 
 def _own_default(schema: Schema) -> Schema:

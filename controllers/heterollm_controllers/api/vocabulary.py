@@ -58,6 +58,8 @@ class ConditionType(StrEnum):
     """The operator has a newer engine template than the running engines use."""
     TIERS_COMPATIBLE = "TiersCompatible"
     """A request may move between the tiers: their models share tokenizer, chat template and family."""
+    EXTERNAL_TIERS_ANSWER = "ExternalTiersAnswer"
+    """The services outside of the cluster do as far as the routers see; only of clusters that have some."""
     METRICS_AVAILABLE = "MetricsAvailable"
     """The figures by which the cluster steers itself are there, and fresh."""
 
@@ -78,6 +80,7 @@ class Reason(StrEnum):
     INVALID_FLAGS = "InvalidFlags"
     FAMILY_MISMATCH = "FamilyMismatch"
     POD_TEMPLATE_INVALID = "PodTemplateInvalid"
+    INVALID_CA_BUNDLE = "InvalidCaBundle"
     FORBIDDEN = "Forbidden"
     NOT_CHECKED = "NotChecked"
 
@@ -109,6 +112,12 @@ class Reason(StrEnum):
 
     # TiersCompatible
     SAME_FAMILY = "SameFamily"
+
+    # ExternalTiersAnswer
+    NO_PROBLEM = "NoProblem"
+    KEY_REFUSED = "KeyRefused"
+    MODEL_NOT_FOUND = "ModelNotFound"
+    UNREACHABLE = "Unreachable"
 
     # Decisions
     NEW_REVISION = "NewRevision"

@@ -133,7 +133,7 @@ def _engine_of(revision: Revision, cluster: Cluster, config: Config, config_maps
         spec = HeteroLLMClusterSpec.model_validate(
             {"tiers": [asked["tier"]], "security": {"apiKeySecret": asked.get("apiKeySecret")}}
         )
-        [tier] = spec.tiers
+        [tier] = spec.engine_tiers
         return engine_body(cluster, spec, tier, size(tier, config_maps, config.sglang_version), config)
     except Exception:  # of whatever kind: what this operator cannot make is not the same as what it can
         return None

@@ -39,6 +39,7 @@ class TierState:
         rate: requests per second of one full engine; None when sizing does not know.
         engine_dollars_per_hour: price of one engine; None when nobody knows.
         start_seconds: measured time from an engine's creation to its first readiness; None until one was seen.
+        external: whether a service outside of the cluster answers for it, which is always there; it has no engines.
     """
 
     name: str
@@ -50,8 +51,14 @@ class TierState:
     rate: float | None = None
     engine_dollars_per_hour: float | None = None
     start_seconds: float | None = None
+    external: bool = False
 
     @cached_property
     def serving(self) -> tuple[EngineState, ...]:
         """Engines that get requests."""
         return tuple(engine for engine in self.engines if engine.serving and not engine.standby)
+
+    @property
+    def available(self) -> bool:
+        """Whether there is somebody to send requests to."""
+        return self.external or bool(self.serving)

@@ -8,6 +8,7 @@ from functools import partial
 
 from heterollm_controllers.api import names
 from heterollm_controllers.api.objects import Delete, Failure, Manifest
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.engines.gang_placement import as_placed
 from heterollm_controllers.engines.gang_restart import KILL_GRACE_SECONDS
 from heterollm_controllers.engines.tier_view import TierView
@@ -26,9 +27,11 @@ from heterollm_controllers.routing.versioning import Publication, publish
 __all__ = ["Wanted", "engines_to_delete", "publication", "to_apply", "to_prune", "wanted_children"]
 
 
-def publication(context: ReconcileContext, views: Sequence[TierView], steering: Steering) -> Publication:
-    """The routing policy, and its version."""
-    policy = routing_policy(context.cluster.name, context.spec, views, steering.traffic.shares)
+def publication(
+    context: ReconcileContext, spec: HeteroLLMClusterSpec, views: Sequence[TierView], steering: Steering
+) -> Publication:
+    """The routing policy, and its version. `spec`: with the tiers that the routers shall know."""
+    policy = routing_policy(context.cluster.name, spec, views, steering.traffic.shares)
     live = context.live("ConfigMap", names.policy_name(context.cluster.name))
     return publish(partial(envoy_files, policy), live.data if live is not None else {}, context.status.routing)
 
@@ -54,7 +57,7 @@ def wanted_children(
     ]
     if policy is not None:
         parts.insert(0, ("routing policy", lambda: [policy_object(context.cluster, policy.files, policy.version)]))
-    for tier in context.spec.tiers:
+    for tier in context.spec.engine_tiers:
         parts.append((f"objects of tier {tier.name}", partial(tier_objects, context.cluster, tier)))
     for view in views:
         parts.append((f"engines of tier {view.chosen.tier.name}", partial(_engines, context, view)))

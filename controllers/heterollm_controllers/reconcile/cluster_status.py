@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from heterollm_controllers.api import names
 from heterollm_controllers.api.errors import Impossible
 from heterollm_controllers.api.objects import Failure
-from heterollm_controllers.api.v1alpha1.status import HeteroLLMClusterStatus, RoutingStatus
+from heterollm_controllers.api.v1alpha1.status import ExternalTierStatus, HeteroLLMClusterStatus, RoutingStatus
 from heterollm_controllers.api.vocabulary import ConditionType, Reason
 from heterollm_controllers.engines.tier_view import TierView
 from heterollm_controllers.observation.engines import ObservedEngine
 from heterollm_controllers.reconcile.context import ReconcileContext
 from heterollm_controllers.reconcile.control_loop import Steering
 from heterollm_controllers.reconcile.journal import Journal
+from heterollm_controllers.reconcile.routers import routers_of
 from heterollm_controllers.routing.versioning import Publication
 from heterollm_controllers.status.cluster_conditions import cluster_conditions
 from heterollm_controllers.status.conditions import conditions
 from heterollm_controllers.status.decisions import journal as latest
+from heterollm_controllers.status.external_tiers_answer import external_tiers_answer
 from heterollm_controllers.status.metrics_available import metrics_available
 from heterollm_controllers.status.ready import Wait
 from heterollm_controllers.status.tier_status import tier_status
@@ -36,6 +37,7 @@ class Progress:
         refusals: why tiers of the spec cannot be carried out.
         failures: what of the children could not be carried out.
         removed: engines of tiers that the spec no longer has.
+        external: what is reported of tiers that are services outside of the cluster.
         pending: whether anything is about to be applied.
         publishing: whether the routing policy is.
     """
@@ -43,6 +45,7 @@ class Progress:
     refusals: Sequence[Impossible]
     failures: Sequence[Failure]
     removed: Sequence[ObservedEngine]
+    external: tuple[ExternalTierStatus, ...]
     pending: bool
     publishing: bool
 
@@ -57,11 +60,14 @@ def cluster_status(
 ) -> HeteroLLMClusterStatus:
     """The complete status. A `policy` of None leaves what it said of routing."""
     before, generation = context.conditions, context.cluster.generation
-    waiting, routers = _routers(context)
+    routers = routers_of(context)
+    external = tuple(
+        item.model_copy(update={"problem": steering.state.external.get(item.name)}) for item in progress.external
+    )
     updates = cluster_conditions(
         progress.refusals,
         views,
-        _waits(progress, waiting),
+        _waits(progress, routers.waits),
         progress.failures,
         progress.pending and not context.held(ConditionType.PROGRAMMED),
         compatible(context.spec, context.family_mismatch),
@@ -71,6 +77,7 @@ def cluster_status(
             context.observed.readings is not None,
             before.get(ConditionType.METRICS_AVAILABLE),
         ),
+        *external_tiers_answer(external),
         refused=steering.refused,
         defects=journal.failed,
     )
@@ -81,7 +88,8 @@ def cluster_status(
         engines=f"{sum(len(view.serving) for view in views)}/{sum(view.desired for view in views)}",
         conditions=conditions(updates, before, generation, context.now),
         tiers=tuple(tier_status(view) for view in views),
-        routing=_routing(context, policy, routers),
+        external_tiers=external or None,
+        routing=_routing(context, policy, routers.ready),
         fallback=fallback,
         migration=steering.state.migration,
         decisions=latest(context.status.decisions, journal.decisions),
@@ -113,18 +121,6 @@ def _waits(progress: Progress, routers: str | None) -> list[Wait]:
     if progress.publishing:
         waits.append(Wait(Reason.APPLYING, "the routing policy is being published"))
     return waits
-
-
-def _routers(context: ReconcileContext) -> tuple[str | None, int]:
-    """What the routers still wait for, and how many are ready."""
-    deployment = context.live("Deployment", names.router_name(context.cluster.name))
-    if deployment is None:
-        return "the routers are being created", 0
-    status = deployment.status
-    ready, wanted = status.get("readyReplicas", 0), context.spec.routing.replicas
-    current = status.get("observedGeneration") == deployment.generation
-    done = current and ready == wanted == status.get("updatedReplicas", 0) == status.get("replicas", 0)
-    return (None if done else f"{ready}/{wanted} routers are ready"), ready
 
 
 def next_deadline(context: ReconcileContext, views: Sequence[TierView], steering: Steering) -> float | None:

@@ -23,6 +23,7 @@ from heterollm_controllers.metrics.side_minutes import SideMinutes
 from heterollm_controllers.metrics.tier_metrics import MeasuredTier, missing_metrics, tier_metrics
 from heterollm_controllers.observation.tier_state import TierState
 from heterollm_controllers.reconcile.control_state import ControlState
+from heterollm_controllers.traffic.external_tier import problem_of
 from heterollm_controllers.traffic.fallback import fall_back
 from heterollm_controllers.traffic.fallback_in_force import diverted, fallback_shares
 from heterollm_controllers.traffic.meant_load import meant_load
@@ -85,7 +86,7 @@ def steer(
     decisions = [_decision(change.reason, change.tier, change.why, now) for change in (*changes, *moves)]
     scaling: dict[str, ScalingStatus] = {}
     capacity: dict[str, CapacityPlan] = {}
-    by_name = {tier.name: tier for tier in spec.tiers}
+    by_name = {tier.name: tier for tier in spec.engine_tiers}
     meant = meant_load(seen, meant_percent(migration))
     contexts = _contexts(fallback, meant, by_name, migrating=meant != seen, now=now)
     for (tier_state, metrics), context in zip(meant, contexts, strict=True):
@@ -99,7 +100,7 @@ def steer(
             decisions += _scaling_decisions(tier_state.name, before, after, others, now)
     load = {name: requests for _, metrics in seen for name, requests in metrics.load.items()}
     refused = round((cluster or {}).get(ClusterSignal.POLICY_REFUSED, 0.0))
-    after_all = ControlState(scaling, fallback, migration)
+    after_all = ControlState(scaling, fallback, migration, _problems(seen, state))
     return Steering(
         after_all,
         tuple(decisions),
@@ -112,6 +113,12 @@ def steer(
     )
 
 
+def _problems(seen: Sequence[MeasuredTier], before: ControlState) -> dict[str, str]:
+    """Of the services outside of the cluster."""
+    found = {tier.name: problem_of(metrics, before.external.get(tier.name)) for tier, metrics in seen if tier.external}
+    return {name: problem for name, problem in found.items() if problem is not None}
+
+
 def traffic_in_force(
     spec: HeteroLLMClusterSpec, state: ControlState, tiers: Sequence[TierState] | None = None
 ) -> TrafficPlan:
@@ -121,7 +128,7 @@ def traffic_in_force(
         tiers: those that run; where nobody knows, all are taken to serve.
     """
     names = [tier.name for tier in spec.tiers]
-    serving = names if tiers is None else [tier.name for tier in tiers if tier.serving]
+    serving = names if tiers is None else [tier.name for tier in tiers if tier.available]
     wanted = fallback_shares(state.fallback, names)
     return plan_traffic(names, [*wanted, *migration_shares(state.migration, names, serving, state.fallback)])
 

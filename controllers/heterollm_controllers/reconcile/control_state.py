@@ -15,7 +15,8 @@ __all__ = ["ControlState", "control_state_of"]
 def control_state_of(status: HeteroLLMClusterStatus) -> ControlState:
     """What an earlier status remembers of steering."""
     scaling = {tier.name: tier.scaling for tier in status.tiers if tier.scaling is not None}
-    return ControlState(scaling, status.fallback, status.migration)
+    problems = {item.name: item.problem for item in status.external_tiers or () if item.problem is not None}
+    return ControlState(scaling, status.fallback, status.migration, problems)
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class ControlState:
     """By the tier's name."""
     fallback: FallbackStatus | None = None
     migration: MigrationStatus | None = None
+    external: Mapping[str, str] = field(default_factory=dict)
+    """Why services outside of the cluster do not answer, by the tier's name; of those that do nothing."""
 
     def target(self, tier: Tier) -> int:
         """Engines that a tier should have: what was decided last, or the fewest."""

@@ -136,7 +136,7 @@ def _engine_in_words(chosen: Chosen) -> str:
 
 def removed_engines(context: ReconcileContext, views: Sequence[TierView], journal: Journal) -> list[ObservedEngine]:
     """Engines of tiers that the spec no longer has; a tier that is merely not accepted keeps its engines."""
-    tiers = {tier.name for tier in context.spec.tiers} | {view.chosen.tier.name for view in views}
+    tiers = {tier.name for tier in context.spec.engine_tiers} | {view.chosen.tier.name for view in views}
     removed = [engine for engine in context.engines if engine.tier not in tiers]
     known = {item.name for item in context.status.tiers}
     for tier in sorted({engine.tier for engine in removed} & known):

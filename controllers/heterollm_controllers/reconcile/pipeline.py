@@ -20,6 +20,7 @@ from heterollm_controllers.engines.gang_placement import Placement
 from heterollm_controllers.engines.tier_engines import TierEngines, tier_state_of
 from heterollm_controllers.engines.tier_view import TierView
 from heterollm_controllers.observation.earlier_status import earlier_status
+from heterollm_controllers.observation.tier_state import TierState
 from heterollm_controllers.reconcile.children import (
     engines_to_delete,
     publication,
@@ -40,6 +41,7 @@ from heterollm_controllers.reconcile.engine_steps import (
     removed_engines,
     tier_engines,
 )
+from heterollm_controllers.reconcile.external_tiers import ExternalTiers, external_tiers
 from heterollm_controllers.reconcile.journal import Journal
 from heterollm_controllers.reconcile.recheck import Recheck
 from heterollm_controllers.reconcile.revision_choice import choose_revisions, dry_runs
@@ -72,6 +74,11 @@ def reconcile(observed: Observed, config: Config, now: datetime) -> Outcome:
 def _reconcile(context: ReconcileContext) -> Outcome:
     journal = Journal(context.now)
     chosen, refusals = choose_revisions(context, journal)
+    external = journal.attempt(
+        "external tiers",
+        lambda: external_tiers(context),
+        lambda: ExternalTiers(context.spec, status=context.status.external_tiers or ()),
+    )
     if checks := dry_runs(context, chosen):
         return Outcome(status=dict(context.observed.cluster.get("status") or {}), check=checks)
 
@@ -80,17 +87,24 @@ def _reconcile(context: ReconcileContext) -> Outcome:
     )
     tiers = [tier_engines(context, item, placements, journal) for item in chosen]
     steering, recheck = journal.attempt(
-        "control loop", lambda: _steer(context, tiers, journal), lambda: (_held_steering(context), None)
+        "control loop",
+        lambda: _steer(context, external.spec, tiers, journal),
+        lambda: (_held_steering(context, external.spec), None),
     )
     views = _plan_tiers(context, tiers, placements, steering, journal)
     removed = removed_engines(context, views, journal)
-    policy = journal.attempt("routing policy", lambda: publication(context, views, steering), lambda: None)
+    policy = journal.attempt(
+        "routing policy",
+        lambda: publication(context, external.spec, views, steering) if external.spec.tiers else None,
+        lambda: None,
+    )
     wanted = wanted_children(context, views, policy, journal)
     apply, conflicts = to_apply(context, wanted)
     progress = Progress(
-        refusals,
+        (*refusals, *external.refusals),
         failures=(*context.observed.failures, *conflicts),
         removed=removed,
+        external=external.status,
         pending=bool(apply),
         publishing=any(item["kind"] == "ConfigMap" for item in apply),
     )
@@ -111,19 +125,21 @@ def _reconcile(context: ReconcileContext) -> Outcome:
 
 
 def _steer(
-    context: ReconcileContext, tiers: Sequence[TierEngines], journal: Journal
+    context: ReconcileContext, spec: HeteroLLMClusterSpec, tiers: Sequence[TierEngines], journal: Journal
 ) -> tuple[Steering, Recheck | None]:
     """How many engines each tier should have, and which fallback is in force."""
-    states = tuple(tier_state_of(tier) for tier in tiers)
-    steering = steer(context.spec, states, control_state_of(context.status), context.observed.readings, context.now)
+    found = {tier.name: tier_state_of(tier) for tier in tiers}
+    found |= {tier.name: TierState(tier.name, (), external=True) for tier in spec.external_tiers}
+    states = tuple(found[tier.name] for tier in spec.tiers if tier.name in found)
+    steering = steer(spec, states, control_state_of(context.status), context.observed.readings, context.now)
     for decision in steering.decisions:
         journal.decide(Reason(decision.action), decision.subject, decision.message)
-    return steering, Recheck(context.spec, states, steering.state, steering.missing, steering.refused)
+    return steering, Recheck(spec, states, steering.state, steering.missing, steering.refused)
 
 
-def _held_steering(context: ReconcileContext) -> Steering:
+def _held_steering(context: ReconcileContext, spec: HeteroLLMClusterSpec) -> Steering:
     state = control_state_of(context.status)
-    traffic = traffic_in_force(context.spec, state)
+    traffic = traffic_in_force(spec, state)
     return Steering(state, missing="the control loop failed", traffic=traffic)
 
 

@@ -23,7 +23,7 @@ def choose_revisions(context: ReconcileContext, journal: Journal) -> tuple[list[
     """The revision of every tier that can run, and why specs of tiers are refused. A refused tier keeps its former."""
     chosen: list[Chosen] = []
     refusals: list[Impossible] = []
-    for tier in context.spec.tiers:
+    for tier in context.spec.engine_tiers:
         try:
             chosen.append(_wanted(context, tier))
             continue

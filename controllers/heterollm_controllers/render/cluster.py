@@ -9,6 +9,7 @@ from heterollm_controllers.api.installation import Config
 from heterollm_controllers.api.objects import Manifest
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.tier import Tier
+from heterollm_controllers.render.external import key_mounts
 from heterollm_controllers.render.owner import Cluster
 from heterollm_controllers.render.resources import resources_of
 from heterollm_controllers.render.templates import render_template
@@ -45,6 +46,7 @@ def cluster_objects(cluster: Cluster, spec: HeteroLLMClusterSpec, config: Config
         client_keys=keys.secret_name if keys else None,
         # Where clients have keys of their own, the routers show the engines theirs; else clients send it themselves.
         engine_key=spec.security.api_key_secret if keys else None,
+        service_keys=[mount._asdict() for mount in key_mounts(spec.external_tiers)],
     )
     return [cluster.owned(manifest) for manifest in [*shared, *router]]
 

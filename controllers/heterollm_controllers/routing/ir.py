@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["AUTO", "Endpoint", "Retries", "RetryChange", "RoutingPolicy", "TierRoute"]
+__all__ = ["AUTO", "Endpoint", "ExternalService", "Retries", "RetryChange", "RoutingPolicy", "TierRoute"]
 
 AUTO = "auto"
 """Value of a request's `model` that asks the router to choose; no tier may have this name."""
@@ -22,12 +22,28 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
+class ExternalService:
+    """A service outside of the cluster that answers for a tier."""
+
+    host: str
+    """DNS name or IPv4 address."""
+    port: int
+    tls: bool
+    path: str
+    """What stands in place of /v1 in the paths of requests."""
+    key_file: str | None = None
+    """File in the router that holds the service's API key: the key itself never travels through the policy."""
+    ca_bundle: str | None = None
+    """Certificates (PEM) to trust; those of the router image if None."""
+
+
+@dataclass(frozen=True)
 class TierRoute:
     """One tier and the engines that may answer for it."""
 
     name: str
     model_id: str
-    """Name under which the engines serve their model; clients may use it as `model`."""
+    """Name under which the engines, or the service, serve their model; clients may use it as `model`."""
     endpoints: tuple[Endpoint, ...]
     max_requests: int = 4096
     """Requests in flight (number) that the tier's engines can hold together; more are answered 429. Each router takes
@@ -37,6 +53,8 @@ class TierRoute:
     while the tier is escalated, else what a migration has reached. A conversation stays on its side."""
     sticky: bool = False
     """Keep conversations on their engine for longer, where their prefix is cached, though it may have more to do."""
+    external: ExternalService | None = None
+    """What answers instead of engines."""
 
 
 @dataclass(frozen=True)

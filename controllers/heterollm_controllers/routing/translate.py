@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
+from heterollm_controllers.api.v1alpha1.cluster import AnyTier, HeteroLLMClusterSpec
+from heterollm_controllers.api.v1alpha1.external import ExternalTier
 from heterollm_controllers.api.v1alpha1.migration import Migration
 from heterollm_controllers.api.v1alpha1.routing import Retries as RetriesSpec
 from heterollm_controllers.api.v1alpha1.routing import Routing
 from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.engines.tier_view import TierView
-from heterollm_controllers.routing.ir import Endpoint, Retries, RetryChange, RoutingPolicy, TierRoute
+from heterollm_controllers.render.external import key_file
+from heterollm_controllers.routing.ir import Endpoint, ExternalService, Retries, RetryChange, RoutingPolicy, TierRoute
 from heterollm_controllers.sglang.launch import HTTP_PORT
 
 __all__ = ["routing_policy"]
 
 UNSIZED_ENGINE = 4096
-"""Requests in flight to an engine of which sizing knows nothing."""
+"""Requests in flight to an engine, or a service, of which nobody says how many it can take."""
 NEVER_SLOW_MS = 3_600_000
 """Where no gate asks for slow answers."""
 _ALL: Mapping[str, int] = MappingProxyType({})
@@ -37,7 +39,7 @@ def routing_policy(
     wanted = spec.routing
     return RoutingPolicy(
         cluster=cluster,
-        tiers=tuple(_tier_route(tier, by_name.get(tier.name), shares.get(tier.name, 100)) for tier in spec.tiers),
+        tiers=tuple(_route(tier, by_name.get(tier.name), shares.get(tier.name, 100)) for tier in spec.tiers),
         complexity_threshold=wanted.complexity_threshold,
         retries=_retries(wanted.retries),
         scorer_weights=tuple(sorted((wanted.scorer_weights or {}).items())),
@@ -55,6 +57,25 @@ def _slow_after(migration: Migration | None) -> int | None:
     if migration is None:
         return None
     return migration.gates.first_byte_ms or NEVER_SLOW_MS
+
+
+def _route(tier: AnyTier, view: TierView | None, kept: int) -> TierRoute:
+    return _external_route(tier, kept) if isinstance(tier, ExternalTier) else _tier_route(tier, view, kept)
+
+
+def _external_route(tier: ExternalTier, kept: int) -> TierRoute:
+    """Where a tier's requests go that is a service outside of the cluster; `kept` per cent of them."""
+    service = tier.external
+    return TierRoute(
+        tier.name,
+        service.model,
+        endpoints=(),
+        max_requests=service.max_requests or UNSIZED_ENGINE,
+        diverted_percent=100 - kept,
+        external=ExternalService(
+            service.host, service.port, service.tls, service.path, key_file(tier), service.ca_bundle
+        ),
+    )
 
 
 def _tier_route(tier: Tier, view: TierView | None, kept: int) -> TierRoute:

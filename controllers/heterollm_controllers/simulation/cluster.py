@@ -55,7 +55,7 @@ class Cluster:
             objective: seconds within which first tokens should come.
         """
         self.spec = spec
-        self.names = [tier.name for tier in spec.tiers]
+        self.names = [tier.name for tier in spec.engine_tiers]
         self.fleets = [
             Fleet(
                 tier.name,
@@ -66,7 +66,7 @@ class Cluster:
                 engines=(engines or {}).get(tier.name, tier.replicas.min),
                 standby=tier.replicas.standby,
             )
-            for tier in spec.tiers
+            for tier in spec.engine_tiers
         ]
         retries = spec.routing.retries
         self.routers = RouterModel(len(self.fleets), retries.limit, retries.budget_percent / 100)
@@ -78,7 +78,7 @@ class Cluster:
             _WAITING
             * (fleet.model.concurrency if fleet.model.told else UNSIZED_ENGINE)
             * max(1, tier.replicas.bounds.most)
-            for fleet, tier in zip(self.fleets, spec.tiers, strict=True)
+            for fleet, tier in zip(self.fleets, spec.engine_tiers, strict=True)
         ]
 
     @property

@@ -48,7 +48,7 @@ class HorizontalRule:
     ) -> None:
         """`use`: wanted share of the concurrency, 0 to 1; `queue`: wanted number of waiting requests per engine."""
         self._metric, self._use, self._queue = metric, use, queue
-        self._bounds = {tier.name: tier.replicas.bounds for tier in spec.tiers}
+        self._bounds = {tier.name: tier.replicas.bounds for tier in spec.engine_tiers}
         self._tiers = {name: _Scaled(few) for name, (few, _) in self._bounds.items()}
         self._synced: datetime | None = None
 

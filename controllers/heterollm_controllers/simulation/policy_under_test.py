@@ -66,7 +66,7 @@ class Operator:
         self.state = steering.state
         fallback = self.state.fallback
         return Orders(
-            targets={tier.name: self.state.target(tier) for tier in self._spec.tiers},
+            targets={tier.name: self.state.target(tier) for tier in self._spec.engine_tiers},
             shares=steering.traffic.shares,
             state=state_in_force(fallback),
             decisions=steering.decisions,

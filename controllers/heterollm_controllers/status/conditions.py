@@ -25,7 +25,7 @@ class ConditionUpdate(NamedTuple):
 
 _STATUS: dict[bool | None, Literal["True", "False", "Unknown"]] = {True: "True", False: "False", None: "Unknown"}
 
-_REPORTED = {ConditionType.ACCEPTED, ConditionType.PROGRAMMED, ConditionType.READY}
+_REPORTED = {ConditionType.ACCEPTED, ConditionType.PROGRAMMED, ConditionType.READY, ConditionType.EXTERNAL_TIERS_ANSWER}
 """Conditions whose transitions become Events; the others follow from these."""
 
 

@@ -18,10 +18,13 @@ UNCHECKED = ConditionUpdate(ConditionType.TIERS_COMPATIBLE, True, Reason.NOT_CHE
 
 
 def family_mismatch(spec: HeteroLLMClusterSpec, config_maps: ConfigMaps) -> str:
-    """What the tiers' models do not share; empty when all they are known to have is shared, or nobody asks."""
+    """What the tiers' models do not share; empty when all they are known to have is shared, or nobody asks.
+
+    Of the model of a service outside of the cluster only a name is known.
+    """
     if spec.family_check == "Off":
         return ""
-    return "; ".join(_mismatch({tier.name: _model(tier, config_maps) for tier in spec.tiers}))
+    return "; ".join(_mismatch({tier.name: _model(tier, config_maps) for tier in spec.engine_tiers}))
 
 
 def _model(tier: Tier, config_maps: ConfigMaps) -> Architecture | None:

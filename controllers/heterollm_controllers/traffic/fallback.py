@@ -139,7 +139,7 @@ class _Fallback:
         stand_in = self.stand_ins.of(name)
         if record is not None:
             offered = tier.metrics.rate(TierSignal.OFFERED) or 0.0
-            return next_transition(record, judged, offered, bool(tier.state.serving), stand_in, self.settings, self.now)
+            return next_transition(record, judged, offered, tier.state.available, stand_in, self.settings, self.now)
         return opened(name, None, judged, stand_in, self.settings, self.now) if stand_in.usable else Transition(None)
 
     # --- level 3 --------------------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ class _Fallback:
             return self._as_before(), ()
         last = judged.pop(self.names[-1])
         substitute = stand_in_of(self.names[-1], self.names)
-        if last.fails and self.stand_ins.by_name[substitute].state.serving and not judged[substitute].fails:
+        if last.fails and self.stand_ins.by_name[substitute].state.available and not judged[substitute].fails:
             return self._degraded(last)
         failing = "; ".join(f"{name}: {item.why}" for name, item in judged.items() if item.fails)
         trouble = self._broken() or failing

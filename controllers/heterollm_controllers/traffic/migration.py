@@ -73,7 +73,9 @@ def migrate(
     spec: HeteroLLMClusterSpec, record: MigrationStatus | None, seen: Circumstances, now: datetime
 ) -> tuple[MigrationStatus | None, tuple[Change, ...]]:
     """What holds now, and what was decided; the record as it was unless there is something to write."""
-    if spec.migration is None or len(spec.tiers) < 2:
+    if spec.migration is not None and len(spec.tiers) < 2:
+        return record, ()  # A tier of two cannot be carried out at the moment.
+    if spec.migration is None:
         if record is None:
             return None, ()
         return None, (Change(Reason.MIGRATION_ENDED, "", "spec.migration is gone: each tier gets all of its requests"),)

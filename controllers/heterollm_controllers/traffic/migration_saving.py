@@ -40,6 +40,8 @@ def _demands(spec: HeteroLLMClusterSpec, tiers: Sequence[MeasuredTier]) -> list[
     """What the tiers are asked for: as it is shared among them now, and as much as in the last hour on average."""
     if [tier.state.name for tier in tiers] != [tier.name for tier in spec.tiers]:
         return None
+    if spec.external_tiers:
+        return None  # What a service outside of the cluster costs is not known.
     offered = [tier.metrics.rate(TierSignal.OFFERED) for tier in tiers]
     known = [rate for rate in offered if rate is not None]
     if len(known) < len(offered) or not sum(known):
@@ -52,7 +54,7 @@ def _demands(spec: HeteroLLMClusterSpec, tiers: Sequence[MeasuredTier]) -> list[
             item.state.engine_dollars_per_hour,
             tier.replicas.bounds.fewest + tier.replicas.standby,
         )
-        for rate, item, tier in zip(known, tiers, spec.tiers, strict=True)
+        for rate, item, tier in zip(known, tiers, spec.engine_tiers, strict=True)
     ]
 
 

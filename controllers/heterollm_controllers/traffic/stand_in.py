@@ -116,7 +116,7 @@ class StandIns:
         offered = sum(self.by_name[tier].metrics.rate(TierSignal.OFFERED) or 0.0 for tier in tiers)
         judged = self.judged_by_few(name)
         # Two tiers never answer for each other.
-        usable = bool(tier_state.serving) and not judged.fails and not self.rests(name)
+        usable = tier_state.available and not judged.fails and not self.rests(name)
         kept = _kept_percent(offered, tier_state, metrics) if usable else 100
         doubted = not usable or _is_full(metrics) or judged.percent >= DOUBTED * self.settings.failed_percent
         begun = [engine.serving_since for engine in tier_state.serving if engine.serving_since is not None]

@@ -83,7 +83,7 @@ def judge(
     requests = tried * COUNTED_SECONDS
     if tier_state.lost:
         return Judgement(Health.FAILING, requests, "none of its engines serves any more", metrics.window, 100.0)
-    if not tier_state.serving:
+    if not tier_state.available:
         return Judgement(Health.IDLE, requests, "none of its engines serves yet", metrics.window)
     if requests < fewest:
         return Judgement(Health.IDLE, requests, f"{requests:.0f} requests in {COUNTED_SECONDS} s", metrics.window)
@@ -105,7 +105,7 @@ def _slow_share(tier_state: TierState, metrics: TierMetrics, settings: Fallback)
         return None
     if not answered or not slow:
         return 0.0
-    if metrics.unanswered & _LOAD:
+    if metrics.unanswered & _LOAD and not tier_state.external:
         return None
     return 0.0 if is_busy(tier_state, metrics, settings) else min(slow / answered, 1.0)
 
@@ -115,6 +115,8 @@ def is_busy(tier_state: TierState, metrics: TierMetrics, settings: Fallback) -> 
 
     Then it has to grow. Another tier that took its requests would be no less busy.
     """
+    if tier_state.external:
+        return False  # it says nothing of its load
     answered, queue = metrics.rate(TierSignal.ANSWERED) or 0.0, metrics.queue or 0.0
     if _is_stuck(tier_state, metrics, answered):
         return False

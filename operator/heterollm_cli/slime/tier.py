@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from heterollm_cli.slime.bash_words import UnreadableScript
 from heterollm_cli.slime.launch_script import SlimeLaunch
-from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
+from heterollm_controllers.api.v1alpha1.tier import Tier
 from heterollm_controllers.sglang.flags.arguments import Arguments, check
 from heterollm_controllers.sglang.flags.catalogue import catalogue
 from heterollm_controllers.sglang.flags.training import SUBJECTS
@@ -84,9 +84,9 @@ def to_tier(
 
 def _validate(tier: dict[str, Any]) -> None:
     try:
-        HeteroLLMClusterSpec.model_validate({"tiers": [tier]})
+        Tier.model_validate(tier)
     except ValidationError as error:
-        problems = (f"{'.'.join(map(str, e['loc'][2:]))}: {e['msg']}" for e in error.errors(include_url=False))
+        problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
         raise UnreadableScript(f"the tier would not be valid: {'; '.join(problems)}") from None
 
 

@@ -41,6 +41,7 @@ class RawFigure(StrEnum):
     REQUESTS = "requests"
     FAULTY = "faulty"
     FIRST_BYTE = "firstByte"
+    UNANSWERED = "unanswered"
 
 
 class HistoryFigure(StrEnum):
@@ -123,6 +124,7 @@ def now(of: Selection) -> dict[Name, Query]:
         RawFigure.REQUESTS: _requests(of),
         RawFigure.FAULTY: _faulty(of),
         RawFigure.FIRST_BYTE: _first_byte(of),
+        RawFigure.UNANSWERED: _unanswered(of),
     }
     return {**_pods(of), **_routers(of), **raw}
 
@@ -240,6 +242,19 @@ def _first_byte(of: Selection) -> Query:
     buckets = of.of(name, f'le=~"({bounds})([.]0)?|[+]Inf"', 'low_quality!="true"')
     rate = _once(f"rate({buckets}[{of.window}s])", f"{_TIER}, decision, le")
     return Query(f"sum by ({_TIER}, le) ({rate})", ("heterollm_tier", "le"))
+
+
+def _unanswered(of: Selection) -> Query:
+    """Attempts without an answer, and those that a service outside of the cluster refused, by status.
+
+    Reasons are words and codes are numbers, so that none hides another.
+    """
+    lost = _rate_from_zero(of, of.of("heterollm_router_failed_attempts_total", 'reason=~"connect|reset|timeout"'))
+    refused = _rate_from_zero(of, of.of("heterollm_router_external_refusals_total"))
+    return Query(
+        f"sum by ({_TIER}, reason, code) ({_once(f'({lost}) or ({refused})', f'{_TIER}, reason, code')})",
+        ("heterollm_tier", "reason", "code"),
+    )
 
 
 def _quantile(share: float, of: Selection) -> str:

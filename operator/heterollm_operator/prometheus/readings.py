@@ -21,6 +21,10 @@ _TOO_MANY = "429"
 _FAILURES = frozenset({"500", "502", "503", "504"})
 """Of engines, or for want of any. Others (501, 505) are about the request."""
 
+_KEY_REFUSED = frozenset({"401", "402", "403", "407"})
+"""By a service outside of the cluster: the routers' key is wrong, or its account. Other codes that are counted say
+that the model or the address is; see filters/external.rs."""
+
 _WITHOUT_FAULTY = (TierSignal.TRIED, TierSignal.FAILED)
 """Rates of which faulty requests are taken off: they fail wherever they are sent, so they say nothing of the tier."""
 
@@ -40,6 +44,7 @@ _FOLLOW: Mapping[Name, tuple[Signal, ...]] = {
     ),
     RawFigure.FAULTY: _WITHOUT_FAULTY,
     RawFigure.FIRST_BYTE: (TierSignal.SLOW,),
+    RawFigure.UNANSWERED: (TierSignal.KEY_REFUSED, TierSignal.NOT_FOUND, TierSignal.UNREACHABLE),
 }
 """What follows from a figure that is no signal."""
 
@@ -159,7 +164,7 @@ def _let_through(code: str) -> bool:
 
 def _tiers(rows: _Rows, slow: int) -> dict[str, dict[TierSignal, float]]:
     found: dict[str, dict[TierSignal, float]] = defaultdict(dict)
-    for follow in (_requests(rows), _slow(rows, slow)):
+    for follow in (_requests(rows), _slow(rows, slow), _unanswered_attempts(rows)):
         for tier, signal, rate in follow:
             if rows.follows(signal):
                 found[tier][signal] = found[tier].get(signal, 0.0) + rate
@@ -213,6 +218,14 @@ def _slow(rows: _Rows, bound: int) -> Iterable[tuple[str, TierSignal, float]]:
     for tier, edges in counts.items():
         if (every := edges.get("+Inf")) is not None and (fast := edges.get(str(bound))) is not None:
             yield tier, TierSignal.SLOW, max(every - fast, 0.0)
+
+
+def _unanswered_attempts(rows: _Rows) -> Iterable[tuple[str, TierSignal, float]]:
+    for (tier, _, code), rate in rows.of(RawFigure.UNANSWERED):
+        if not code:
+            yield tier, TierSignal.UNREACHABLE, rate
+        else:
+            yield tier, TierSignal.KEY_REFUSED if code in _KEY_REFUSED else TierSignal.NOT_FOUND, rate
 
 
 def _history(key: Key, answers: Mapping[Name, Mapping[Cluster, Series]]) -> dict[str, History]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from heterollm_controllers.api.schema import (
     WireType,
     rules,
 )
 from heterollm_controllers.api.v1alpha1.autoscaling import Scaling
+from heterollm_controllers.api.v1alpha1.external import ExternalTier
 from heterollm_controllers.api.v1alpha1.fallback import Fallback
 from heterollm_controllers.api.v1alpha1.migration import Migration
 from heterollm_controllers.api.v1alpha1.observability import Observability
@@ -19,6 +20,21 @@ from heterollm_controllers.api.v1alpha1.security import Security
 from heterollm_controllers.api.v1alpha1.tier import Tier
 
 __all__ = ["HeteroLLMClusterSpec"]
+
+
+_ENGINES, _EXTERNAL = "<engines>", "<external>"
+"""The two kinds of tiers, in the places of errors; no field is called so."""
+
+
+def _kind(tier: Any) -> str:
+    external = "external" in tier if isinstance(tier, dict) else isinstance(tier, ExternalTier)
+    return _EXTERNAL if external else _ENGINES
+
+
+AnyTier = Annotated[
+    Annotated[Tier, Tag(_ENGINES)] | Annotated[ExternalTier, Tag(_EXTERNAL)],
+    Discriminator(_kind),
+]
 
 
 class HeteroLLMClusterSpec(WireType):
@@ -33,7 +49,7 @@ class HeteroLLMClusterSpec(WireType):
         )
     )
     tiers: Annotated[
-        tuple[Tier, ...],
+        tuple[AnyTier, ...],
         Field(
             min_length=1,
             max_length=8,
@@ -67,3 +83,13 @@ class HeteroLLMClusterSpec(WireType):
             )
         ),
     ] = "Warn"
+
+    @property
+    def engine_tiers(self) -> tuple[Tier, ...]:
+        """Tiers with engines, cheapest first."""
+        return tuple(tier for tier in self.tiers if isinstance(tier, Tier))
+
+    @property
+    def external_tiers(self) -> tuple[ExternalTier, ...]:
+        """Tiers that are services outside of the cluster."""
+        return tuple(tier for tier in self.tiers if isinstance(tier, ExternalTier))

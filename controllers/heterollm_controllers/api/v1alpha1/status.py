@@ -9,13 +9,20 @@ from pydantic import Field
 from heterollm_controllers.api.schema import Name, Time, WireType
 from heterollm_controllers.api.v1alpha1.migration_status import MigrationStatus
 from heterollm_controllers.api.v1alpha1.sizing import Sizing
-from heterollm_controllers.api.vocabulary import CachingMode, ConditionType, EnginePhase, EscalationPhase, FallbackState
+from heterollm_controllers.api.vocabulary import (
+    CachingMode,
+    ConditionType,
+    EnginePhase,
+    EscalationPhase,
+    FallbackState,
+)
 
 __all__ = [
     "Condition",
     "Decision",
     "EngineStatus",
     "EscalationStatus",
+    "ExternalTierStatus",
     "FallbackStatus",
     "ForecastStatus",
     "HeteroLLMClusterStatus",
@@ -178,6 +185,25 @@ class TierStatus(WireType):
     scaling: Annotated[ScalingStatus | None, Field(description="The last decision on the number of engines.")] = None
 
 
+class ExternalTierStatus(WireType):
+    """One tier that is a service outside of the cluster."""
+
+    name: Annotated[Name, Field(description="The tier.")]
+    url: Annotated[str, Field(max_length=512, description="The service.")]
+    model: Annotated[str, Field(max_length=256, description="The model there.")]
+    secret: Annotated[
+        str | None, Field(max_length=512, description="Secret and key inside it that hold the API key.")
+    ] = None
+    routed: Annotated[
+        bool,
+        Field(description="Whether the routers send requests there: once all of them have mounted the Secret."),
+    ]
+    problem: Annotated[
+        str | None,
+        Field(max_length=64, description="Why it does not answer, as its latest requests met it, as one word."),
+    ] = None
+
+
 class RoutingStatus(WireType):
     """The request path."""
 
@@ -214,6 +240,14 @@ class HeteroLLMClusterStatus(WireType):
         tuple[TierStatus, ...],
         Field(max_length=8, description="The tiers.", json_schema_extra={"x-kubernetes-list-type": "atomic"}),
     ] = ()
+    external_tiers: Annotated[
+        tuple[ExternalTierStatus, ...] | None,
+        Field(
+            max_length=8,
+            description="Tiers that are services outside of the cluster.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = None
     routing: Annotated[RoutingStatus | None, Field(description="The request path.")] = None
     fallback: Annotated[FallbackStatus | None, Field(description="Which fallback is in force.")] = None
     migration: Annotated[MigrationStatus | None, Field(description="How far the migration is.")] = None

@@ -59,26 +59,28 @@ class Replicas(WireType):
 
 _TIER_NAME = "^[a-z][a-z0-9]*$"
 
+TierName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=12,
+        pattern=_TIER_NAME,
+        description="Short name, lower-case letters and digits; clients may use it as the model name.",
+        json_schema_extra=rules(
+            (
+                f"self.matches('{_TIER_NAME}')",
+                "a tier name must start with a letter and hold only lower-case letters and digits",
+            ),
+            ("self != 'auto'", "a tier cannot be called auto: that is the model name that lets the router choose"),
+        ),
+    ),
+]
+
 
 class Tier(WireType):
     """Engines of one kind: one model on one kind of GPU."""
 
-    name: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=12,
-            pattern=_TIER_NAME,
-            description="Short name, lower-case letters and digits; clients may use it as the model name.",
-            json_schema_extra=rules(
-                (
-                    f"self.matches('{_TIER_NAME}')",
-                    "a tier name must start with a letter and hold only lower-case letters and digits",
-                ),
-                ("self != 'auto'", "a tier cannot be called auto: that is the model name that lets the router choose"),
-            ),
-        ),
-    ]
+    name: TierName
     model: Annotated[Model, Field(description="What the tier serves.")]
     accelerator: Annotated[Accelerator, Field(description="What the tier runs on.")]
     engine: Annotated[EngineSpec, Field(description="Overrides of derived engine settings.")] = EngineSpec()

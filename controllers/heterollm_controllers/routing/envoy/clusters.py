@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from heterollm_controllers.routing.envoy.admission import Share, circuit_breakers
+from heterollm_controllers.routing.envoy.external import external_service
 from heterollm_controllers.routing.envoy.module import module_filter
 from heterollm_controllers.routing.envoy.resource_names import (
     ATTEMPT_FILTER,
@@ -19,7 +20,7 @@ from heterollm_controllers.routing.envoy.resource_names import (
 from heterollm_controllers.routing.envoy.resources import Json, config_source, typed
 from heterollm_controllers.routing.ir import TierRoute
 
-__all__ = ["ATTEMPTS", "attempts", "tier_engines"]
+__all__ = ["ATTEMPTS", "attempts", "diverted", "tier_hosts"]
 
 ATTEMPTS = 4
 """Tries of one request: the first and three retries."""
@@ -29,8 +30,15 @@ _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _BROKEN: Json = {"http_response_headers_match": {"headers": [{"name": BROKEN_HEADER, "present_match": True}]}}
 
 
-def tier_engines(tier: TierRoute, share: Share) -> Json:
-    """The engines of one tier, of which each of the routers may use its share."""
+def tier_hosts(tier: TierRoute, share: Share) -> Json:
+    """What answers for one tier: engines, or a service; each of the routers may use its share."""
+    if tier.external is None:
+        return {**_engines(tier, share), "typed_extension_protocol_options": _http_options()}
+    service = external_service(tier.name, tier.model_id, tier.external, share, _outlier_detection())
+    return {**service, "typed_extension_protocol_options": _http_options()}
+
+
+def _engines(tier: TierRoute, share: Share) -> Json:
     return {
         "name": tier_cluster(tier.name),
         "type": "EDS",
@@ -55,14 +63,18 @@ def tier_engines(tier: TierRoute, share: Share) -> Json:
         "health_checks": [_ready_check()],
         "outlier_detection": _outlier_detection(),
         "circuit_breakers": circuit_breakers(share),
-        "typed_extension_protocol_options": {
-            _HTTP_OPTIONS: typed(
-                _HTTP_OPTIONS,
-                explicit_http_config={"http_protocol_options": {}},
-                # Below the 5 s after which the engine's server closes idle connections: what is sent into that is lost.
-                common_http_protocol_options={"idle_timeout": "3s"},
-            )
-        },
+    }
+
+
+def _http_options() -> Json:
+    return {
+        _HTTP_OPTIONS: typed(
+            _HTTP_OPTIONS,
+            explicit_http_config={"http_protocol_options": {}},
+            # Below the 5 s after which the engine's server closes idle connections: what is sent into that is lost.
+            # Services behind other servers wait longer, but some are SGLang or vLLM themselves.
+            common_http_protocol_options={"idle_timeout": "3s"},
+        )
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from heterollm_controllers.routing.envoy.admission import always_full, needs_admission, share_of
-from heterollm_controllers.routing.envoy.clusters import attempts, diverted, tier_engines
+from heterollm_controllers.routing.envoy.clusters import attempts, diverted, tier_hosts
 from heterollm_controllers.routing.envoy.endpoints import load_assignment
 from heterollm_controllers.routing.envoy.listener import listener
 from heterollm_controllers.routing.envoy.resource_names import endpoints_file
@@ -23,7 +23,7 @@ def envoy_files(policy: RoutingPolicy, version: int) -> dict[str, str]:
     is in the routes, clusters and endpoints.
     """
     tiers = policy.tiers
-    clusters = [tier_engines(tier, share_of(tier, policy)) for tier in tiers]
+    clusters = [tier_hosts(tier, share_of(tier, policy)) for tier in tiers]
     clusters += [attempts(tiers[index:]) for index in range(len(tiers))]
     clusters += [diverted(tiers[index:]) for index in range(len(tiers) - 1)]
     # What the last tier does not answer itself goes to the one before it.
@@ -35,6 +35,7 @@ def envoy_files(policy: RoutingPolicy, version: int) -> dict[str, str]:
             "envoy.config.endpoint.v3.ClusterLoadAssignment", [load_assignment(tier)]
         )
         for tier in tiers
+        if tier.external is None
     }
     return assignments | {
         "cds.json": discovery_response("envoy.config.cluster.v3.Cluster", clusters),

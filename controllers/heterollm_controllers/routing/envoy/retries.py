@@ -37,7 +37,9 @@ def attempt_context(policy: RoutingPolicy) -> Json:
     """What the attempt filter knows of the policy; it travels with the routes, so a change is live."""
     retries = policy.retries
     return {
-        "tiers": [tier.name for tier in policy.tiers],
+        # A module that knows nothing of external tiers cannot read this, and so takes no policy that has one: it would
+        # send the client's key to the service.
+        "tiers": [tier.name if tier.external is None else {"external": tier.name} for tier in policy.tiers],
         "deadline": retries.deadline,
         "budget": retries.budget_percent / 100,
         "quality": retries.check_quality,

@@ -4,14 +4,17 @@
 #[cfg(test)]
 mod tests;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::external::{self, Service};
 use super::failures::fault::{self, PreviousAttempt, TierState};
-use super::headers::{ATTEMPT, CHOSEN, FINAL, LENGTH, OURS, PREFIX, QUALITY, TYPE};
+use super::headers::{ATTEMPT, CHOSEN, ERROR, FINAL, LENGTH, OURS, PREFIX, QUALITY, SHOULD_RETRY, TYPE};
 use super::in_flight::{InFlight, InFlightGuard};
-use super::request_state::{add_unsent, remove_unsent, set_refused, LowQualityAnswer, RequestState, SavedAnswer};
+use super::request_state::{
+    add_external_refusal, add_unsent, remove_unsent, set_refused, LowQualityAnswer, RequestState, SavedAnswer,
+};
 use super::route_config::AttemptConfig;
 use super::HttpFilter;
 use crate::protocol::rewrite::{self, Change};
@@ -30,6 +33,8 @@ pub struct AttemptFilter {
     tier: Arc<TierState>,
     number: Cell<u32>,
     answer: Cell<Answer>,
+    /// Where it goes, if that is no engine.
+    service: RefCell<Option<Box<Service>>>,
     /// While the engine is at work on it.
     in_flight: Cell<Option<InFlightGuard>>,
     /// While it waits before it is sent.
@@ -44,6 +49,8 @@ enum Answer {
     CheckQuality,
     /// A 503, which may come from a full queue.
     CheckOverload,
+    /// Of a service, which answers so to its owner and not to the client: the status.
+    Refusal(u32),
 }
 
 impl HttpFilter for AttemptFilter {
@@ -64,6 +71,7 @@ impl HttpFilter for AttemptFilter {
             tier: tier.clone(),
             number: Cell::new(1),
             answer: Cell::new(Answer::Pass),
+            service: RefCell::default(),
             in_flight: Cell::new(None),
             waits: Cell::new(false),
         }
@@ -77,19 +85,43 @@ impl HttpFilter for AttemptFilter {
         for internal in [CHOSEN, PREFIX, ATTEMPT] {
             stream.remove_header(HeaderMap::Request, internal);
         }
-        if number == 1 {
-            return Status::Continue;
+        let was_external = number > 1 && fault::note_service(stream, false);
+        let is_external = self.find_service(stream);
+        let status = match number {
+            1 => Status::Continue,
+            _ => self.retry(stream, config, number, was_external),
+        };
+        match status {
+            // Its body has another model, and so another length.
+            Status::Continue if is_external => Status::StopIteration,
+            status => status,
         }
-        self.retry(stream, config, number)
     }
 
     /// Comes whole: an attempt that is not the first is sent from what has been kept.
     fn on_request_body(&self, stream: &mut impl Stream, config: &AttemptConfig, _: bool) -> Status {
-        let number = self.number.get();
-        if number == 1 {
+        let (number, service) = (self.number.get(), self.service.borrow());
+        if number == 1 && service.is_none() {
             return Status::Continue;
         }
-        if let Some(body) = changed(stream, config, number) {
+        let changed = if number == 1 {
+            None
+        } else {
+            changed(stream, config, number)
+        };
+        let body = match &*service {
+            Some(service) => {
+                let received = stream.received_request_body();
+                let named = match &changed {
+                    Some(changed) => rewrite::with_model(changed, &service.model),
+                    None => rewrite::with_model(&received, &service.model),
+                };
+                // What is no whole request (as nobody has waited for the rest of it) stays as it is, its length too.
+                Some(named).filter(|named| named[..] != received[..])
+            }
+            None => changed,
+        };
+        if let Some(body) = body {
             stream.replace_received_request_body(&body);
             stream.set_header(HeaderMap::Request, LENGTH, body.len().to_string().as_bytes());
         }
@@ -101,6 +133,10 @@ impl HttpFilter for AttemptFilter {
     }
 
     fn on_response_headers(&self, stream: &mut impl Stream, config: &AttemptConfig, end: bool) -> Status {
+        if self.service.borrow().is_some() {
+            external::screen(stream);
+            external::restore(stream);
+        }
         // Engines say nothing in our name.
         for forged in stream.header_names(HeaderMap::Response, OURS) {
             stream.remove_header(HeaderMap::Response, &forged);
@@ -115,7 +151,7 @@ impl HttpFilter for AttemptFilter {
         }
         match self.answer.get() {
             Answer::Pass => Status::Continue,
-            Answer::CheckQuality | Answer::CheckOverload => Status::StopIteration,
+            Answer::CheckQuality | Answer::CheckOverload | Answer::Refusal(_) => Status::StopIteration,
         }
     }
 
@@ -126,6 +162,10 @@ impl HttpFilter for AttemptFilter {
             Answer::Pass => {}
             Answer::CheckQuality => self.check_quality(stream, config),
             Answer::CheckOverload => self.check_overload(stream, config),
+            Answer::Refusal(status) => {
+                let body = self.refuse_as_service(stream, config, status);
+                stream.replace_response_body(body.as_bytes());
+            }
         }
         Status::Continue
     }
@@ -140,14 +180,14 @@ impl HttpFilter for AttemptFilter {
 
 impl AttemptFilter {
     /// At the beginning of an attempt that is not the first.
-    fn retry(&self, stream: &mut impl Stream, config: &AttemptConfig, number: u32) -> Status {
+    fn retry(&self, stream: &mut impl Stream, config: &AttemptConfig, number: u32, was_external: bool) -> Status {
         let answers = LowQualityAnswer::all(stream);
         let answered = answers.len() as u32;
         match answers.last() {
             Some(last) if last.attempt + 1 == number => self.tier.low_quality.spend(),
             _ => self.tier.budget.spend(),
         }
-        let previous = self.tier.previous_attempt(stream);
+        let previous = self.tier.previous_attempt(stream, was_external);
         if previous == PreviousAttempt::LostAgain {
             stream.set_dynamic_metadata("error", b"engines_lost");
             return refuse(
@@ -175,8 +215,36 @@ impl AttemptFilter {
         }
     }
 
+    /// Whether the attempt is at a service; then its headers are made what that is sent.
+    fn find_service(&self, stream: &mut impl Stream) -> bool {
+        let service = Service::of(stream).map(Box::new);
+        match &service {
+            Some(service) => {
+                service.address(stream);
+                fault::note_service(stream, true);
+            }
+            None if self.number.get() > 1 => external::restore(stream),
+            None => {}
+        }
+        let is_external = service.is_some();
+        self.service.replace(service);
+        is_external
+    }
+
     /// What its headers say of the engine and of the request, and what is to be done with the body.
     fn judge_headers(&self, stream: &mut impl Stream, config: &AttemptConfig, end: bool) -> Answer {
+        let status = stream
+            .header(HeaderMap::Response, ":status")
+            .and_then(number)
+            .unwrap_or(0) as u32;
+        if self.service.borrow().is_some() && external::is_refusal(status) {
+            if !end {
+                return Answer::Refusal(status);
+            }
+            let body = self.refuse_as_service(stream, config, status);
+            stream.add_response_body(body.as_bytes());
+            return Answer::Pass;
+        }
         match stream.header(HeaderMap::Response, ":status") {
             Some(b"200") if config.quality && is_checked(stream) => return Answer::CheckQuality,
             Some(b"200") => {
@@ -244,6 +312,30 @@ impl AttemptFilter {
         for (name, value) in headers {
             stream.set_header(HeaderMap::Response, name, value.as_bytes());
         }
+    }
+
+    /// A failure of the tier, as a service gives no better answer to anybody; returns what the client gets to read of it.
+    fn refuse_as_service(&self, stream: &mut impl Stream, config: &AttemptConfig, status: u32) -> String {
+        let tier = tier(stream).to_owned();
+        let refusal = external::Refusal::of(status);
+        let (code, answer) = (refusal.code, refusal.answer(&tier, status));
+        let length = answer.len().to_string();
+        let headers = [
+            (":status", "502"),
+            (TYPE, "application/json"),
+            (LENGTH, &length),
+            (ERROR, code),
+        ];
+        for (name, value) in headers {
+            stream.set_header(HeaderMap::Response, name, value.as_bytes());
+        }
+        add_external_refusal(stream, &tier, status);
+        self.failed(stream, config);
+        if !fault::others_follow(stream, self.number.get()) {
+            stream.set_header(HeaderMap::Response, FINAL, b"true");
+            stream.set_header(HeaderMap::Response, SHOULD_RETRY, b"false");
+        }
+        answer
     }
 
     fn good(&self, stream: &mut impl Stream, config: &AttemptConfig) {

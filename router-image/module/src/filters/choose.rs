@@ -86,7 +86,11 @@ impl HttpFilter for ChooseFilter {
     }
 
     fn on_request_headers(&self, stream: &mut impl Stream, config: &ChooseConfig, end: bool) -> Status {
-        self.record.borrow_mut().start = Some(stream.instant());
+        let mut record = self.record.borrow_mut();
+        record.start = Some(stream.instant());
+        // It is taken away from what goes to services outside of the cluster.
+        record.client = stream.header(HeaderMap::Request, CLIENT).map(<[u8]>::to_vec);
+        drop(record);
         stream.set_buffer_limit(config.body_limit);
         *self.asked.borrow_mut() = ClientHeaders::take(stream, config);
         if end {

@@ -38,5 +38,8 @@ pub const REQUEST: &str = "x-request-id";
 pub const MOST_RETRIES: &str = "x-envoy-max-retries";
 pub const ATTEMPT: &str = "x-envoy-attempt-count";
 
+pub const PATH: &str = ":path";
+pub const AUTHORITY: &str = ":authority";
+pub const AUTHORIZATION: &str = "authorization";
 pub const LENGTH: &str = "content-length";
 pub const TYPE: &str = "content-type";

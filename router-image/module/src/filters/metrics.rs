@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::failures::fault::FAULTY;
 use super::headers::CLIENT;
-use super::request_state::{answering_tier, attempts_sent, LowQualityAnswer};
+use super::request_state::{answering_tier, attempts_sent, external_refusals, LowQualityAnswer};
 use crate::protocol::tokens::Tokens;
 use crate::stream::{Attribute, Counter, HeaderMap, Histogram, MetadataSource, MetricDefinitions, Stream, METADATA};
 
@@ -26,6 +26,7 @@ pub struct Metrics {
     low_quality: Counter,
     faulty: Counter,
     sides: Counter,
+    external_refusals: Counter,
 }
 
 /// What the choose filter knows of a request at its end.
@@ -38,6 +39,8 @@ pub struct RequestRecord {
     /// Complexity in [0, 1], if it was asked.
     pub score: Option<f64>,
     pub start: Option<Instant>,
+    /// Whose API key was sent, if they are asked for.
+    pub client: Option<Vec<u8>>,
     /// When the answer began.
     pub answer: Option<Instant>,
     /// Whether it is a stream of events.
@@ -87,6 +90,8 @@ impl Metrics {
             faulty: envoy.counter("faulty_requests_total", &["heterollm_tier"]),
             // Of a cluster that migrates: by who was to answer, so that the two can be compared.
             sides: envoy.counter("side_total", &["wanted_tier", "diverted", "outcome"]),
+            // Attempts that a service outside of the cluster has refused for what its owner has to see to.
+            external_refusals: envoy.counter("external_refusals_total", &["heterollm_tier", "code"]),
         }
     }
 
@@ -120,11 +125,16 @@ impl Metrics {
                 stream.increment_counter(self.sides, &[wanted, diverted, outcome.as_bytes()], 1);
             }
         }
-        if let Some(client) = stream.header(HeaderMap::Request, CLIENT) {
+        let client = record.client.as_deref();
+        // Of a request that was refused before it could be taken down.
+        if let Some(client) = client.or_else(|| stream.header(HeaderMap::Request, CLIENT)) {
             stream.increment_counter(self.clients, &[client, code_text.as_bytes()], 1);
         }
         for answer in &low_quality {
             stream.increment_counter(self.low_quality, &[answer.tier.as_bytes(), answer.fault.as_bytes()], 1);
+        }
+        for (tier, status) in external_refusals(stream) {
+            stream.increment_counter(self.external_refusals, &[tier.as_bytes(), status.as_bytes()], 1);
         }
         if let Some(tokens) = record.tokens {
             stream.increment_counter(self.tokens, &[tier, b"prompt"], tokens.prompt);

@@ -3,6 +3,7 @@
 mod attempt;
 pub mod chain;
 mod choose;
+mod external;
 pub mod failures;
 pub mod headers;
 mod in_flight;

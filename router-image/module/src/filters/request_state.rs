@@ -8,6 +8,8 @@ const UNSENT: &str = "unsent";
 const REFUSED: &str = "refused";
 /// Answers of low quality, a line for each.
 const LOW_QUALITY: &str = "low_quality";
+/// Answers of services that were for their owner, a line for each.
+const EXTERNAL_REFUSALS: &str = "external_refusals";
 /// Of the filter state.
 const STATE: &str = "llm";
 const ANSWER: &str = "llm-answer";
@@ -74,7 +76,21 @@ impl<'a> LowQualityAnswer<'a> {
     }
 }
 
-/// The first of them, for the client whose retries meet nothing but failures.
+/// A service outside of the cluster that answers for the tier has refused an attempt with this status.
+pub fn add_external_refusal(stream: &mut impl Stream, tier: &str, status: u32) {
+    let earlier = stream.dynamic_metadata(EXTERNAL_REFUSALS).unwrap_or_default();
+    let lines = [earlier, format!("{tier} {status}\n").as_bytes()].concat();
+    stream.set_dynamic_metadata(EXTERNAL_REFUSALS, &lines);
+}
+
+/// Tiers and statuses of all of them.
+pub fn external_refusals(stream: &impl Stream) -> Vec<(&str, &str)> {
+    let lines = stream.dynamic_metadata(EXTERNAL_REFUSALS).unwrap_or_default();
+    let lines = std::str::from_utf8(lines).unwrap_or_default();
+    lines.lines().filter_map(|line| line.split_once(' ')).collect()
+}
+
+/// The first of the low-quality answers, for the client whose retries meet nothing but failures.
 #[derive(Debug, PartialEq)]
 pub struct SavedAnswer {
     pub fault: String,

@@ -161,10 +161,13 @@ impl AttemptConfig {
                 .iter()
                 .map(Change::parse)
                 .collect::<Option<_>>()?,
-            tiers: strings(config.get("tiers")?)?
-                .into_iter()
-                .map(|name| (name.clone(), InFlight::of(&name)))
-                .collect(),
+            tiers: config
+                .get("tiers")?
+                .as_list()?
+                .iter()
+                .map(|tier| string(tier.get("external").unwrap_or(tier)))
+                .map(|name| name.map(|name| (name.clone(), InFlight::of(&name))))
+                .collect::<Option<_>>()?,
         })
     }
 

@@ -111,6 +111,53 @@ pub fn apply_anew(body: &[u8], change: &Change, earlier: &[Change], attempt: u32
     edited(body, change, Seed::Any(attempt)).unwrap_or(made)
 }
 
+/// The body of a request for another model, whatever it asked for. What is not one JSON object stays as it is.
+pub fn with_model(body: &[u8], model: &str) -> Vec<u8> {
+    named(body, &quoted(model)).unwrap_or_else(|NotJson| body.to_vec())
+}
+
+fn named(body: &[u8], model: &str) -> Read<Vec<u8>> {
+    let mut reader = Reader::new(body);
+    let mut made = Vec::with_capacity(body.len() + model.len() + 16);
+    let (mut done, mut is_empty, mut has_model) = (0, true, false);
+    reader.kind()?;
+    let inside = reader.position() + 1;
+    reader.fields(|reader, key| {
+        is_empty = false;
+        reader.kind()?;
+        let first = reader.position();
+        reader.skip()?;
+        if key.is("model") {
+            has_model = true;
+            made.extend_from_slice(&body[done..first]);
+            made.extend_from_slice(model.as_bytes());
+            done = reader.position();
+        }
+        Ok(())
+    })?;
+    reader.end()?;
+    made.extend_from_slice(&body[done..]);
+    if !has_model {
+        let comma = if is_empty { "" } else { "," };
+        made.splice(inside..inside, format!("\"model\":{model}{comma}").into_bytes());
+    }
+    Ok(made)
+}
+
+/// As JSON has it.
+fn quoted(text: &str) -> String {
+    let mut made = String::from("\"");
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => made.extend(['\\', letter]),
+            control if control < ' ' => made.push_str(&format!("\\u{:04x}", control as u32)),
+            _ => made.push(letter),
+        }
+    }
+    made.push('"');
+    made
+}
+
 fn edited(body: &[u8], change: &Change, seed: Seed) -> Read<Vec<u8>> {
     let mut reader = Reader::new(body);
     let mut made = Vec::with_capacity(body.len() + 64);
@@ -279,6 +326,30 @@ mod tests {
         assert!(!may_differ(cold, cold, &of(false, true)));
         assert!(!may_differ(cold, half, &of(false, false)));
         assert!(may_differ(cold, half, &of(false, true)));
+    }
+
+    #[test]
+    fn the_model_is_another_and_nothing_else_is() {
+        let cases = [
+            ("{}", r#"{"model":"a/b"}"#),
+            (r#"{"n":1}"#, r#"{"model":"a/b","n":1}"#),
+            (r#" { "model" : "auto" , "n":1 } "#, r#" { "model" : "a/b" , "n":1 } "#),
+            (
+                r#"{"mod\u0065l":null,"model":"x"}"#,
+                r#"{"mod\u0065l":"a/b","model":"a/b"}"#,
+            ),
+            (
+                r#"{"messages":[{"model":"x","content":"\"model\":1}"}],"model":"small"}"#,
+                r#"{"messages":[{"model":"x","content":"\"model\":1}"}],"model":"a/b"}"#,
+            ),
+            ("[1]", "[1]"),
+            (r#"{"model":"small""#, r#"{"model":"small""#),
+        ];
+        for (body, expected) in cases {
+            let made = with_model(body.as_bytes(), "a/b");
+            assert_eq!(String::from_utf8(made).unwrap(), expected);
+        }
+        assert_eq!(with_model(b"{}", "a\"\\\n"), br#"{"model":"a\"\\\u000a"}"#);
     }
 
     #[test]

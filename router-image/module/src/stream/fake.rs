@@ -65,6 +65,12 @@ impl FakeStream {
         self.metadata.insert(place, value.as_bytes().to_vec());
     }
 
+    /// Nothing is said of it any more.
+    pub fn remove_metadata(&mut self, source: MetadataSource, namespace: &str) {
+        self.metadata
+            .retain(|(from, of, _), _| *from != source || of != namespace);
+    }
+
     /// A header's text; empty where there is none.
     pub fn text(&self, map: HeaderMap, name: &str) -> String {
         text(self.header(map, name).unwrap_or_default())

@@ -11,6 +11,9 @@ use crate::stream::{HeaderMap, MetadataSource, Stream, METADATA};
 /// Of the dynamic metadata: the failures so far, and how many engines were lost.
 const FAILED: &str = "failed";
 const LOST: &str = "lost";
+/// How many services were lost, and whether the attempt is at one.
+const EXCUSED: &str = "excused";
+const SERVICE: &str = "service";
 /// How many requests an answer has proven faulty.
 pub const FAULTY: &str = "faulty";
 
@@ -35,13 +38,18 @@ pub enum PreviousAttempt {
 }
 
 impl TierState {
-    /// At the beginning of another attempt.
-    pub fn previous_attempt(&self, stream: &mut impl Stream) -> PreviousAttempt {
-        let known = count(stream, LOST);
+    /// At the beginning of another attempt. `was_external`: the one before was at a service outside of the cluster. That
+    /// is not spared requests that engines may have been lost by, and others behind the same address answer the next.
+    pub fn previous_attempt(&self, stream: &mut impl Stream, was_external: bool) -> PreviousAttempt {
+        let (known, excused) = (count(stream, LOST), count(stream, EXCUSED));
         let request = stream.header(HeaderMap::Request, REQUEST).unwrap_or_default();
         // What has not been sent may have been lost all the same.
-        let lost = lost_connections::count(request).saturating_sub(unsent(stream));
+        let lost = lost_connections::count(request).saturating_sub(unsent(stream) + excused);
         if lost <= known {
+            return PreviousAttempt::Known;
+        }
+        if was_external {
+            set_count(stream, EXCUSED, excused + lost - known);
             return PreviousAttempt::Known;
         }
         set_count(stream, LOST, lost);
@@ -142,6 +150,22 @@ impl Upstream {
     fn has_others(&self) -> bool {
         self.tiers().any(|tier| tier != self.tier)
     }
+}
+
+/// Notes whether the attempt is at a service outside of the cluster; returns what was noted before.
+pub fn note_service(stream: &mut impl Stream, is_service: bool) -> bool {
+    let before = count(stream, SERVICE) > 0;
+    if before != is_service {
+        set_count(stream, SERVICE, is_service.into());
+    }
+    before
+}
+
+/// Whether another tier is asked after this attempt, the `number`-th.
+pub fn others_follow(stream: &impl Stream, number: u32) -> bool {
+    let upstream = Upstream::of(stream);
+    let mut later = upstream.tiers().skip(number as usize);
+    later.any(|tier| tier != upstream.tier)
 }
 
 /// What others failed, this engine refuses: they are not to blame.

@@ -1,4 +1,5 @@
 mod answers;
+mod external;
 mod failures;
 mod requests;
 
