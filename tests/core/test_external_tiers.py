@@ -13,7 +13,7 @@ from heterollm_controllers.api.signals import ClusterSignal, TierSignal
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.external import ExternalService, ExternalTier
 from tests.core.builders import api_tier, spec
-from tests.core.test_steered_engines import Figures
+from tests.core.test_steered_engines import Figures, diverted
 from tests.core.world import World, settled
 from tests.router.certificates import issue
 
@@ -345,3 +345,25 @@ def test_the_two_kinds_of_tiers_are_told_apart() -> None:
     assert isinstance(parsed.tiers[1], ExternalTier)
     again = HeteroLLMClusterSpec.model_validate(parsed.model_dump(mode="json", by_alias=True, exclude_none=True))
     assert again == parsed
+
+
+def test_a_cluster_migrates_from_a_service_to_engines_of_its_own() -> None:
+    far = external(apiKeySecret=KEY)
+    world = settled(api_tier(), far, migration={"mode": "Observe"})
+    assert diverted(world) == 100
+    Figures(world)
+    world.ticks(3)
+    moving = {"mode": "Auto", "steps": [20, 100]}
+    world.change(api_tier(), far, migration=moving)
+    world.ticks(3)
+    assert (diverted(world), world.status["migration"]["percent"]) == (80, 20)
+    # While the routers have not mounted another key, nobody answers in place of the small tier; then it goes on.
+    world.controllers.routers_start = False
+    other = external(apiKeySecret={**KEY, "name": "other"})
+    world.change(api_tier(), other, migration=moving)
+    world.ticks(3)
+    assert tier_names(world) == ["small"]
+    assert world.status["migration"]["percent"] == 20
+    world.controllers.routers_start = True
+    world.settle()
+    assert (diverted(world), world.status["migration"]["percent"]) == (80, 20)
