@@ -6,9 +6,8 @@ import ast
 import re
 import sys
 from importlib.metadata import packages_distributions
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.docs.repository import ROOT
 
 
 def test_mutation_runs_have_what_conftest_imports() -> None:

@@ -279,36 +279,24 @@ def busy(percent: int) -> Series:
     }
 
 
+_TARGETS = (
+    *("first_byte_p50", "first_byte_p99", "capacity", "answered"),
+    *("consistency", "dollars_per_request", "gpu_use"),
+)
+
+
 @real
 def test_targets_that_are_met(tmp_path: Path) -> None:
     answers = {name: values for name, values in routers().items() if 'code="429"' not in name}
     series = operator() | answers | first_bytes(0.999) | sampled(91) | busy(71)
-    names = (
-        "first_byte_p50",
-        "first_byte_p99",
-        "capacity",
-        "answered",
-        "consistency",
-        "dollars_per_request",
-        "gpu_use",
-    )
-    check(tmp_path, series, targets(**dict.fromkeys(names, _MET)))
+    check(tmp_path, series, targets(**dict.fromkeys(_TARGETS, _MET)))
 
 
 @real
 def test_targets_that_are_missed(tmp_path: Path) -> None:
     """Five of six requests find no room; a tenth of the answers makes them ten times as dear."""
     series = operator() | routers(9, 1) | first_bytes(0.4) | sampled(89) | busy(69)
-    names = (
-        "first_byte_p50",
-        "first_byte_p99",
-        "capacity",
-        "answered",
-        "consistency",
-        "dollars_per_request",
-        "gpu_use",
-    )
-    check(tmp_path, series, targets(**dict.fromkeys(names, _MISSED)))
+    check(tmp_path, series, targets(**dict.fromkeys(_TARGETS, _MISSED)))
 
 
 @real

@@ -14,7 +14,7 @@ __all__ = ["Child"]
 
 @dataclass(frozen=True)
 class Child:
-    """An object as the API server gave it. What only its kind has, those read from the manifest who know the kind."""
+    """An object as the API server gave it. Whoever knows its kind reads what only that has from the manifest."""
 
     manifest: Mapping[str, Any]
 

@@ -53,7 +53,7 @@ class Circumstances:
     """What bears on a migration besides its spec and its record.
 
     Attributes:
-        tiers: facts and metrics of the tiers that run, cheapest first.
+        tiers: state and metrics of the tiers that run, cheapest first.
         minutes: what the routers counted of both sides.
         before: the fallback as it was before this tick.
         fallback: the fallback that is in force now.
