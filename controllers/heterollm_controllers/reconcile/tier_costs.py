@@ -40,17 +40,13 @@ def _recorded(context: ReconcileContext) -> dict[str, Accelerator]:
 
 def _of_tier(view: TierView, recorded: Mapping[str, Accelerator], *, last: bool) -> TierCost:
     chosen = view.chosen
-    tier, sizing = chosen.tier, chosen.sizing
     gpus, price = _bill(view.engines, recorded, chosen)
-    # What was measured of an engine counts also where there was nothing to size.
-    told = tier.engine.measured.requests_per_second if tier.engine.measured is not None else None
-    estimated = sizing.performance.requests_per_second if sizing.performance is not None else None
     return TierCost(
-        tier=tier.name,
+        tier=chosen.tier.name,
         gpus=gpus,
         dollars_per_hour=price,
         engine_dollars_per_hour=chosen.engine_dollars_per_hour,
-        engine_rate=told or estimated or None,
+        engine_rate=chosen.engine_rate,
         last=last,
     )
 
