@@ -12,7 +12,7 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ async def top(kubeconfig: Path, *options: str) -> Run:
 def measured(kube: Kube, tmp_path: Path) -> Iterator[str]:
     """A Prometheus that knows ten minutes of the cluster demo, and those in which the test runs."""
     labels = f'heterollm_namespace="{kube.namespace}",heterollm_cluster="demo"'
-    series = {
+    series: dict[str, tuple[str, Callable[[int], float]]] = {
         "heterollm_router_requests_total": (
             f'{labels},namespace="{kube.namespace}",pod="r",job="pods",instance="r",heterollm_tier="small",code="200"',
             lambda number: 12.5 * 15 * number,
@@ -89,7 +89,7 @@ async def test_a_fleet_and_a_cluster_with_figures(kube: Kube, operator: StartOpe
 
     one = await top(kube.kubeconfig, "demo", f"-n={kube.namespace}", f"--prometheus={measured}")
     assert re.search(r"^small +2/2 +100 % +12\.5 ", one.out, re.MULTILINE)
-    assert re.search(r"^Answers small, /s +▁?█", one.out, re.MULTILINE)
+    assert re.search(r"^Answers small, /s .*█.* 12\.5 +12\.5$", one.out, re.MULTILINE)
     assert "EngineAdded" in one.out
     assert "\x1b" not in one.out
 
