@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ NOW = datetime(2026, 1, 1, 13, 0, 0, tzinfo=UTC)
 
 def cluster(recorded: str, name: str = "demo", namespace: str = "team", **status: Any) -> dict[str, Any]:
     """A cluster whose status was recorded under this name, with other fields of the status put in."""
-    found = yaml.safe_load((_STATUSES / f"{recorded}.yaml").read_text())
+    found = json.loads(_recorded(recorded))
     found["routing"] = {**found["routing"], "policyDigest": "0123456789abcdef"}
     tiers = [{"name": tier["name"]} for tier in found["tiers"]]
     return {
@@ -28,6 +30,11 @@ def cluster(recorded: str, name: str = "demo", namespace: str = "team", **status
         "spec": {"tiers": tiers},
         "status": {**found, **status},
     }
+
+
+@cache
+def _recorded(name: str) -> str:
+    return json.dumps(yaml.safe_load((_STATUSES / f"{name}.yaml").read_text()))
 
 
 def figures(**more: Any) -> ClusterFigures:
