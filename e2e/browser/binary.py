@@ -16,7 +16,11 @@ _PACKAGES = ("chromium-headless-shell", "fonts-dejavu-core")
 _PROGRAM = Path("usr/lib/chromium/chromium-headless-shell")
 _FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
-<fontconfig><dir>{folder}/root/usr/share/fonts</dir><dir>/usr/share/fonts</dir><cachedir>{folder}/fonts</cachedir></fontconfig>
+<fontconfig>
+<dir>{folder}/root/usr/share/fonts</dir><dir>/usr/share/fonts</dir><cachedir>{folder}/fonts</cachedir>
+<alias><family>sans-serif</family><prefer><family>DejaVu Sans</family></prefer></alias>
+<alias><family>system-ui</family><prefer><family>DejaVu Sans</family></prefer></alias>
+</fontconfig>
 """
 _INSTALLS = re.compile(r"^Inst (\S+)", re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""`heterollm top` against a real API server and a real Prometheus, as its users run it."""
+"""`heterollm top` and the operator's status page, with a real API server and a real Prometheus, as users run them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from heterollm_operator.kube.kinds import CLUSTER
 from tests.apiserver.conftest import StartOperator
 from tests.apiserver.kube import Kube, eventually, sample
 from tests.apiserver.kubelet import FakeKubelet
+from tests.apiserver.process import OperatorProcess
 from tests.shell.prometheus_tools import prometheus
 
 NOBODY = "http://127.0.0.1:9"
@@ -69,12 +70,30 @@ def measured(kube: Kube, tmp_path: Path) -> Iterator[str]:
         yield url
 
 
-async def serving(kube: Kube, operator: StartOperator) -> None:
-    running = await operator()
+async def serving(kube: Kube, operator: StartOperator, *options: str) -> OperatorProcess:
+    """An operator with a cluster that serves."""
+    running = await operator(*options)
     await eventually(running.leads)
     await kube.apply(CLUSTER, sample())
     await FakeKubelet(kube).until_ready()
     await eventually(lambda: kube.current_condition("demo", "Ready", "True"))
+    return running
+
+
+async def test_the_operators_page_says_the_same(kube: Kube, operator: StartOperator, measured: str) -> None:
+    leader = await serving(kube, operator, "--status-page=on", f"--prometheus-url={measured}")
+    standby = await operator("--status-page=on")
+    await eventually(standby.ready)
+    for replica in (leader, standby):
+        fleet = await replica.read("/")
+        assert f'<a href="clusters/{kube.namespace}/demo">' in fleet
+        assert "small 2/2, large 1/1" in fleet
+        assert "EngineAdded" in await replica.read(f"/clusters/{kube.namespace}/demo")
+    assert "<dt>Requests/s</dt><dd>12.5</dd>" in await leader.read(f"/clusters/{kube.namespace}/demo")
+    assert "no address of Prometheus is set" in await standby.read("/")
+    plain = await operator()
+    await eventually(plain.ready)
+    assert (await plain.read("/")).startswith("404")
 
 
 async def test_a_fleet_and_a_cluster_with_figures(kube: Kube, operator: StartOperator, measured: str) -> None:

@@ -148,6 +148,15 @@ def test_a_drawing_keeps_gaps_and_stays_inside() -> None:
     assert drawing.summary == "Answers in the last hour; now: small 1/s; large -; highest: 12/s"
 
 
+def test_a_tier_has_the_same_colour_in_all_charts() -> None:
+    tiers = ["small", "large"]
+    both, one = draw(chart(large=[1.0], small=[2.0]), tiers), draw(chart(large=[3.0]), tiers)
+    assert [(line.label, line.number) for line in both.lines] == [("small", 0), ("large", 1)]
+    assert [(line.label, line.number) for line in one.lines] == [("large", 1)]
+    quantiles = draw(chart(p50=[1.0], p99=[2.0]), tiers)
+    assert [(line.label, line.number) for line in quantiles.lines] == [("p50", 0), ("p99", 1)]
+
+
 @pytest.mark.parametrize("value", [0.0, 1e-9, 0.4, 1e15])
 def test_any_value_can_be_drawn(value: float) -> None:
     drawing = draw(chart(small=[value] * 60))

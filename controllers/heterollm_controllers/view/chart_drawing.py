@@ -19,8 +19,12 @@ _TICKS = 4
 
 @dataclass(frozen=True)
 class Line:
-    """One series: its stretches without gaps, each as points in SVG's form, and its last value as text."""
+    """One series: its stretches without gaps, each as points in SVG's form, and its last value as text.
 
+    `number` stands for its colour: a tier has the same one in all charts.
+    """
+
+    number: int
     label: str
     last: str
     stretches: tuple[str, ...]
@@ -40,15 +44,23 @@ class Drawing:
     bottom: float = HEIGHT - _BOTTOM
 
 
-def draw(chart: Chart) -> Drawing:
-    """The places of everything. Gaps stay gaps."""
+def draw(chart: Chart, tiers: Sequence[str] = ()) -> Drawing:
+    """The places of everything. Gaps stay gaps. `tiers`: of the cluster, in their order."""
     known = [value for series in chart.series for value in series.values if value is not None]
     step = _nice(max(known, default=0.0) / _TICKS)
     most = step * max(1, math.ceil(max(known, default=0.0) / step))
     length = max((len(series.values) for series in chart.series), default=0)
+    # What is no tier, such as a quantile, is numbered as it comes.
+    names = list(tiers) + [series.label for series in chart.series if series.label not in tiers]
+    first = 0 if any(series.label in tiers for series in chart.series) else len(tiers)
     lines = [
-        Line(series.label, _amount(series.values[-1], chart.unit), tuple(_stretches(series.values, most)))
-        for series in chart.series
+        Line(
+            names.index(series.label) - first,
+            series.label,
+            _amount(series.values[-1], chart.unit),
+            tuple(_stretches(series.values, most)),
+        )
+        for series in sorted(chart.series, key=lambda series: names.index(series.label))
     ]
     highest = _amount(max(known, default=None), chart.unit)
     said = "; ".join(f"{line.label} {line.last}" for line in lines)
@@ -97,4 +109,8 @@ def _tick(value: float, step: float) -> str:
 
 def _amount(value: float | None, unit: str) -> str:
     text = decimal(value, 2 if value is not None and value < 1 else 1)
-    return text if value is None or not unit else f"{text} {unit}" if unit == "ms" else f"{text}{unit}"
+    if value is None or not unit:
+        return text
+    if unit.startswith("$"):
+        return f"${text}{unit[1:]}"
+    return f"{text}{unit}" if unit.startswith("/") else f"{text} {unit}"

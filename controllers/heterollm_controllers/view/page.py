@@ -36,7 +36,8 @@ def fleet_page(views: Sequence[ClusterView], note: str, now: datetime) -> str:
 
 def cluster_page(view: ClusterView, note: str, now: datetime) -> str:
     """One cluster; `note` says what is missing, and why."""
-    drawings = [draw(chart) for chart in view.charts]
+    tiers = [tier.name for tier in view.tiers]
+    drawings = [draw(chart, tiers) for chart in view.charts]
     return _render("cluster.html.j2", now, note=note, view=view, drawings=drawings, width=WIDTH, height=HEIGHT)
 
 
