@@ -51,9 +51,9 @@ class Tab:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
-    async def picture(self, file: Path) -> None:
-        """The whole page as a PNG."""
-        found = await self.send("Page.captureScreenshot", captureBeyondViewport=True, format="png")
+    async def picture(self, file: Path, *, whole: bool = True) -> None:
+        """The page as a PNG: the whole of it, or what the window shows."""
+        found = await self.send("Page.captureScreenshot", captureBeyondViewport=whole, format="png")
         await asyncio.to_thread(file.write_bytes, base64.b64decode(found["data"]))
 
     async def send(self, method: str, **parameters: Any) -> dict[str, Any]:

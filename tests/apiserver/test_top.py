@@ -108,7 +108,7 @@ async def test_a_fleet_and_a_cluster_with_figures(kube: Kube, operator: StartOpe
 
     one = await top(kube.kubeconfig, "demo", f"-n={kube.namespace}", f"--prometheus={measured}")
     assert re.search(r"^small +2/2 +100 % +12\.5 ", one.out, re.MULTILINE)
-    assert re.search(r"^Answers small, /s .*█.* 12\.5 +12\.5$", one.out, re.MULTILINE)
+    assert re.search(r"^Answers small, /s .*█.* 12\.50 +12\.50$", one.out, re.MULTILINE)
     assert "EngineAdded" in one.out
     assert "\x1b" not in one.out
 

@@ -136,7 +136,7 @@ async def test_figures_are_shown(measured: Site, fake: FakePrometheus) -> None:
     async def answer(request: aiohttp.web.Request, form: dict[str, str]) -> Any:
         place = {"namespace": "team", "heterollm_namespace": "team", "heterollm_cluster": "demo"}
         asked = "requests_total" in form["query"] and request.match_info["kind"] == "query"
-        rows = [row(17.3, **place, heterollm_tier="small", code="200")] if asked else []
+        rows = [row(17.3, None, **place, heterollm_tier="small", code="200")] if asked else []
         return aiohttp.web.json_response(vector(*rows))
 
     fake.answer = answer

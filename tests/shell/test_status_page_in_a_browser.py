@@ -97,6 +97,7 @@ async def tab() -> AsyncIterator[Tab]:
 async def photograph(tab: Tab, name: str) -> None:
     if PICTURES:
         await tab.picture(Path(PICTURES) / f"{name}.png")
+        await tab.picture(Path(PICTURES) / f"{name}-top.png", whole=False)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
