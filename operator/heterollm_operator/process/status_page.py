@@ -106,7 +106,8 @@ class StatusPage:
             if body is not None:
                 views.append(cluster_view(body, seen.figures.get(key)))
             await asyncio.sleep(0)
-        return fleet_page(views, _note(seen), self._clock.utc())
+        now = self._clock.utc()
+        return await self._threads.call(lambda: fleet_page(views, _note(seen), now))
 
     async def _made_cluster(self, key: Key) -> str | None:
         seen = await self._ask(lambda source: last_hour(source, key, self._clock.utc()))
