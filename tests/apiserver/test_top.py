@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import signal
 import struct
 import sys
 import termios
@@ -21,6 +22,7 @@ import pytest
 import yaml
 
 from heterollm_operator.kube.kinds import CLUSTER
+from tests.apiserver.black_hole import BlackHole
 from tests.apiserver.conftest import StartOperator
 from tests.apiserver.kube import Kube, eventually, sample
 from tests.apiserver.kubelet import FakeKubelet
@@ -150,39 +152,69 @@ async def test_what_is_away_is_said(kube: Kube, operator: StartOperator, tmp_pat
     assert "is not http://HOST:PORT/PATH" in wrong.error
 
 
-async def test_a_terminal_is_refreshed_until_it_is_interrupted(kube: Kube, operator: StartOperator) -> None:
-    await serving(kube, operator)
-    ours, its = pty.openpty()
-    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES", "NO_COLOR")}
-    process = await asyncio.create_subprocess_exec(
-        *command(kube.kubeconfig, f"-n={kube.namespace}"), stdin=its, stdout=its, stderr=its, env=environment
-    )
-    os.close(its)
-    shown = b""
+class Terminal:
+    """A terminal of 80 by 24 in which the command runs."""
 
-    async def looked(times: int) -> bytes:
-        nonlocal shown
+    def __init__(self, process: asyncio.subprocess.Process, ours: int) -> None:
+        self.process = process
+        self._ours = ours
+        self._shown = b""
+
+    @classmethod
+    async def run(cls, *arguments: str) -> Terminal:
+        ours, its = pty.openpty()
+        fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES", "NO_COLOR")}
+        process = await asyncio.create_subprocess_exec(*arguments, stdin=its, stdout=its, stderr=its, env=environment)
+        os.close(its)
+        return cls(process, ours)
+
+    async def __aenter__(self) -> Terminal:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+
+    @property
+    def screens(self) -> list[str]:
+        return self._shown.decode(errors="replace").split("\x1b[H\x1b[J")[1:]
+
+    async def shows(self, *texts: str) -> str:
+        """Wait for a screen with all of that on it."""
         async with asyncio.timeout(60):
-            while shown.count(b"\x1b[H\x1b[J") < times or b"no figures" not in shown.rpartition(b"\x1b[H\x1b[J")[2]:
-                shown += await asyncio.to_thread(os.read, ours, 65536)
-        return shown
+            while not self.screens or not all(text in self.screens[-1] for text in texts):
+                self._shown += await asyncio.to_thread(os.read, self._ours, 65536)
+        return self.screens[-1]
 
-    try:
-        assert b"\x1b[32mReady\x1b[0m" in await looked(1)
-        await kube.patch(CLUSTER, "demo", {"spec": {"fallback": {"force": "PureLarge"}}})
-        await eventually(lambda: forced(kube))
-        assert b"\x1b[31mPureLarge\x1b[0m" in (await looked(3)).rpartition(b"\x1b[H\x1b[J")[2]
-    finally:
-        process.send_signal(2)
-        status = await process.wait()
-    assert status == 0
-    screens = shown.decode().split("\x1b[H\x1b[J")[1:]
-    plain = [re.sub(r"\x1b\[[\d?]+[a-z]", "", line) for screen in screens for line in screen.split("\r\n")]
-    assert max(map(len, plain)) <= 80
-    assert b"\x1b[?1049l" in await asyncio.to_thread(os.read, ours, 65536)
-    os.close(ours)
+    async def interrupted(self) -> int:
+        """The exit status after Ctrl-C; what the terminal shows afterwards is what it showed before."""
+        self.process.send_signal(signal.SIGINT)
+        while not self._shown.endswith(b"\x1b[?1049l"):
+            self._shown += await asyncio.to_thread(os.read, self._ours, 65536)
+        os.close(self._ours)
+        return await self.process.wait()
 
 
-async def forced(kube: Kube) -> bool:
-    return bool((await kube.get(CLUSTER, "demo"))["status"]["mode"] == "PureLarge")
+async def test_a_terminal_is_refreshed_until_it_is_interrupted(
+    kube: Kube, operator: StartOperator, tmp_path: Path
+) -> None:
+    await serving(kube, operator)
+    config = yaml.safe_load(kube.kubeconfig.read_text())
+    address = config["clusters"][0]["cluster"]["server"]
+    async with BlackHole(int(address.rpartition(":")[2])) as network:
+        through = tmp_path / "through"
+        config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{network.port}"
+        through.write_text(yaml.safe_dump(config))
+        async with await Terminal.run(*command(through, f"-n={kube.namespace}")) as terminal:
+            await terminal.shows("demo", "\x1b[32mReady\x1b[0m", "Normal", "no figures")
+            network.freeze()
+            # What was last seen stays under the reason why it is no newer.
+            await terminal.shows("heterollm top: no answer from the API server within 10 s", "Ready", "Normal")
+            network.thaw()
+            await kube.patch(CLUSTER, "demo", {"spec": {"fallback": {"force": "PureLarge"}}})
+            await terminal.shows("\x1b[31mPureLarge\x1b[0m", "no figures")
+            assert await terminal.interrupted() == 0
+    lines = [line for screen in terminal.screens for line in screen.split("\r\n")]
+    assert max(len(re.sub(r"\x1b\[[\d?]+[a-z]", "", line)) for line in lines) <= 80
