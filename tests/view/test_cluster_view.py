@@ -48,6 +48,15 @@ def test_weights_are_those_in_force() -> None:
     assert weights(cluster("serving", migration=migration)) == {"small": 30, "large": 100}
 
 
+@pytest.mark.parametrize(("routed", "small"), [(True, 30), (False, 100)])
+def test_a_migration_from_an_external_tier_counts_once_routers_send_there(routed: bool, small: int) -> None:
+    migration = {**cluster("migration-rolled-back")["status"]["migration"], "state": "Advancing", "percent": 30}
+    service = {"name": "api", "url": "https://api.example.com/v1", "model": "m", "routed": routed}
+    body = cluster("serving", migration=migration, externalTiers=[service])
+    body["spec"]["tiers"] = [{"name": "small"}, {"name": "api", "external": {}}]
+    assert weights(body) == {"small": small, "api": 100}
+
+
 def test_a_fallback_that_is_a_dry_run_moves_nothing() -> None:
     body = cluster("escalated")
     body["status"] |= {"mode": "Normal", "fallback": {**body["status"]["fallback"], "dryRun": True}}
