@@ -7,7 +7,7 @@ import asyncio
 import sys
 from importlib.metadata import version
 
-from heterollm_cli import import_slime, render, simulate, size
+from heterollm_cli import import_slime, render, simulate, size, top
 from heterollm_operator.process import config
 
 __all__ = ["main"]
@@ -22,6 +22,7 @@ def main(arguments: list[str] | None = None) -> None:
         "render": render.run,
         "simulate": simulate.run,
         "import-slime": import_slime.run,
+        "top": top.run,
         "crd": _crd,
         "version": _version,
     }
@@ -42,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     render.add_parser(commands)
     simulate.add_parser(commands)
     import_slime.add_parser(commands)
+    top.add_parser(commands)
     commands.add_parser("crd", help="print the CustomResourceDefinition as YAML")
     commands.add_parser("version", help="print the version")
     return parser

@@ -40,6 +40,7 @@ MATRIX: dict[str, dict[str, Any]] = {
             "podMonitor": {"create": "always", "labels": {"release": "prometheus"}},
             "prometheusRule": {"create": "always", "labels": {"release": "prometheus"}},
         },
+        "statusPage": {"enabled": True},
         "networkPolicy": {
             "enabled": True,
             "metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],

@@ -125,6 +125,12 @@ def test_the_operator_is_told_where_figures_come_from() -> None:
     assert not any("PROMETHEUS" in name or "SECONDS" in name for name in _environment())
 
 
+def test_the_status_page_is_off_by_default() -> None:
+    assert "HETEROLLM_STATUS_PAGE" not in _environment()
+    assert "HETEROLLM_STATUS_PAGE" not in _environment({"statusPage": {"enabled": False}})
+    assert _environment({"statusPage": {"enabled": True}})["HETEROLLM_STATUS_PAGE"] == "on"
+
+
 def test_the_files_for_prometheus_are_mounted_where_the_operator_looks() -> None:
     pod = _pod(MATRIX["everything"])
     token, ca = pod["volumes"]

@@ -22,6 +22,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "sizing": ("sizing",),
     "status": ("core", "golden"),
     "traffic": ("steering", "core/test_traffic_plan.py", "core/test_steered_engines.py"),
+    "view": ("view",),
 }
 """A folder of the core and the tests for it, as paths below `tests/`.
 

@@ -46,6 +46,13 @@ def test_namespaces_come_from_either_side() -> None:
     assert parse("--namespace c --namespace d", HETEROLLM_NAMESPACES="a").namespaces == ("c", "d")
 
 
+def test_the_status_page_is_off_unless_asked_for() -> None:
+    assert not parse().status_page
+    assert parse("--status-page on").status_page
+    assert parse("", HETEROLLM_STATUS_PAGE="on").status_page
+    assert not parse("--status-page off", HETEROLLM_STATUS_PAGE="on").status_page
+
+
 def test_where_figures_come_from() -> None:
     environ = {
         "HETEROLLM_PROMETHEUS_URL": "https://monitoring.example.com/prometheus/",
@@ -62,6 +69,7 @@ def test_where_figures_come_from() -> None:
     [
         ("--listen 8080", {}, "is not HOST:PORT"),
         ("--workers 0", {}, "not more than 0"),
+        ("--status-page yes", {}, "'yes' is neither on nor off"),
         ("--resync never", {}, "invalid positive float value"),
         ("--log-level LOUD", {}, "is none of DEBUG, INFO"),
         ("", {"HETEROLLM_LOG_LEVEL": "LOUD"}, "is none of DEBUG, INFO"),

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from heterollm_controllers.api.installation import Config
 
-__all__ = ["PrometheusSettings", "Settings", "add_options", "from_options"]
+__all__ = ["PrometheusSettings", "Settings", "add_options", "from_options", "prometheus_url"]
 
 _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -50,6 +50,7 @@ class Settings:
         host: address to serve health and metrics on; empty for all addresses.
         resync: longest time between two reconciles of a cluster, in seconds.
         prometheus: where figures come from; None for nowhere.
+        status_page: whether clusters are shown at / beside the metrics.
         core: what the pure core needs to know.
     """
 
@@ -64,6 +65,7 @@ class Settings:
     log_level: str
     kubeconfig: str | None
     prometheus: PrometheusSettings | None
+    status_page: bool
     core: Config
 
 
@@ -88,6 +90,7 @@ def add_options(parser: argparse.ArgumentParser, environ: Mapping[str, str] = os
     option("lease-name", "heterollm-operator", "name of the leader's Lease (default: %(default)s)", metavar="NAME")
     option("identity", _identity(), "unique name of this process (default: host name and a random part)", metavar="ID")
     option("listen", ":8080", "where to serve /healthz, /readyz, /metrics (default: %(default)s)", _address)
+    option("status-page", "off", "on: show clusters at / beside the metrics (default: %(default)s)", _on_or_off)
     option("workers", "8", "clusters reconciled side by side (default: %(default)s)", _positive(int))
     option("resync", "600", "seconds between reconciles of unchanged clusters (default: %(default)s)", _positive(float))
     option("log-level", "INFO", "least severe log records to write (default: %(default)s)", _level, metavar="LEVEL")
@@ -96,7 +99,11 @@ def add_options(parser: argparse.ArgumentParser, environ: Mapping[str, str] = os
     option("sglang-version", _CORE.sglang_version, "SGLang release in the engine image (default: %(default)s)")
     option("cluster-domain", _CORE.cluster_domain, "DNS domain of the Kubernetes cluster (default: %(default)s)")
     option(
-        "prometheus-url", "", "Prometheus's address; empty: clusters are not steered by figures", _url, metavar="URL"
+        "prometheus-url",
+        "",
+        "Prometheus's address; empty: clusters are not steered by figures",
+        prometheus_url,
+        metavar="URL",
     )
     option("prometheus-token-file", "", "file with a bearer token for Prometheus", metavar="FILE")
     option("prometheus-ca-file", "", "file with the certificates to trust for it", metavar="FILE")
@@ -123,6 +130,7 @@ def from_options(options: argparse.Namespace) -> Settings:
         log_level=options.log_level,
         kubeconfig=options.kubeconfig,
         prometheus=_prometheus(options),
+        status_page=options.status_page,
         core=Config(
             options.engine_image,
             options.router_image,
@@ -161,7 +169,8 @@ def _address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _url(text: str) -> str:
+def prometheus_url(text: str) -> str:
+    """An address of Prometheus as an option gives it; empty for none."""
     if not text:
         return ""
     found = urlsplit(text)
@@ -174,6 +183,12 @@ def _url(text: str) -> str:
     if found.username is not None or found.query or found.fragment:
         raise argparse.ArgumentTypeError("the address of Prometheus takes no credentials, no query and no fragment")
     return text.rstrip("/")
+
+
+def _on_or_off(text: str) -> bool:
+    if text not in ("on", "off"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither on nor off")
+    return text == "on"
 
 
 def _level(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Health and metrics over HTTP."""
+"""Health and metrics over HTTP, and the status page where it is asked for."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from heterollm_operator.kube.freshness import Freshness
 from heterollm_operator.kube.store import Key, Store
 from heterollm_operator.process.leader import Elector
 from heterollm_operator.process.queue import WorkQueue
+from heterollm_operator.process.status_page import StatusPage
 from heterollm_operator.process.worker import Worker
 from heterollm_operator.runtime.metrics import Metrics
 
@@ -87,8 +88,8 @@ class Health:
         return generate_latest(self._metrics.registry)
 
 
-async def serve(health: Health, host: str, port: int) -> web.AppRunner:
-    """Listen; the caller cleans the runner up."""
+async def serve(health: Health, host: str, port: int, page: StatusPage | None = None) -> web.AppRunner:
+    """Listen; the caller cleans the runner up. `page`: shown at / beside the rest."""
 
     def answer(reasons: list[str]) -> web.Response:
         lines = reasons or ["ok", *health.refused()]
@@ -105,7 +106,10 @@ async def serve(health: Health, host: str, port: int) -> web.AppRunner:
 
     app = web.Application()
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
-    runner = web.AppRunner(app, access_log=None)
+    if page is not None:
+        app.add_routes(page.routes())
+    # Whoever still waits for a page must not keep the process from ending.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, host or None, port).start()
     return runner

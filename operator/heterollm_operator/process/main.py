@@ -28,6 +28,7 @@ from heterollm_operator.process.leader import Elector, LeaseLost, Timing
 from heterollm_operator.process.queue import WorkQueue
 from heterollm_operator.process.rechecks import Rechecks
 from heterollm_operator.process.specs import Specs
+from heterollm_operator.process.status_page import StatusPage
 from heterollm_operator.process.worker import Core, Sight, Worker
 from heterollm_operator.prometheus.client import Prometheus
 from heterollm_operator.prometheus.poller import Poller, Polling
@@ -77,6 +78,7 @@ class Operator:
         )
         rechecks = Rechecks(clock)
         self._poller = self._polls(settings.prometheus, rechecks, clock)
+        self._page = self._status_page(clock) if settings.status_page else None
         cluster_metrics = ClusterMetrics(rechecks.known, self._readings)
         cost_metrics = CostMetrics(clock.monotonic)
         for collector in (cluster_metrics, cost_metrics):
@@ -100,7 +102,7 @@ class Operator:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop`, or until a part fails, which raises its error. Returns with the lease given up."""
-        server = await serve(self._health, self._settings.host, self._settings.port)
+        server = await serve(self._health, self._settings.host, self._settings.port, self._page)
         parts: list[Coroutine[Any, Any, object]] = [stop.wait(), self._lister.run(), self._watch_and_elect()]
         parts += [self._work() for _ in range(self._settings.workers)]
         if self._poller is not None:
@@ -140,10 +142,16 @@ class Operator:
         await self._leads.wait()
         await self._worker.run()
 
+    def _status_page(self, clock: Clock) -> StatusPage:
+        """Every replica has one, as all watch the clusters. It asks Prometheus apart from the poller."""
+        settings = self._settings.prometheus
+        source = None if settings is None else _source(settings, clock)
+        return StatusPage(self._store, source, self._settings.namespaces, clock)
+
     def _polls(self, settings: PrometheusSettings | None, rechecks: Rechecks, clock: Clock) -> Poller | None:
         if settings is None:
             return None
-        source = Prometheus(settings.url, clock.utc, settings.token_file, settings.ca_file)
+        source = _source(settings, clock)
         polling = Polling(settings.poll, settings.scrape, self._settings.namespaces)
         specs = Specs(self._store.clusters, lambda key: self._store.get(CLUSTER, key.namespace, key.name))
         return Poller(source, polling, specs, rechecks.due, self._queue.add, self._metrics, clock)
@@ -178,6 +186,10 @@ class Operator:
         self._leads.set()
         for key in self._store.clusters():
             self._queue.add(key)
+
+
+def _source(settings: PrometheusSettings, clock: Clock) -> Prometheus:
+    return Prometheus(settings.url, clock.utc, settings.token_file, settings.ca_file)
 
 
 def _end_within(seconds: float) -> None:

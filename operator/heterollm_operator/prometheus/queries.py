@@ -22,6 +22,8 @@ from heterollm_controllers.api.signals import ClusterSignal, PodSignal, TierSign
 from heterollm_operator.kube.store import Key
 
 __all__ = [
+    "CLUSTER",
+    "TIER",
     "HistoryFigure",
     "Name",
     "Query",
@@ -31,6 +33,8 @@ __all__ = [
     "SideFigure",
     "history",
     "now",
+    "once",
+    "ranks",
     "replaced",
 ]
 
@@ -109,8 +113,8 @@ class Selection:
 
 _OWNER = "namespace, heterollm_cluster"
 _ENGINE = f"{_OWNER}, pod"
-_CLUSTER = "namespace, heterollm_namespace, heterollm_cluster"
-_TIER = f"{_CLUSTER}, heterollm_tier"
+CLUSTER = "namespace, heterollm_namespace, heterollm_cluster"
+TIER = f"{CLUSTER}, heterollm_tier"
 _REQUEST = ("wanted_tier", "heterollm_tier", "diverted", "code", "low_quality")
 _SIDE = ("wanted_tier", "diverted", "outcome")
 _UP = "heterollm_router_envoy_up"
@@ -135,14 +139,14 @@ def history(of: Selection) -> dict[Name, Query]:
     running, queue, use = (
         of.of(f"sglang:{name}", 'priority=""') for name in ("num_running_reqs", "num_queue_reqs", "token_usage")
     )
-    both = " + ".join(f"sum by ({_TIER}) ({_ranks(gauge, _TIER)})" for gauge in (running, queue))
-    each = f"{_TIER}, wanted_tier, diverted, code, low_quality, decision, attempts"
+    both = " + ".join(f"sum by ({TIER}) ({ranks(gauge, TIER)})" for gauge in (running, queue))
+    each = f"{TIER}, wanted_tier, diverted, code, low_quality, decision, attempts"
     texts = {
         # Not over a minute where scrapes are rarer: no rate follows from a single sample.
-        HistoryFigure.RATE: f"sum by ({_TIER}) ({_once(f'rate({rate}[{max(60, of.window)}s])', each)})",
+        HistoryFigure.RATE: f"sum by ({TIER}) ({once(f'rate({rate}[{max(60, of.window)}s])', each)})",
         # The peak of the sum: engines do not have their peaks at the same time.
         HistoryFigure.CONCURRENCY: f"max_over_time(({both})[1m:{of.scrape}s])",
-        HistoryFigure.KV_USE: f"max by ({_TIER}) (max_over_time({use}[{max(60, of.window)}s]))",
+        HistoryFigure.KV_USE: f"max by ({TIER}) (max_over_time({use}[{max(60, of.window)}s]))",
     }
     found: dict[Name, Query] = {name: Query(text, ("heterollm_tier",)) for name, text in texts.items()}
     return {**found, SideFigure.SIDES: _sides(of)} if of.migrating else found
@@ -158,8 +162,8 @@ def _sides(of: Selection) -> Query:
     counter = of.of("heterollm_router_side_total", f'heterollm_cluster=~"{"|".join(of.migrating)}"')
     known = f"and on (namespace, pod, job, instance) ({of.of(_UP)} offset 1m)"
     grown = f"(({counter} - {counter} offset 1m) >= 0) or ({counter} {known})"
-    labels = f"{_CLUSTER}, {', '.join(_SIDE)}"
-    return Query(f"sum by ({labels}) ({_once(grown, labels)})", _SIDE, minutes=_SIDE_MINUTES)
+    labels = f"{CLUSTER}, {', '.join(_SIDE)}"
+    return Query(f"sum by ({labels}) ({once(grown, labels)})", _SIDE, minutes=_SIDE_MINUTES)
 
 
 def replaced(name: Replacement, text: str, key: Key, window: int) -> Query:
@@ -185,8 +189,8 @@ def _pods(of: Selection) -> dict[Name, Query]:
     seconds, count = (of.of(f"sglang:time_to_first_token_seconds_{part}") for part in ("sum", "count"))
     texts = {
         # What a single scrape has caught is no queue yet.
-        PodSignal.QUEUE: f"sum by ({_ENGINE}) ({_ranks(f'min_over_time({queue}[{2 * of.scrape}s])')})",
-        PodSignal.RUNNING: f"sum by ({_ENGINE}) ({_ranks(running)})",
+        PodSignal.QUEUE: f"sum by ({_ENGINE}) ({ranks(f'min_over_time({queue}[{2 * of.scrape}s])')})",
+        PodSignal.RUNNING: f"sum by ({_ENGINE}) ({ranks(running)})",
         PodSignal.KV_USE: f"max by ({_ENGINE}) ({_led(use)})",
         PodSignal.AGE: f"max by ({_ENGINE}) ({_led(f'time() - timestamp({queue})')})",
         PodSignal.FIRST_TOKEN_SUM: _rate_of_engines(seconds, of.window),
@@ -207,10 +211,10 @@ def _routers(of: Selection) -> dict[Name, Query]:
         TierSignal.BETWEEN_TOKENS: Query(_between_tokens(of), tier),
         TierSignal.RETRIES: Query(_retries(of), tier),
         TierSignal.EJECTED: Query(_ejected(of), tier),
-        ClusterSignal.POLICY_REFUSED: Query(f"max by ({_CLUSTER}) ({refused})"),
+        ClusterSignal.POLICY_REFUSED: Query(f"max by ({CLUSTER}) ({refused})"),
         # Of a router that was not scraped for a whole window, or not of late, no series does not mean zero.
         ClusterSignal.ROUTERS: Query(
-            f"count by ({_CLUSTER}) (max by ({_CLUSTER}, pod) ({up} == 1 and ({up} offset {of.window}s) == 1"
+            f"count by ({CLUSTER}) (max by ({CLUSTER}, pod) ({up} == 1 and ({up} offset {of.window}s) == 1"
             f" and time() - timestamp({up}) <= {of.window}))"
         ),
     }
@@ -224,15 +228,13 @@ def _requests(of: Selection) -> Query:
     """By tier wanted and tier that answered, which PromQL cannot compare with each other."""
     labels = ", ".join(_REQUEST)
     rate = _rate_from_zero(of, of.of("heterollm_router_requests_total"))
-    return Query(
-        f"sum by ({_CLUSTER}, {labels}) ({_once(rate, f'{_CLUSTER}, {labels}, decision, attempts')})", _REQUEST
-    )
+    return Query(f"sum by ({CLUSTER}, {labels}) ({once(rate, f'{CLUSTER}, {labels}, decision, attempts')})", _REQUEST)
 
 
 def _faulty(of: Selection) -> Query:
     """Those of the requests that a tier failed for no fault of its own."""
     rate = _rate_from_zero(of, of.of("heterollm_router_faulty_requests_total"))
-    return Query(f"sum by ({_TIER}) ({_once(rate, _TIER)})", ("heterollm_tier",))
+    return Query(f"sum by ({TIER}) ({once(rate, TIER)})", ("heterollm_tier",))
 
 
 def _first_byte(of: Selection) -> Query:
@@ -243,8 +245,8 @@ def _first_byte(of: Selection) -> Query:
     bounds = "|".join(str(bound) for bound in sorted(of.slow))
     name = "heterollm_router_first_byte_milliseconds_bucket"
     buckets = of.of(name, f'le=~"({bounds})([.]0)?|[+]Inf"', 'low_quality!="true"')
-    rate = _once(f"rate({buckets}[{of.window}s])", f"{_TIER}, decision, le")
-    return Query(f"sum by ({_TIER}, le) ({rate})", ("heterollm_tier", "le"))
+    rate = once(f"rate({buckets}[{of.window}s])", f"{TIER}, decision, le")
+    return Query(f"sum by ({TIER}, le) ({rate})", ("heterollm_tier", "le"))
 
 
 def _unanswered(of: Selection) -> Query:
@@ -255,14 +257,14 @@ def _unanswered(of: Selection) -> Query:
     lost = _rate_from_zero(of, of.of("heterollm_router_failed_attempts_total", 'reason=~"connect|reset|timeout"'))
     refused = _rate_from_zero(of, of.of("heterollm_router_external_refusals_total"))
     return Query(
-        f"sum by ({_TIER}, reason, code) ({_once(f'({lost}) or ({refused})', f'{_TIER}, reason, code')})",
+        f"sum by ({TIER}, reason, code) ({once(f'({lost}) or ({refused})', f'{TIER}, reason, code')})",
         ("heterollm_tier", "reason", "code"),
     )
 
 
 def _quantile(share: float, of: Selection) -> str:
     buckets = of.of("heterollm_router_request_milliseconds_bucket", 'heterollm_tier!=""')
-    return f"histogram_quantile({share}, sum by ({_TIER}, le) (rate({buckets}[{of.window}s])))"
+    return f"histogram_quantile({share}, sum by ({TIER}, le) (rate({buckets}[{of.window}s])))"
 
 
 def _tokens(of: Selection, kind: str) -> str:
@@ -270,15 +272,15 @@ def _tokens(of: Selection, kind: str) -> str:
     own = f'heterollm_cluster=~"{"|".join(of.migrating)}"'
     of_kind = of.of("heterollm_router_tokens_total", f'kind="{kind}"', own)
     answered = of.of("heterollm_router_requests_total", 'code=~"2..|3.."', own)
-    tokens = _once(f"rate({of_kind}[1h])", _TIER)
-    each = f"{_TIER}, wanted_tier, diverted, code, low_quality, decision, attempts"
-    answers = _once(f"rate({answered}[1h])", each)
-    return f"sum by ({_TIER}) ({tokens}) / sum by ({_TIER}) ({answers})"
+    tokens = once(f"rate({of_kind}[1h])", TIER)
+    each = f"{TIER}, wanted_tier, diverted, code, low_quality, decision, attempts"
+    answers = once(f"rate({answered}[1h])", each)
+    return f"sum by ({TIER}) ({tokens}) / sum by ({TIER}) ({answers})"
 
 
 def _between_tokens(of: Selection) -> str:
     seconds, count = (
-        f"sum by ({_TIER}) (rate({of.of(f'sglang:inter_token_latency_seconds_{part}')}[{of.window}s]))"
+        f"sum by ({TIER}) (rate({of.of(f'sglang:inter_token_latency_seconds_{part}')}[{of.window}s]))"
         for part in ("sum", "count")
     )
     return f"1000 * {seconds} / {count}"
@@ -289,13 +291,13 @@ def _retries(of: Selection) -> str:
         _rate_from_zero(of, of.of(f"heterollm_router_{name}_total")) for name in ("failed_attempts", "bad_answers")
     )
     # Their reasons are other words, so that none hides another.
-    return f"sum by ({_TIER}) ({_once(f'({failed}) or ({bad})', f'{_TIER}, reason')})"
+    return f"sum by ({TIER}) ({once(f'({failed}) or ({bad})', f'{TIER}, reason')})"
 
 
 def _ejected(of: Selection) -> str:
     active = of.of("envoy_cluster_outlier_detection_ejections_active", 'envoy_cluster_name=~"tier_.+"')
-    most = f"max by ({_CLUSTER}, envoy_cluster_name) ({active})"
-    return f'max by ({_TIER}) (label_replace({most}, "heterollm_tier", "$1", "envoy_cluster_name", "tier_(.+)"))'
+    most = f"max by ({CLUSTER}, envoy_cluster_name) ({active})"
+    return f'max by ({TIER}) (label_replace({most}, "heterollm_tier", "$1", "envoy_cluster_name", "tier_(.+)"))'
 
 
 def _gpu_use(of: Selection, running: str) -> str:
@@ -325,12 +327,12 @@ def _rate_from_zero(of: Selection, counter: str) -> str:
     return f"({new} {known}) or rate({counter}[{of.window}s])"
 
 
-def _once(figures: str, labels: str) -> str:
+def once(figures: str, labels: str) -> str:
     """Each pod's figures once, though several jobs may scrape it."""
     return f"max by ({labels}, pod) ({figures})"
 
 
-def _ranks(gauge: str, labels: str = _OWNER) -> str:
+def ranks(gauge: str, labels: str = _OWNER) -> str:
     """A count of requests: ranks of one data-parallel rank all tell the same ones."""
     return _led(gauge, f"{labels}, dp_rank")
 
