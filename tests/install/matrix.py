@@ -40,6 +40,13 @@ MATRIX: dict[str, dict[str, Any]] = {
             "podMonitor": {"create": "always", "labels": {"release": "prometheus"}},
             "prometheusRule": {"create": "always", "labels": {"release": "prometheus"}},
         },
+        "dashboards": {
+            "enabled": True,
+            "namespace": "monitoring",
+            "label": "example.com/dashboard",
+            "labelValue": "yes",
+            "annotations": {"grafana_folder": "HeteroLLM"},
+        },
         "networkPolicy": {
             "enabled": True,
             "metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],

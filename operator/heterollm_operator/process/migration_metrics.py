@@ -17,9 +17,18 @@ _STATES: tuple[MigrationState, ...] = get_args(MigrationState)
 _GATE_STATES: tuple[GateState, ...] = get_args(GateState)
 _PLACE = ["namespace", "cluster"]
 _FIGURES = {
-    "evidence": ("evidence", "How many to one the requests speak for a limit being kept; at 20 its gate passes."),
-    "against": ("against", "How many to one the requests speak against a limit being kept; at 20 its gate may fail."),
-    "requests_needed": ("requestsNeeded", "Further requests until a gate passes, if they go on like this."),
+    "heterollm_migration_gate_evidence": (
+        "evidence",
+        "How many to one the requests speak for a limit being kept; at 20 its gate passes.",
+    ),
+    "heterollm_migration_gate_against": (
+        "against",
+        "How many to one the requests speak against a limit being kept; at 20 its gate may fail.",
+    ),
+    "heterollm_migration_gate_requests_needed": (
+        "requestsNeeded",
+        "Further requests until a gate passes, if they go on like this.",
+    ),
 }
 """Names of what gates count, their fields in the status, and what they are."""
 
@@ -82,7 +91,7 @@ def _gate_states(migrations: Mapping[Key, Mapping[str, Any]]) -> Metric:
 
 
 def _gate_figure(migrations: Mapping[Key, Mapping[str, Any]], name: str, field: str, meaning: str) -> Metric:
-    family = GaugeMetricFamily(f"heterollm_migration_gate_{name}", meaning, labels=[*_PLACE, "gate"])
+    family = GaugeMetricFamily(name, meaning, labels=[*_PLACE, "gate"])
     for key, record in migrations.items():
         for gate in record.get("gates") or ():
             if (figure := gate.get(field)) is not None:
