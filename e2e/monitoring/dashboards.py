@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Asked", "asked", "dashboards"]
+__all__ = ["EMPTY", "Asked", "asked", "dashboards"]
+
+EMPTY = {
+    ("heterollm-cluster", "GPU use"): "simulated engines have no GPUs for NVIDIA's DCGM exporter to see",
+    ("heterollm-cluster", "Consistency"): "no release samples requests yet",
+    ("heterollm-cost", "Dollars per hour by client"): "the cluster of the scenario has no API keys",
+}
+"""Panels that show nothing in the steering scenario, and why; no others may."""
 
 _FOLDER = Path(__file__).parents[2] / "helm" / "heterollm" / "files" / "dashboards"
 _NOT_METRICS = re.compile(r'"[^"]*"|\[[^\]]*\]|\b(?:by|on|group_left|group_right|ignoring)\s*\([^)]*\)|\{[^}]*\}')
