@@ -252,7 +252,10 @@ def _requests_in_engines(name: str) -> str:
 
 
 def _fallback() -> list[PanelBuilder]:
-    ejected = f'envoy_cluster_outlier_detection_ejections_active{{{OF_PODS}, envoy_cluster_name=~"tier_.+"}}'
+    active = f'envoy_cluster_outlier_detection_ejections_active{{{OF_PODS}, envoy_cluster_name=~"tier_.+"}}'
+    ejected = f'label_replace({active}, "heterollm_tier", "$1", "envoy_cluster_name", "tier_(.+)")'
+    # Envoy shows it only once it has ejected one.
+    none = f"0 * max by (heterollm_tier) ({_recorded('heterollm_tier:serving_engines:max')})"
     missing = of_operator("heterollm_signals_missing")
     return [
         states("Fallback", "The level in force.", LEVELS, Query(level(), "level")),
@@ -266,7 +269,7 @@ def _fallback() -> list[PanelBuilder]:
             "Engines ejected",
             "By the router that sees most, as they failed too often; they come back by themselves.",
             "none",
-            Query(f"max by (envoy_cluster_name) ({ejected})", "{{envoy_cluster_name}}"),
+            Query(f"max by (heterollm_tier) ({ejected}) or {none}", _TIER),
             span=8,
         ),
         lines(
