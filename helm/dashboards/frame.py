@@ -60,7 +60,7 @@ def _framed(
 ) -> build.Dashboard:
     made = build.Dashboard(title).uid(uid).description(says).tags([_TAG]).time("now-6h", "now").refresh("30s")
     made.timezone("browser").tooltip(model.DashboardCursorSync.CROSSHAIR)
-    made.with_variable(build.DatasourceVariable("datasource").label("Data source").type("prometheus"))
+    made.with_variable(build.DatasourceVariable("datasource").id("datasource").label("Data source").type("prometheus"))
     for variable in variables:
         made.with_variable(variable)
     others = build.DashboardLink("HeteroLLM").type(model.DashboardLinkType.DASHBOARDS).tags([_TAG])
@@ -73,6 +73,6 @@ def _framed(
 
 
 def _variable(name: str, label: str, query: str) -> build.QueryVariable:
-    found = build.QueryVariable(name).label(label).datasource(DATASOURCE)
+    found = build.QueryVariable(name).id(name).label(label).datasource(DATASOURCE)
     found.query({"query": query, "refId": name}).refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
     return found.sort(model.VariableSort.ALPHABETICAL_ASC)

@@ -29,6 +29,10 @@ def _recorded(series: str) -> str:
     return f"{series}{{{IN_NAMESPACES}}}"
 
 
+def _one(series: str) -> str:
+    return f"max by ({_BY}) ({_recorded(series)})"
+
+
 def _state(name: str) -> str:
     return by_routers_labels("heterollm_cluster_state", f'state="{name}"')
 
@@ -75,19 +79,20 @@ def _clusters() -> list[PanelBuilder]:
     level = numbered([_state(word) for word, _ in LEVELS.values()], _BY)
     engines = "heterollm_tier_engines"
     serving, target = (f"sum by ({_BY}) ({by_routers_labels(engines, f'kind={kind}')})" for kind in _KINDS)
+    # By their labels only: rows are joined by all they have, their name included.
     columns = {
-        "Answers per second": (_recorded("heterollm:answers:rate5m"), "reqps"),
-        "Answered": (_recorded("heterollm:answered:ratio5m"), "percentunit"),
-        "First byte, median": (_recorded("heterollm:first_byte_milliseconds:p50_5m"), "ms"),
-        "First byte, 99th percentile": (_recorded("heterollm:first_byte_milliseconds:p99_5m"), "ms"),
+        "Answers per second": (_one("heterollm:answers:rate5m"), "reqps"),
+        "Answered": (_one("heterollm:answered:ratio5m"), "percentunit"),
+        "First byte, median": (_one("heterollm:first_byte_milliseconds:p50_5m"), "ms"),
+        "First byte, 99th percentile": (_one("heterollm:first_byte_milliseconds:p99_5m"), "ms"),
         "Engines serving": (serving, "none"),
         "Engines wanted": (target, "none"),
-        "Dollars per hour": (_recorded("heterollm:dollars_per_hour:sum"), "currencyUSD"),
-        "Saved": (_recorded("heterollm:saving:ratio1h"), "percentunit"),
+        "Dollars per hour": (_one("heterollm:dollars_per_hour:sum"), "currencyUSD"),
+        "Saved": (_one("heterollm:saving:ratio1h"), "percentunit"),
     }
     return [
         states("Fallback", "The level in force in each cluster.", LEVELS, Query(level, _EACH)),
-        rows("All clusters", "As of now. A cell is empty where nobody knows.", columns, hidden=["Time", "__name__"]),
+        rows("All clusters", "As of now. A cell is empty where nobody knows.", columns, hidden=["Time"]),
     ]
 
 

@@ -28,6 +28,7 @@ from grafana_foundation_sdk.models.dashboard import (
     ValueMappingResult,
 )
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+from grafana_foundation_sdk.models.text import TextMode
 
 __all__ = ["DATASOURCE", "Color", "Query", "Steps", "figure", "lines", "note", "rows", "states"]
 
@@ -105,6 +106,7 @@ def states(
 def rows(title: str, says: str, columns: Mapping[str, tuple[str, str]], hidden: Sequence[str]) -> table.Panel:
     """A table of what is so now, joined by labels. `columns`: by title the query and the unit."""
     panel = table.Panel().title(title).description(says).datasource(DATASOURCE).height(_HEIGHT).span(24)
+    panel.show_header(True)
     names = {}
     for number, (name, (expr, unit)) in enumerate(columns.items()):
         reference = chr(ord("A") + number)
@@ -119,7 +121,7 @@ def rows(title: str, says: str, columns: Mapping[str, tuple[str, str]], hidden: 
 
 def note(title: str, markdown: str, span: int = 24, height: int = 5) -> text.Panel:
     """Words that the reader of the panels beside it needs."""
-    return text.Panel().title(title).content(markdown).height(height).span(span)
+    return text.Panel().title(title).mode(TextMode.MARKDOWN).content(markdown).height(height).span(span)
 
 
 _NEVER = VisibilityMode.NEVER

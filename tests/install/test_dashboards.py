@@ -42,6 +42,13 @@ def test_there_are_four_each_with_titles_and_numbers_of_its_own() -> None:
         assert [panel["title"] for panel in panels if panel["type"] != "text" and not panel["description"]] == []
 
 
+def test_rows_of_a_table_are_joined_by_the_same_labels() -> None:
+    tables = [panel for board in dashboards() for panel in board["panels"] if panel["type"] == "table"]
+    assert len(tables) == 1
+    for target in (target for panel in tables for target in panel["targets"]):
+        assert re.match(r"(max|sum) by \(heterollm_namespace, heterollm_cluster\) \(", target["expr"]), target
+
+
 def test_panels_do_not_overlap() -> None:
     for board in dashboards():
         places: set[tuple[int, int]] = set()
@@ -56,7 +63,7 @@ def test_panels_do_not_overlap() -> None:
 def test_every_data_source_is_the_readers_choice() -> None:
     for board in dashboards():
         assert board["templating"]["list"][0]["type"] == "datasource"
-        variables = {variable["name"] for variable in board["templating"]["list"]}
+        variables = {variable["id"] for variable in board["templating"]["list"]}
         assert variables == {"datasource", "namespace"} | ({"cluster"} if board["uid"] != "heterollm-fleet" else set())
         for source in _data_sources(board):
             assert source == {"type": "prometheus", "uid": "${datasource}"}, board["uid"]
