@@ -42,7 +42,7 @@ MATRIX: dict[str, dict[str, Any]] = {
         },
         "dashboards": {
             "enabled": True,
-            "namespace": "monitoring",
+            "namespace": "team-a",
             "label": "example.com/dashboard",
             "labelValue": "yes",
             "annotations": {"grafana_folder": "HeteroLLM"},
