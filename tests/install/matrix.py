@@ -40,16 +40,16 @@ MATRIX: dict[str, dict[str, Any]] = {
             "podMonitor": {"create": "always", "labels": {"release": "prometheus"}},
             "prometheusRule": {"create": "always", "labels": {"release": "prometheus"}},
         },
+        "networkPolicy": {
+            "enabled": True,
+            "metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+        },
         "dashboards": {
             "enabled": True,
             "namespace": "team-a",
             "label": "example.com/dashboard",
             "labelValue": "yes",
             "annotations": {"grafana_folder": "HeteroLLM"},
-        },
-        "networkPolicy": {
-            "enabled": True,
-            "metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
         },
     },
 }
