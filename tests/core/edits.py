@@ -25,6 +25,7 @@ class Effect(Enum):
     RENAMED = ("another tier: its engines are made, those of the former name are drained", ())
     SAME = ("the engines come out the same", ())
     REPORT = ("`status.tiers[].sizing` follows", ())
+    COST = ("the metrics of cost follow", ())
     COUNT = ("engines join or leave, the others stay", ())
     DECISION = ("the operator's next decision is taken by it", ())
     CONDITION = ("conditions follow", ())

@@ -64,7 +64,12 @@ SERVICE: Wire = {
     "tiers": [
         {
             "name": "far",
-            "external": {"url": "https://far/v1", "model": "org/far", "apiKeySecret": {"name": "s", "key": "k"}},
+            "external": {
+                "url": "https://far/v1",
+                "model": "org/far",
+                "apiKeySecret": {"name": "s", "key": "k"},
+                "dollarsPerMillionTokens": {"input": "1", "output": "4"},
+            },
         },
         PLAIN,
     ]
@@ -207,6 +212,11 @@ EDITS: list[Edit] = [
         ("model", "org/other"),
         ("maxRequests", 100),
         ("caBundle", CERTIFICATE),
+    ),
+    *_of_a_service(
+        Effect.COST,
+        ("dollarsPerMillionTokens.input", "0.5"),
+        ("dollarsPerMillionTokens.output", "2"),
     ),
     *_of_a_service(Effect.ROUTERS_AND_POLICY, ("apiKeySecret.name", "s2"), ("apiKeySecret.key", "k2")),
     *_of_the_rest(Effect.ROUTER_COUNT, ("routing.replicas", 3)),

@@ -32,6 +32,7 @@ class Figures:
         self.cluster: dict[ClusterSignal, float] = {ClusterSignal.ROUTERS: 1.0}
         self.sides: Callable[[datetime], SideMinutes] = lambda _: SideMinutes()
         """Of a migration, by the time."""
+        self.history = CALM
         self.away = False
         world.metrics = self
         world.upgrade_operator(STEERED)
@@ -45,7 +46,7 @@ class Figures:
             pods=pods,
             tiers=self.rates,
             cluster=self.cluster,
-            history={"small": CALM, "large": CALM},
+            history={"small": self.history, "large": CALM},
             sides=self.sides(self._world.now),
         )
 
@@ -92,6 +93,26 @@ def test_engines_that_were_added_serve_and_leave_again_the_idle_ones_first() -> 
     world.until(lambda: len(world.engines()) == 2, most=100)
     world.ticks(50)
     assert len(world.serving()) == 2
+
+
+@pytest.mark.parametrize(
+    ("measured", "engines"),
+    [
+        ({"measured": {"requestsPerSecond": "12.5"}}, 4),
+        ({"measured": {"requestsPerSecond": "90"}}, 2),
+        ({}, 2),
+    ],
+)
+def test_engines_are_added_ahead_by_a_measured_rate_even_where_nothing_was_sized(
+    measured: dict[str, Any], engines: int
+) -> None:
+    """40 requests/s are forecast; the tier has two engines at least."""
+    world = settled(elastic() | {"engine": {"gpus": 1, **measured}})
+    assert "performance" not in world.status["tiers"][0]["sizing"]
+    figures = Figures(world)
+    figures.history = History((40.0,) * 60, (1.0,) * 60, (0.1,) * 60)
+    world.ticks(20)
+    assert world.status["tiers"][0]["desired"] == engines
 
 
 def test_an_elastic_cluster_stays_ready_while_engines_come() -> None:

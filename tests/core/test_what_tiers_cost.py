@@ -201,3 +201,27 @@ def test_what_cannot_be_seen_is_not_zero() -> None:
     world = settled(small())
     unseen = replace(world.observed(), unseen=("pods",))
     assert reconcile(unseen, world.config, world.now).costs is None
+
+
+PRICES = {"input": "0.15", "output": "0.6"}
+
+
+def outside(**more: Any) -> dict[str, Any]:
+    return {"name": "outside", "external": {"url": "https://far/v1", "model": "org/far", **more}}
+
+
+@pytest.mark.parametrize(("more", "prices"), [({"dollarsPerMillionTokens": PRICES}, (0.15, 0.6)), ({}, None)])
+def test_a_service_bills_tokens_and_holds_no_gpus(more: dict[str, Any], prices: tuple[float, float] | None) -> None:
+    found = costs(settled(small(), outside(**more)))
+    assert found["outside"] == TierCost("outside", 0, None, last=True, token_prices=prices)
+    assert not found["small"].last
+
+
+def test_engines_that_a_service_of_the_same_name_replaces_cost_until_they_have_gone() -> None:
+    world = settled(small(), small() | {"name": "outside"})
+    world.change(small(), outside(dollarsPerMillionTokens=PRICES))
+    world.reconcile()
+    as_before = None
+    assert costs(world)["outside"] == TierCost("outside", as_before, None, last=True, token_prices=(0.15, 0.6))
+    world.settle()
+    assert costs(world)["outside"] == TierCost("outside", 0, None, last=True, token_prices=(0.15, 0.6))

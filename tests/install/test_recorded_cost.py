@@ -164,9 +164,71 @@ def test_answers_of_a_tier_without_gpus_are_not_free(tmp_path: Path) -> None:
         "heterollm:dollars_per_request:rate1h": None,
         "heterollm:saving:ratio1h": None,
         "heterollm_tier:dollars_per_request:rate1h{heterollm_tier='large'}": _LARGE / 3600 / 10,
-        "heterollm_tier:answers_without_gpus:rate1h{heterollm_tier='outside'}": 1,
+        "heterollm_tier:answers_without_price:rate1h{heterollm_tier='outside'}": 1,
     }
     check(tmp_path, operator() | routers() | outside, expected)
+
+
+def service(answers: float, *, last: bool, told: bool = True, counted: bool = True) -> Series:
+    """A service at $2 and $10 per million tokens; its answers have 1,000 tokens of prompts and 200 of their own."""
+    operator, router = f'{_OPERATOR},tier="service"', f'{_ROUTERS},heterollm_tier="service"'
+    series: Series = {
+        f"heterollm_tier_gpus{{{operator}}}": f"0x{_HOURS}",
+        f"heterollm_tier_last{{{operator}}}": f"{int(last)}x{_HOURS}",
+        f'heterollm_router_requests_total{{{router},code="200"}}': grows(answers),
+    }
+    for kind, price, tokens in (("prompt", 2, 1000), ("completion", 10, 200)):
+        if told:
+            name = f'heterollm_tier_dollars_per_million_tokens{{{operator},kind="{kind}"}}'
+            series[name] = f"{price}x{_HOURS}"
+        if counted:
+            series[f'heterollm_router_tokens_total{{{router},kind="{kind}"}}'] = grows(answers * tokens)
+    return series
+
+
+_BILLED = 0.004
+"""Dollars for each answer of the service."""
+
+
+@real
+def test_a_service_costs_what_it_bills_for_tokens(tmp_path: Path) -> None:
+    expected: dict[str, float | None] = {
+        "heterollm_tier:dollars:rate1h{heterollm_tier='service'}": 5 * _BILLED,
+        "heterollm_tier:dollars_per_request:rate1h{heterollm_tier='service'}": _BILLED,
+        "heterollm_tier:dollars_per_million_tokens:rate1h{heterollm_tier='service'}": _BILLED / 1200 * 1e6,
+        "heterollm:dollars:rate1h": 144 / 3600 + 5 * _BILLED,
+        # The last tier is the large one, as ever; it would answer these, too.
+        "heterollm:counterfactual_engines:rate1h": 7,
+        "heterollm_tier:answers_without_price:rate1h": None,
+    }
+    check(tmp_path, operator() | routers() | service(5, last=False), expected)
+
+
+@real
+def test_engines_before_a_service_save_what_it_would_bill_for_their_tokens(tmp_path: Path) -> None:
+    """The small tier's 90 answers/s have 9 tokens of prompts and 1 of their own each."""
+    small = {name: values for name, values in (operator() | routers()).items() if 'tier="large"' not in name}
+    paid, otherwise = _SMALL / 3600 + 5 * _BILLED, 90 * (9 * 2 + 10) / 1e6 + 5 * _BILLED
+    expected: dict[str, float | None] = {
+        "heterollm:dollars:rate1h": paid,
+        "heterollm:counterfactual_dollars:rate1h": otherwise,
+        "heterollm:saving:ratio1h": 1 - paid / otherwise,
+        "heterollm:counterfactual_engines:rate1h": None,
+    }
+    check(tmp_path, small | service(5, last=True), expected)
+
+
+@real
+@pytest.mark.parametrize(("told", "counted"), [(False, True), (True, False)])
+def test_a_service_without_prices_or_tokens_leaves_the_cluster_without_dollars(
+    told: bool, counted: bool, tmp_path: Path
+) -> None:
+    expected = {
+        "heterollm:dollars:rate1h": None,
+        "heterollm:saving:ratio1h": None,
+        "heterollm_tier:answers_without_price:rate1h{heterollm_tier='service'}": 5,
+    }
+    check(tmp_path, operator() | routers() | service(5, last=True, told=told, counted=counted), expected)
 
 
 @real

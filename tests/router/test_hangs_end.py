@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 
 from tests.router.engine import Engine, hang, ok, slow
-from tests.router.envoy import Envoy, chat, policy, tier
+from tests.router.envoy import Envoy, chat, impatient, policy, tier
 from tests.router.two_tiers import TwoTiers
 
 
 async def test_new_requests_avoid_a_hanging_engine_and_its_restart_frees_the_others() -> None:
-    async with TwoTiers(hang) as router, asyncio.timeout(10):
+    async with TwoTiers(hang, change=impatient) as router, asyncio.timeout(10):
         held = asyncio.create_task(router.post())
         await router.envoy.healthy("small", 0)
         answer = await router.post()
@@ -38,7 +38,7 @@ async def test_a_running_answer_survives_failed_checks() -> None:
     async with (
         Engine("s0", slow) as small,
         Engine("s1") as other,
-        Envoy(policy(tier("small", small))) as envoy,
+        Envoy(policy(tier("small", small)), impatient) as envoy,
         envoy.session() as client,
     ):
         held = asyncio.create_task(client.post("/v1/chat/completions", json=chat()))
@@ -51,7 +51,7 @@ async def test_a_running_answer_survives_failed_checks() -> None:
 
 
 async def test_a_slow_engine_that_passes_its_checks_is_left_alone() -> None:
-    async with TwoTiers(slow) as router:
+    async with TwoTiers(slow, change=impatient) as router:
         held = asyncio.create_task(router.post())
         await router.small.waiting.wait()
         # Longer than it takes to give up on an engine that hangs: three failed checks.

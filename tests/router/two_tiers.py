@@ -12,7 +12,7 @@ import aiohttp
 from heterollm_controllers.routing.ir import RoutingPolicy
 from tests.router.agent import Agent
 from tests.router.engine import Answer, Engine, ok
-from tests.router.envoy import Envoy, chat, policy, tier
+from tests.router.envoy import Envoy, RetryChange, chat, fast, policy, tier
 
 __all__ = ["TwoTiers"]
 
@@ -35,12 +35,14 @@ class TwoTiers:
         *,
         agent: bool = False,
         small_tier: Mapping[str, Any] = _NONE,
+        change: RetryChange = fast,
         **policy_fields: Any,
     ) -> None:
-        """`small`, `large`: how the engines answer; `small_tier`: fields of that tier."""
+        """`small`, `large`: how the engines answer; `small_tier`: fields of that tier; `change`: see Envoy."""
         self.small, self.large = Engine("s0", small), Engine("l0", large)
         self._with_agent = agent
         self._small_tier = small_tier
+        self._change = change
         self._policy_fields = policy_fields
         self._stack = AsyncExitStack()
 
@@ -48,7 +50,7 @@ class TwoTiers:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.small)
             await stack.enter_async_context(self.large)
-            self.envoy = await stack.enter_async_context(Envoy(self.policy(small=self._small_tier)))
+            self.envoy = await stack.enter_async_context(Envoy(self.policy(small=self._small_tier), self._change))
             if self._with_agent:
                 self.agent = Agent(self.envoy.policy_dir, admin=self.envoy.admin_url)
                 await stack.enter_async_context(self.agent)

@@ -59,6 +59,20 @@ def test_what_could_not_be_seen_goes_on_as_it_was(leader: Leader) -> None:
     assert (leader.value("gpus"), leader.value("gpu_seconds_total")) == (4, 480)
 
 
+def test_a_service_has_prices_and_no_dollars_of_its_own(leader: Leader) -> None:
+    """These follow from the tokens that routers count."""
+    leader.metrics.reconciled(C, [TierCost("small", 0, None, last=True, token_prices=(0.15, 0.6))])
+    leader.now += 3600
+    labels = {"namespace": "ns", "cluster": "c", "tier": "small"}
+    prices = {
+        kind: leader.registry.get_sample_value("heterollm_tier_dollars_per_million_tokens", labels | {"kind": kind})
+        for kind in ("prompt", "completion")
+    }
+    assert prices == {"prompt": 0.15, "completion": 0.6}
+    assert (leader.value("gpus"), leader.value("last"), leader.value("dollars_total")) == (0, 1, None)
+    generate_latest(leader.registry)
+
+
 def test_a_tier_without_a_price_has_gpus_and_no_dollars(leader: Leader) -> None:
     leader.metrics.reconciled(C, [cost(4, None), cost(8, 2.0, "large")])
     leader.now += 3600

@@ -296,6 +296,25 @@ def test_latencies(tmp_path: Path) -> None:
 
 
 @real
+def test_tokens_by_answer_of_the_last_hour(tmp_path: Path) -> None:
+    """Of two routers, one of them scraped by two jobs; what was refused has none."""
+    at = {"heterollm_tier": "small"}
+    series = UP | {
+        router("requests_total", **at, code="200"): "0+15x40",
+        router("requests_total", **at, code="200", job="again"): "0+15x40",
+        router("requests_total", "r2", **at, code="200"): "0+45x40",
+        router("requests_total", **at, code="429"): "0+900x40",
+        router("tokens_total", **at, kind="prompt"): "0+6000x40",
+        router("tokens_total", **at, kind="prompt", job="again"): "0+6000x40",
+        router("tokens_total", "r2", **at, kind="prompt"): "0+6000x40",
+        router("tokens_total", **at, kind="completion"): "0+150x40",
+        router("tokens_total", "other", **at, kind="completion", heterollm_cluster="other"): "0+150x40",
+    }
+    for signal, tokens in ((TierSignal.PROMPT_TOKENS, 200), (TierSignal.COMPLETION_TOKENS, 2.5)):
+        check(tmp_path, f"round({QUERIES[signal].text}, 0.01)", series, rows((at, tokens)))
+
+
+@real
 def test_retries_are_failed_attempts_and_bad_answers(tmp_path: Path) -> None:
     at = {"heterollm_tier": "small"}
     series = UP | {

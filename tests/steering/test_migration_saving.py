@@ -104,6 +104,47 @@ def test_what_nobody_knows_is_not_guessed(seen: list[MeasuredTier], percent: int
     assert migration_saving(cluster(), seen, percent) is None
 
 
+PRICES = {"input": "2", "output": "10"}
+TOKENS = {TierSignal.PROMPT_TOKENS: 1000.0, TierSignal.COMPLETION_TOKENS: 200.0}
+BILLED = 0.004
+"""Dollars for each of the service's answers."""
+
+
+def before_a_service(prices: dict[str, str] | None = PRICES) -> HeteroLLMClusterSpec:
+    told = {} if prices is None else {"dollarsPerMillionTokens": prices}
+    return spec(
+        api_tier(replicas={"min": 1, "max": 9}),
+        {"name": "large", "external": {"url": "https://far/v1", "model": "far", **told}},
+        migration={"mode": "Auto", "gates": {"costReductionPercent": 30}},
+    )
+
+
+def service(offered: float, tokens: dict[TierSignal, float] = TOKENS) -> MeasuredTier:
+    rates = {TierSignal.OFFERED: offered, **tokens}
+    return MeasuredTier(TierState("large", (), external=True), TierMetrics(rates=rates))
+
+
+def test_a_service_is_compared_with_by_what_it_bills() -> None:
+    """Of 100 requests per second engines take 90: ten of them are needed, and three are there."""
+    seen = [measured("small", 90.0, 10.0, SMALL, engines=3), service(10.0)]
+    alone, rest = 100 * BILLED * 3600, 10 * BILLED * 3600
+    assert migration_saving(before_a_service(), seen, 30) == pytest.approx(100 * (1 - (10 * SMALL + rest) / alone))
+    assert migration_saving(before_a_service(), seen, 100) == pytest.approx(100 * (1 - (3 * SMALL + rest) / alone))
+
+
+@pytest.mark.parametrize("percent", [10, 100])
+@pytest.mark.parametrize(
+    ("prices", "tokens"),
+    [(None, TOKENS), (PRICES, {}), (PRICES, {TierSignal.PROMPT_TOKENS: 1000.0})],
+    ids=["no prices", "no tokens", "no tokens of answers"],
+)
+def test_a_bill_that_nobody_knows_is_not_guessed(
+    prices: dict[str, str] | None, tokens: dict[TierSignal, float], percent: int
+) -> None:
+    seen = [measured("small", 90.0, 10.0, SMALL), service(10.0, tokens)]
+    assert migration_saving(before_a_service(prices), seen, percent) is None
+
+
 def test_the_gate_is_told_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control loop hands it on, for clusters that migrate."""
     asked: list[int] = []

@@ -21,6 +21,7 @@ __all__ = [
     "saving",
 ]
 
+_HOUR = 3600
 HEADROOM = 1.05
 """Capacity that should be there for each request per second that is offered. Also in the chart's recording rules."""
 
@@ -34,12 +35,24 @@ class Demand:
         engine_rate: requests per second of one full engine; None when nobody knows.
         engine_dollars_per_hour: of one engine; None when no price is known.
         least: engines that it keeps in any case.
+        dollars_per_request: what a service outside of the cluster bills; None for engines.
     """
 
     requests_per_second: float
     engine_rate: float | None
     engine_dollars_per_hour: float | None
     least: int = 0
+    dollars_per_request: float | None = None
+
+    @property
+    def dollars_per_hour(self) -> float | None:
+        """Of the engines that are needed, or of the service; None if a rate or a price is not known."""
+        if self.dollars_per_request is not None:
+            return self.dollars_per_request * self.requests_per_second * _HOUR
+        if not self.engine_rate or self.engine_rate <= 0 or self.engine_dollars_per_hour is None:
+            return None
+        engines = max(self.least, engines_needed(self.requests_per_second, self.engine_rate))
+        return engines * self.engine_dollars_per_hour
 
 
 def at_share(demands: Sequence[Demand], share: float) -> list[Demand]:
@@ -60,14 +73,10 @@ def engines_needed(requests_per_second: float, engine_rate: float) -> int:
 
 
 def dollars_needed(demands: Iterable[Demand]) -> float | None:
-    """Dollars per hour of the engines that all tiers need; None if a rate or a price is not known."""
-    total = 0.0
-    for demand in demands:
-        if demand.engine_rate is None or demand.engine_rate <= 0 or demand.engine_dollars_per_hour is None:
-            return None
-        engines = max(demand.least, engines_needed(demand.requests_per_second, demand.engine_rate))
-        total += engines * demand.engine_dollars_per_hour
-    return total
+    """Dollars per hour of all tiers; None if a rate or a price is not known."""
+    each = [demand.dollars_per_hour for demand in demands]
+    known = [dollars for dollars in each if dollars is not None]
+    return sum(known) if len(known) == len(each) else None
 
 
 def counterfactual(

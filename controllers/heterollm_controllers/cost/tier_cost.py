@@ -21,6 +21,8 @@ class TierCost:
             spec no longer has the tier.
         engine_rate: requests per second of one full engine, measured or estimated; None when nobody knows.
         last: whether it is the last tier.
+        token_prices: of a service outside of the cluster, dollars per million tokens of prompts and of answers; None
+            for engines, and where nobody told.
     """
 
     tier: str
@@ -29,6 +31,7 @@ class TierCost:
     engine_dollars_per_hour: float | None = None
     engine_rate: float | None = None
     last: bool = False
+    token_prices: tuple[float, float] | None = None
 
 
 def gpus_held(engine: ObservedEngine, gpus: int) -> int:

@@ -55,6 +55,13 @@ class Chosen:
         """Price of one engine; None when nobody knows."""
         return engine_dollars_per_hour(self.sizing.gpus_per_engine, gpu_price(self.tier.accelerator))
 
+    @property
+    def engine_rate(self) -> float | None:
+        """Requests per second of a full engine: as measured, else as estimated; None where nothing was sized either."""
+        measured, estimated = self.tier.engine.measured, self.sizing.performance
+        told = measured.requests_per_second if measured is not None else None
+        return told or (estimated.requests_per_second if estimated is not None else None) or None
+
 
 def asked_of(spec: HeteroLLMClusterSpec, tier: Tier) -> dict[str, Any]:
     """Everything a user says that an engine may depend on; how many there are, and how patiently, is not."""

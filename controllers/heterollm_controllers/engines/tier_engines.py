@@ -56,7 +56,7 @@ def tier_state_of(tier: TierEngines) -> TierState:
         rolling=any(engine.revision != tier.chosen.name for engine in alive),
         lost=tier.lost_at is not None,
         concurrency=speed.concurrent_requests or None if speed is not None else None,
-        rate=speed.requests_per_second or None if speed is not None else None,
+        rate=tier.chosen.engine_rate,
         engine_dollars_per_hour=tier.chosen.engine_dollars_per_hour,
         start_seconds=_start_seconds(alive),
     )

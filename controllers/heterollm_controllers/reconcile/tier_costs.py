@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from heterollm_controllers.api.v1alpha1.accelerator import Accelerator
+from heterollm_controllers.api.v1alpha1.external import ExternalService
 from heterollm_controllers.cost.tier_cost import TierCost, gpus_held
 from heterollm_controllers.engines.revisions import Chosen
 from heterollm_controllers.engines.tier_view import TierView
@@ -23,12 +24,10 @@ def tier_costs(
     last = context.spec.tiers[-1].name
     recorded = _recorded(context)
     costs = [_of_tier(view, recorded, last=view.chosen.tier.name == last) for view in views]
-    for tier in sorted({engine.tier for engine in removed}):
+    services = {tier.name: tier.external for tier in context.spec.external_tiers}
+    for tier in sorted({engine.tier for engine in removed} | services.keys()):
         engines = [engine for engine in removed if engine.tier == tier]
-        # Its revisions may go before its engines do.
-        known = all(engine.revision in recorded for engine in engines)
-        gpus, price = _bill(engines, recorded, None) if known else (None, None)
-        costs.append(TierCost(tier, gpus, price))
+        costs.append(_of_leftovers(tier, engines, recorded, services.get(tier), last=tier == last))
     return tuple(costs)
 
 
@@ -40,18 +39,36 @@ def _recorded(context: ReconcileContext) -> dict[str, Accelerator]:
 
 def _of_tier(view: TierView, recorded: Mapping[str, Accelerator], *, last: bool) -> TierCost:
     chosen = view.chosen
-    tier, sizing = chosen.tier, chosen.sizing
     gpus, price = _bill(view.engines, recorded, chosen)
-    # What was measured of an engine counts also where there was nothing to size.
-    told = tier.engine.measured.requests_per_second if tier.engine.measured is not None else None
-    estimated = sizing.performance.requests_per_second if sizing.performance is not None else None
     return TierCost(
-        tier=tier.name,
+        tier=chosen.tier.name,
         gpus=gpus,
         dollars_per_hour=price,
         engine_dollars_per_hour=chosen.engine_dollars_per_hour,
-        engine_rate=told or estimated or None,
+        engine_rate=chosen.engine_rate,
         last=last,
+    )
+
+
+def _of_leftovers(
+    tier: str,
+    engines: Sequence[ObservedEngine],
+    recorded: Mapping[str, Accelerator],
+    service: ExternalService | None,
+    *,
+    last: bool,
+) -> TierCost:
+    """Of a tier that has engines no longer, and is a service outside of the cluster or has gone."""
+    # Its revisions may go before its engines do.
+    known = all(engine.revision in recorded for engine in engines)
+    gpus, dollars = _bill(engines, recorded, None) if known else (None, None)
+    prices = service.dollars_per_million_tokens if service is not None else None
+    return TierCost(
+        tier=tier,
+        gpus=gpus,
+        dollars_per_hour=dollars if engines else None,
+        last=last,
+        token_prices=(prices.input, prices.output) if prices is not None else None,
     )
 
 

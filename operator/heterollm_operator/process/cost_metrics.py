@@ -53,6 +53,7 @@ class CostMetrics(Collector):
         """The metrics as they are now."""
         yield from self._counters()
         yield from self._engines()
+        yield self._services()
 
     def _counters(self) -> Iterator[Metric]:
         gpus = GaugeMetricFamily("heterollm_tier_gpus", "GPUs that the engines of a tier hold.", labels=_PLACE)
@@ -101,3 +102,16 @@ class CostMetrics(Collector):
                 if cost.engine_rate is not None:
                     rate.add_metric(place, cost.engine_rate)
         yield from (price, rate, last)
+
+    def _services(self) -> Metric:
+        price = GaugeMetricFamily(
+            "heterollm_tier_dollars_per_million_tokens",
+            "What the service outside of the cluster bills for tokens of this kind; absent where nobody told.",
+            labels=[*_PLACE, "kind"],
+        )
+        for key, costs in self._costs.items():
+            for cost in costs:
+                if cost.token_prices is not None:
+                    for kind, dollars in zip(("prompt", "completion"), cost.token_prices, strict=True):
+                        price.add_metric([*key, cost.tier, kind], dollars)
+        return price

@@ -214,6 +214,9 @@ def _routers(of: Selection) -> dict[Name, Query]:
             f" and time() - timestamp({up}) <= {of.window}))"
         ),
     }
+    if of.migrating:
+        found[TierSignal.PROMPT_TOKENS] = Query(_tokens(of, "prompt"), tier)
+        found[TierSignal.COMPLETION_TOKENS] = Query(_tokens(of, "completion"), tier)
     return found
 
 
@@ -260,6 +263,17 @@ def _unanswered(of: Selection) -> Query:
 def _quantile(share: float, of: Selection) -> str:
     buckets = of.of("heterollm_router_request_milliseconds_bucket", 'heterollm_tier!=""')
     return f"histogram_quantile({share}, sum by ({_TIER}, le) (rate({buckets}[{of.window}s])))"
+
+
+def _tokens(of: Selection, kind: str) -> str:
+    """By answer, over an hour: what a service bills is about what it billed of late."""
+    own = f'heterollm_cluster=~"{"|".join(of.migrating)}"'
+    of_kind = of.of("heterollm_router_tokens_total", f'kind="{kind}"', own)
+    answered = of.of("heterollm_router_requests_total", 'code=~"2..|3.."', own)
+    tokens = _once(f"rate({of_kind}[1h])", _TIER)
+    each = f"{_TIER}, wanted_tier, diverted, code, low_quality, decision, attempts"
+    answers = _once(f"rate({answered}[1h])", each)
+    return f"sum by ({_TIER}) ({tokens}) / sum by ({_TIER}) ({answers})"
 
 
 def _between_tokens(of: Selection) -> str:

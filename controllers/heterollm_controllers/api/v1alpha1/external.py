@@ -7,16 +7,23 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from heterollm_controllers.api.schema import WireType, rules
+from heterollm_controllers.api.schema import Positive, WireType, rules
 from heterollm_controllers.api.v1alpha1.security import SecretKey
 from heterollm_controllers.api.v1alpha1.tier import TierName
 
-__all__ = ["ExternalService", "ExternalTier"]
+__all__ = ["ExternalService", "ExternalTier", "TokenPrices"]
 
 _HOST = "([a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?[.])*[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?"
 _PORT = "(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
 _URL = f"^https?://{_HOST}{_PORT}(/[-a-zA-Z0-9._~/]*)?$"
 _PARTS = re.compile("(?P<scheme>[a-z]+)://(?P<host>[^:/]+)(:(?P<port>[0-9]+))?(?P<path>.*)")
+
+
+class TokenPrices(WireType):
+    """What a service bills, in dollars per million tokens. Decimals are text on the wire."""
+
+    input: Annotated[Positive, Field(description="Of prompts.")]
+    output: Annotated[Positive, Field(description="Of answers.")]
 
 
 class ExternalService(WireType):
@@ -81,6 +88,10 @@ class ExternalService(WireType):
                 )
             ),
         ),
+    ] = None
+
+    dollars_per_million_tokens: Annotated[
+        TokenPrices | None, Field(description="What the service bills; absent: its cost is not known.")
     ] = None
 
     @property
