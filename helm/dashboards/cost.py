@@ -6,24 +6,25 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from helm.dashboards.frame import PanelBuilder, of_cluster
 from helm.dashboards.panels import Query, figure, lines, note
-from helm.dashboards.selectors import OF_RECORDED, of_operator
+from helm.dashboards.selectors import OF_RECORDED
 
 __all__ = ["COUNTERFACTUAL", "cost"]
 
 _TIER = "{{heterollm_tier}}"
 
 COUNTERFACTUAL = """\
-The **counterfactual** is one tier of engines like those of the last tier, which answers everything:
+The **counterfactual** is the last tier alone, answering everything. Of engines:
 
     engines = ceil(1.05 x all answers per second / what one engine of the last tier does per second)
     dollars = engines x price of one
 
 Each works at its full rate: `engine.measured.requestsPerSecond`, else what sizing estimates, or more if more was seen
 for 5 minutes within a day. They follow the mean of the hour and have no spare engines for peaks, as yours do: the
-saving is meant to be hard on us. It is absent where nobody knows such an engine's rate or price, or where a tier has no
-price.
+saving is meant to be hard on us. Of a service outside of the cluster: the tokens of all answers, at its prices. It is
+absent where nobody knows such an engine's rate, or a price.
 
-Dollars are for GPUs that pods hold, idle or not. Routers, CPUs, disks and network are not among them."""
+Dollars are for GPUs that pods hold, idle or not, and for tokens that services bill. Routers, CPUs, disks and network
+are not among them."""
 
 
 def cost() -> Dashboard:
@@ -31,7 +32,7 @@ def cost() -> Dashboard:
     return of_cluster(
         "heterollm-cost",
         "HeteroLLM / Cost and saving",
-        "What a cluster costs, and what it saves against engines of its last tier that answer everything.",
+        "What a cluster costs, and what it saves against its last tier answering everything.",
         [
             ("Now", _now()),
             ("Saving", _saving()),
@@ -47,14 +48,13 @@ def _recorded(series: str) -> str:
 
 def _now() -> list[PanelBuilder]:
     dollars, other = (_recorded(f"heterollm:{name}:rate1h") for name in ("dollars", "counterfactual_dollars"))
-    spent = of_operator("heterollm_tier_dollars_total", of="increase({}[$__range])")
     return [
         figure("Cost", "Dollars per hour.", "currencyUSD", _recorded("heterollm:dollars_per_hour:sum")),
         figure(
             "Spent in this time",
-            "In the time that the dashboard shows. What passed between two leaders of the operator is not counted.",
+            "Dollars in the time that the dashboard shows, where all prices are known, minute by minute.",
             "currencyUSD",
-            f"sum{spent}",
+            f"sum_over_time({_recorded('heterollm:dollars_per_hour:sum')}[$__range:1m]) / 60",
         ),
         figure(
             "Per request",
@@ -145,7 +145,7 @@ def _gpus() -> list[PanelBuilder]:
     return [
         lines(
             "Cost by tier",
-            "Dollars per hour.",
+            "Dollars per hour, for GPUs or for a service's tokens.",
             "currencyUSD",
             Query(_recorded("heterollm_tier:dollars_per_hour:max"), _TIER),
             stacked=True,

@@ -64,7 +64,7 @@ def _now() -> list[PanelBuilder]:
         figure("Fallback", "While it is not Normal, nothing is counted.", "none", level(), words=LEVELS),
         figure(
             "Saved",
-            "Share of what engines of the last tier would cost that answer everything, of the last hour. Below 100 %"
+            "Share of what the last tier would cost if it answered everything, of the last hour. Below 100 %"
             " the gate goes by a projection instead, as the bill rises first.",
             "percentunit",
             f"heterollm:saving:ratio1h{{{OF_RECORDED}}}",

@@ -60,14 +60,14 @@ def _now() -> list[PanelBuilder]:
         figure("GPUs held", "By pods that have a node.", "none", f"sum({_recorded('heterollm_tier:gpus:max')})"),
         figure(
             "Cost",
-            "Dollars per hour for these GPUs, where all prices are known.",
+            "Dollars per hour for GPUs held and for tokens of services, where all prices are known.",
             "currencyUSD",
             f"sum({_recorded('heterollm:dollars_per_hour:sum')})",
         ),
         figure(
             "Saved",
-            "Dollars per hour of the last hour, where the counterfactual is known: engines of the last tier, at their"
-            " full rate and with 5 % to spare, answer everything.",
+            "Dollars per hour of the last hour, where the counterfactual is known: the last tier answers"
+            " everything, by engines at their full rate with 5 % to spare or by its service.",
             "currencyUSD",
             f"3600 * (sum({_recorded(saved)}) - sum({paid}))",
             steps=[(None, "red"), (0, "green")],

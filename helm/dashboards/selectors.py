@@ -16,12 +16,11 @@ IN_NAMESPACES = 'heterollm_namespace=~"$namespace"'
 """Recorded series of all clusters in the namespaces chosen."""
 
 
-def of_operator(metric: str, matchers: str = "", of: str = "{}") -> str:
-    """A metric of the operator, of one cluster. `of`: a function of each of the two ways to select it."""
+def of_operator(metric: str, matchers: str = "") -> str:
+    """A metric of the operator, of one cluster."""
     rest = ", ".join(filter(None, ('cluster="$cluster"', matchers)))
     honoured = f'{metric}{{namespace="$namespace", exported_namespace="", {rest}}}'
-    renamed = f'{metric}{{exported_namespace="$namespace", {rest}}}'
-    return f"({of.format(honoured)} or {of.format(renamed)})"
+    return f'({honoured} or {metric}{{exported_namespace="$namespace", {rest}}})'
 
 
 def by_routers_labels(metric: str, matchers: str = "") -> str:
