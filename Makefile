@@ -62,8 +62,9 @@ $(MUTANTS)/.installed: requirements/mutants.txt | venv
 	@rm -rf $(@D) && $(VENV)/bin/uv venv -q --python $(VENV)/bin/python $(@D)
 	@$(VENV)/bin/uv pip install -q --python $(@D)/bin/python --require-hashes -r $< && touch $@
 
-generate: venv ## Regenerate the committed generated files: CRD, chart copy, plain manifests, pages of the docs
+generate: venv ## Regenerate the committed generated files: CRD, chart copy, dashboards, plain manifests, pages of the docs
 	$(VENV)/bin/heterollm crd > crds/heterollmclusters.yaml
+	$(PY) -m helm.dashboards
 	$(PY) -m helm.render
 	$(PY) -m hack.api_reference
 	$(PY) -m tests.core.rolling_page

@@ -16,7 +16,7 @@ _SUFFIX = re.compile(r"(_total|_bucket|_sum|_count)$")
 
 
 @cache
-def _made() -> set[str]:
+def made() -> set[str]:
     """The operator writes its metrics' whole names; the router's are joined from a prefix and words in quotes.
 
     The module and the agent make some of the router's, and Envoy others, as the policy tells it.
@@ -40,7 +40,7 @@ def test_metrics_named_in_pages_exist() -> None:
         if name not in _LABELS | _PACKAGES
     }
     assert len(named) > 15
-    assert sorted((page, name) for page, name in named if name not in _made()) == []
+    assert sorted((page, name) for page, name in named if name not in made()) == []
 
 
 def test_recorded_series_named_in_pages_exist() -> None:

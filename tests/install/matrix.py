@@ -45,5 +45,12 @@ MATRIX: dict[str, dict[str, Any]] = {
             "enabled": True,
             "metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
         },
+        "dashboards": {
+            "enabled": True,
+            "namespace": "team-a",
+            "label": "example.com/dashboard",
+            "labelValue": "yes",
+            "annotations": {"grafana_folder": "HeteroLLM"},
+        },
     },
 }

@@ -37,7 +37,8 @@ _EXPECTED = {
     | _CRD
     | _PDB
     | {"ServiceMonitor/heterollm-operator", "NetworkPolicy/heterollm-operator"}
-    | {"PodMonitor/heterollm-operator-clusters", "PrometheusRule/heterollm-operator"},
+    | {"PodMonitor/heterollm-operator-clusters", "PrometheusRule/heterollm-operator"}
+    | {f"ConfigMap/heterollm-operator-{name}-dashboard" for name in ("cluster", "cost", "fleet", "migration")},
 }
 
 

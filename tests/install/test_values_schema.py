@@ -33,6 +33,10 @@ from helm.render import CHART, render
         ({"prometheus": {"url": "http://a:b@prometheus"}}, "at '/prometheus/url': 'http://a:b@prometheus' does not"),
         ({"prometheus": {"pollSeconds": 0}}, "at '/prometheus/pollSeconds': minimum: got 0, want 1"),
         ({"metrics": {"podMonitor": {"create": "yes"}}}, "at '/metrics/podMonitor/create': value must be one of"),
+        ({"dashboards": {"enable": True}}, "at '/dashboards': additional properties 'enable' not allowed"),
+        ({"dashboards": {"labelValue": 1}}, "at '/dashboards/labelValue': got number, want string"),
+        ({"dashboards": {"label": "a b"}}, "at '/dashboards/label': 'a b' does not match pattern"),
+        ({"dashboards": {"namespace": "Grafana"}}, "at '/dashboards/namespace': 'Grafana' does not match pattern"),
         ({"networkPolicy": {"apiServerPorts": []}}, "at '/networkPolicy/apiServerPorts': minItems: got 0, want 1"),
     ],
 )

@@ -317,4 +317,4 @@ async def test_a_cluster_that_has_gone_leaves_neither_figures_nor_metrics(bench:
     bench.store.remove(cluster(9999))
     assert await bench.reconcile() == "gone"
     assert bench.rechecks.known() == {}
-    assert [family.samples for family in bench.cluster_metrics.collect()] == [[], [], []]
+    assert not any(family.samples for family in bench.cluster_metrics.collect())

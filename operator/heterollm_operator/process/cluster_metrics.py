@@ -1,4 +1,4 @@
-"""What the operator's metrics say of each cluster: its fallback, its engines, and which metrics of it are missing."""
+"""What the operator's metrics say of each cluster: its fallback, engines, decisions, migration, and missing metrics."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from heterollm_controllers.api.signals import ClusterSignal, PodSignal
+from heterollm_controllers.api.timestamps import parse
 from heterollm_controllers.api.vocabulary import FallbackState
 from heterollm_controllers.metrics.readings import Readings
 from heterollm_controllers.observation.tier_state import TierState
 from heterollm_controllers.reconcile.recheck import Recheck
 from heterollm_operator.kube.store import Key
+from heterollm_operator.process.migration_metrics import migration_metrics
 
 __all__ = ["ClusterMetrics"]
 
@@ -33,6 +35,10 @@ class _Seen:
     state: str
     tiers: tuple[tuple[str, int, int], ...]
     """Name, wanted engines, serving engines."""
+    decisions: Mapping[tuple[str, str], float]
+    """When there was the latest of each action on each subject, in seconds since 1970."""
+    migration: Mapping[str, Any] | None
+    """As in the status; None where there is none."""
 
 
 class ClusterMetrics(Collector):
@@ -47,7 +53,11 @@ class ClusterMetrics(Collector):
     def reconciled(self, key: Key, status: Mapping[str, Any]) -> None:
         """Take note of a cluster's status."""
         tiers = tuple((tier["name"], tier["desired"], tier["serving"]) for tier in status.get("tiers") or ())
-        self._seen[key] = _Seen(status.get("mode", "Normal"), tiers)
+        # Oldest first: the latest of a kind wins.
+        decisions = {
+            (item["action"], item["subject"]): parse(item["time"]).timestamp() for item in status.get("decisions") or ()
+        }
+        self._seen[key] = _Seen(status.get("mode", "Normal"), tiers, decisions, status.get("migration"))
 
     def forget(self, key: Key) -> None:
         """The cluster has gone."""
@@ -58,6 +68,9 @@ class ClusterMetrics(Collector):
         yield self._states()
         yield self._engines()
         yield self._missing()
+        yield self._decisions()
+        migrations = {key: seen.migration for key, seen in self._seen.items() if seen.migration is not None}
+        yield from migration_metrics(migrations)
 
     def _states(self) -> Metric:
         family = GaugeMetricFamily(
@@ -80,6 +93,17 @@ class ClusterMetrics(Collector):
             for tier, target, serving in seen.tiers:
                 family.add_metric([*key, tier, "target"], target)
                 family.add_metric([*key, tier, "serving"], serving)
+        return family
+
+    def _decisions(self) -> Metric:
+        family = GaugeMetricFamily(
+            "heterollm_decision_timestamp_seconds",
+            "When the operator last decided so, of the decisions that the status remembers.",
+            labels=["namespace", "cluster", "action", "subject"],
+        )
+        for key, seen in self._seen.items():
+            for what, time in seen.decisions.items():
+                family.add_metric([*key, *what], time)
         return family
 
     def _missing(self) -> Metric:
