@@ -77,7 +77,7 @@ e2e-sglang: venv ## The real SGLang answers on both tiers, through the routing S
 e2e-steering: venv tools ## A spike, a broken tier and its repair by a real Prometheus; STEERING_CHART=FILE draws it (as root)
 	$(PY) -m pytest e2e/steering -v -s
 
-e2e-migration: venv tools ## A whole migration from a service outside, with a bad model on the way (25 minutes, as root)
+e2e-migration: venv tools ## A whole migration from a service outside, with a bad model on the way; MIGRATION_REPORT=FOLDER keeps its report (25 minutes, as root)
 	$(PY) -m pytest e2e/migration -v -s
 
 soak: venv tools ## Ten minutes of a steady cluster with forced looks: not one write

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
 import time
+from pathlib import Path
 
 from e2e.migration.manifest import moving
+from e2e.migration.reported import write_report
 from e2e.migration.visitors import Visitors
 from e2e.monitoring.start import Monitoring
 from e2e.scenarios.chat_cluster import ChatCluster
 from e2e.stack import wait_until
-from e2e.steering.live import LiveView
+from e2e.steering.live import LiveView, decision_line
 from e2e.steering.steps import decided
 from e2e.steering.timeline import Journal
 
@@ -24,7 +28,7 @@ GIVEN = 'sum(heterollm_router_side_total{heterollm_cluster="chat", wanted_tier="
 """Requests that the small tier was to answer."""
 
 
-def test_a_service_moves_to_two_tiers(chat: ChatCluster, monitoring: Monitoring) -> None:
+def test_a_service_moves_to_two_tiers(chat: ChatCluster, monitoring: Monitoring, tmp_path: Path) -> None:
     chat.apply(moving("Observe"))
     chat.wait_ready()
     began = time.time()
@@ -50,8 +54,26 @@ def test_a_service_moves_to_two_tiers(chat: ChatCluster, monitoring: Monitoring)
         wait_until(lambda: journal.status["migration"]["state"] == "Complete", 10, lambda: "not in status")
         done = time.time()
         time.sleep(30)
+    print("\nWhat was decided, from which figures:")
+    for item in journal.decisions:
+        print(decision_line(item, began))
+    print(f"{len(visitors.answers)} requests in {time.time() - began:.0f} s, {len(visitors.failures)} failed")
     shares = [item.message.rpartition("the tiers get ")[2] for item in journal.of("MigrationAdvances", "cluster")]
     assert shares == [f"{percent} % of their requests" for percent in (STEPS[0], *STEPS)]
     assert visitors.tiers(done) == {"small", "large"}, "hard requests still go to the service"
-    print(f"{len(visitors.answers)} requests, {len(visitors.failures)} failed")
     assert visitors.failures == []
+    _check_report(chat, monitoring, Path(os.environ.get("MIGRATION_REPORT") or tmp_path), len(visitors.answers))
+
+
+def _check_report(chat: ChatCluster, monitoring: Monitoring, folder: Path, sent: int) -> None:
+    """The report, left in the folder in both forms, knows of all requests, of the rollback and of the end."""
+    page = write_report(chat, monitoring, folder / "migration.html")
+    text = write_report(chat, monitoring, folder / "migration.md")
+    found = re.search(r"([0-9,]+) requests: ([0-9,]+) answered, 0 failed", text)
+    assert found, text
+    assert found[1] == found[2]
+    # What came before the routers were first scraped is known to nobody.
+    assert 0.97 * sent <= int(found[1].replace(",", "")) <= sent
+    for word in ("Migration: Complete", "| MigrationRollsBack | Errors Failed", "| MigrationComplete |"):
+        assert word in text
+    assert page.count("<polyline") >= 6, "five panels"
