@@ -23,6 +23,7 @@ from heterollm_cli.reporting.page import page
 from heterollm_cli.reporting.queries import Scope, courses, totals
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import HeteroLLMClusterStatus
+from heterollm_operator.process.config import prometheus_address
 
 __all__ = ["add_parser", "run"]
 
@@ -51,6 +52,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--prometheus",
         default=environ.get("HETEROLLM_PROMETHEUS_URL", ""),
+        type=prometheus_address,
         metavar="URL",
         help="address of Prometheus, as seen from here; without one, only what is in status [HETEROLLM_PROMETHEUS_URL]",
     )
@@ -95,7 +97,7 @@ def _document(options: argparse.Namespace, now: datetime) -> Document:
 
 
 async def _cluster(options: argparse.Namespace) -> dict[str, Any]:
-    from kubernetes.config.config_exception import ConfigException
+    from kubernetes.aio.config.config_exception import ConfigException
 
     from heterollm_operator.kube.client import Api, ApiError
     from heterollm_operator.kube.kinds import CLUSTER

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from heterollm_controllers.api.installation import Config
 
-__all__ = ["PrometheusSettings", "Settings", "add_options", "from_options"]
+__all__ = ["PrometheusSettings", "Settings", "add_options", "from_options", "prometheus_address"]
 
 _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -96,7 +96,11 @@ def add_options(parser: argparse.ArgumentParser, environ: Mapping[str, str] = os
     option("sglang-version", _CORE.sglang_version, "SGLang release in the engine image (default: %(default)s)")
     option("cluster-domain", _CORE.cluster_domain, "DNS domain of the Kubernetes cluster (default: %(default)s)")
     option(
-        "prometheus-url", "", "Prometheus's address; empty: clusters are not steered by figures", _url, metavar="URL"
+        "prometheus-url",
+        "",
+        "Prometheus's address; empty: clusters are not steered by figures",
+        prometheus_address,
+        metavar="URL",
     )
     option("prometheus-token-file", "", "file with a bearer token for Prometheus", metavar="FILE")
     option("prometheus-ca-file", "", "file with the certificates to trust for it", metavar="FILE")
@@ -161,7 +165,8 @@ def _address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _url(text: str) -> str:
+def prometheus_address(text: str) -> str:
+    """As an option gives it. Raises ArgumentTypeError."""
     if not text:
         return ""
     found = urlsplit(text)
