@@ -107,14 +107,14 @@ def subject(known: Figures | None, state: str = "Advancing", percent: int = 10) 
 
 
 def document(known: Figures | None, state: str, percent: int) -> Document:
-    """With courses of a point every ten minutes, the first of which nobody knows."""
+    """With courses of a point every ten minutes; nobody knows the first, and the picture begins with the second."""
     what = subject(known, state, percent)
     times = [BEGIN.timestamp() + 600 * number for number in range(13)]
     rising = [float("nan"), *(float(number) for number in range(1, 13))]
     courses = {
         "answers": Course({"small": rising, "large": rising[::-1]}),
-        "share": Course({"small": [8 * value for value in rising]}),
-        "failed": Course({"false": [value / 100 for value in rising], "true": [0.0] * 13}),
+        "share": Course({"small": [8 * value for value in rising], "large": [100.0 * value for value in rising]}),
+        "failed": Course({"false": [value / 100 for value in rising], "true": [0 * value for value in rising]}),
         "dollars": Course({}),
     }
     names = [tier.name for tier in what.spec.tiers]

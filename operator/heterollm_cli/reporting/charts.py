@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from heterollm_cli.reporting.figures import Course
@@ -35,7 +36,9 @@ def picture(
         times: of their points, seconds since 1970, equally far apart.
         decisions: shown as dashed lines, if they are about the migration.
     """
-    panels = [(text, _lines(name, courses[name], names)) for name, text in _PANELS.items() if name in courses]
+    begin = _begin(courses, len(times))
+    times = times[begin:]
+    panels = [(text, _lines(name, courses[name], names, begin)) for name, text in _PANELS.items() if name in courses]
     panels = [(text, lines) for text, lines in panels if lines]
     if not panels or len(times) < 2:
         return ""
@@ -48,10 +51,17 @@ def picture(
     return drawn(title, clock, panels, len(times), times[1] - times[0], events=events)
 
 
-def _lines(kind: str, course: Course, names: Sequence[str]) -> list[Series]:
-    known = [*_SIDES] if kind == "failed" else [*names]
-    labels = [name for name in known if name in course.lines]
+def _begin(courses: Mapping[str, Course], count: int) -> int:
+    """The first point of which anything is known; without one, the first of all."""
+    lines = [line for course in courses.values() for line in course.lines.values()]
+    return next((number for number in range(count) if any(not math.isnan(line[number]) for line in lines)), 0)
+
+
+def _lines(kind: str, course: Course, names: Sequence[str], begin: int) -> list[Series]:
+    # The last tier has all of its requests at any time.
+    known = {"failed": [*_SIDES], "share": [*names[:-1]]}.get(kind, [*names])
     return [
-        Series(_SIDES.get(label, label), COLOURS[known.index(label) % len(COLOURS)], course.lines[label])
-        for label in labels
+        Series(_SIDES.get(name, name), COLOURS[number % len(COLOURS)], course.lines[name][begin:])
+        for number, name in enumerate(known)
+        if name in course.lines
     ]
