@@ -27,7 +27,8 @@ def steps(status: HeteroLLMClusterStatus) -> Section | None:
         if is_of_migration(item)
     )
     notes = (
-        "Of the latest 20 decisions of the cluster, which its status keeps; older ones are in the operator's log.",
+        "As far back as status keeps decisions: the latest twelve of the migration at least. All are Events too, which"
+        " Kubernetes forgets after an hour.",
     )
     return Section("Step by step", table=Table(("UTC", "decision", "from which figures"), rows), notes=notes)
 
