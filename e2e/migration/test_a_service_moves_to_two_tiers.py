@@ -62,6 +62,8 @@ def test_a_service_moves_to_two_tiers(chat: ChatCluster, monitoring: Monitoring,
     assert shares == [f"{percent} % of their requests" for percent in (STEPS[0], *STEPS)]
     assert visitors.tiers(done) == {"small", "large"}, "hard requests still go to the service"
     assert visitors.failures == []
+    # A report counts by whole minutes.
+    time.sleep(65)
     _check_report(chat, monitoring, Path(os.environ.get("MIGRATION_REPORT") or tmp_path), len(visitors.answers))
 
 

@@ -123,7 +123,7 @@ def document(known: Figures | None, state: str, percent: int) -> Document:
 
 
 def _markdown(known: Figures | None, state: str, percent: int) -> str:
-    return markdown(document(known, state, percent), "chat.svg")
+    return markdown(document(known, state, percent))
 
 
 def _page(known: Figures | None, state: str, percent: int) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from heterollm_cli.reporting.document import Section, Table
 from heterollm_cli.reporting.words import ABSENT, count
 from heterollm_controllers.api.v1alpha1.status import Decision, HeteroLLMClusterStatus
+from heterollm_controllers.api.vocabulary import Reason
 
 __all__ = ["gates", "is_of_migration", "steps"]
 
-_OTHERS = frozenset({"TierEscalated", "TierRecovered", "PureLarge", "FallbackNormal"})
+_OTHERS = frozenset({Reason.TIER_ESCALATED, Reason.TIER_RECOVERED, Reason.PURE_LARGE, Reason.FALLBACK_NORMAL})
 """Decisions of the fallback that hold a migration, or let it go on."""
 
 
@@ -53,6 +54,6 @@ def gates(status: HeteroLLMClusterStatus) -> Section | None:
     head = ("gate", "state", "for it, to one", "against it", "requests needed", "expected", "figures")
     sentence = (
         f"As of {migration.updated:%Y-%m-%d %H:%M:%S} UTC; at 20 to one it is acted upon."
-        f" {migration.missing_minutes} minutes of the step are left out, as Prometheus knew nothing."
+        f" Minutes of the step that are left out, as Prometheus knew nothing of them: {migration.missing_minutes}."
     )
     return Section("Gates", (sentence,), Table(head, rows))
