@@ -1,6 +1,6 @@
 """The PromQL of a report: totals of a period, and courses over it, of one cluster.
 
-Counts are differences of neighbouring minutes, as the operator's own of a migration are: `increase` would estimate, and
+Counts are differences of neighbouring points, as the operator's own of a migration are: `increase` would estimate, and
 miss what a counter had when it first appeared, such as the only failure.
 """
 
@@ -14,6 +14,9 @@ _UP = "heterollm_router_envoy_up"
 _ANSWERED = 'code=~"2..|3.."'
 _SHORTEST_WINDOW = 60
 """Seconds over which rates of courses are taken at least: several scrapes."""
+_CLOSE, _SHORT = 15, 6 * 3600
+"""Seconds between points from which counts are taken, in periods that are not longer; else a minute: what a router has
+counted at the first of them is lost, as nobody knows since when it counts."""
 _PEAK_SECONDS = 300
 """Over which the busiest stretch is taken."""
 TOTALS = (
@@ -95,10 +98,11 @@ _OWN = 'diverted="false"'
 def _grown(scope: Scope, counter: str, by: str, labels: str) -> str:
     """By how much a counter of the routers has grown. What is new on a router that was scraped before began at zero."""
     series = scope.routers(f"heterollm_router_{counter}")
-    known = f"and on (namespace, pod, job, instance) ({scope.routers(_UP)} offset 1m)"
+    step = f"{_CLOSE if scope.seconds <= _SHORT else 60}s"
+    known = f"and on (namespace, pod, job, instance) ({scope.routers(_UP)} offset {step})"
     # Without its name, as the difference is: else a series would be two.
-    minute = f"((({series} - {series} offset 1m) >= 0) or ({series} * 1 {known}))"
-    return f"sum by ({by}) ({_once(f'sum_over_time({minute}[{scope.seconds}s:1m])', labels)})"
+    grown = f"((({series} - {series} offset {step}) >= 0) or ({series} * 1 {known}))"
+    return f"sum by ({by}) ({_once(f'sum_over_time({grown}[{scope.seconds}s:{step}])', labels)})"
 
 
 def _quantile(scope: Scope, histogram: str, percent: int, over: str) -> str:
