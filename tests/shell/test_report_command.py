@@ -164,6 +164,7 @@ def test_a_real_prometheus_is_read(kubeconfig: str, tmp_path: Path, capsys: pyte
     # 120 points, so 119 requests, less one each at the beginning, at the end and at a restart.
     assert 119 - 2 <= answers["small"] <= 119
     assert 118 - 3 <= answers["large"] <= 118
+    assert any(f"Prometheus knows {minutes} minutes of it" in text for minutes in (MINUTES, MINUTES + 1))
     failed = {row[1]: row[4] for row in rows(text, "Who answered")}
     assert failed == {"small": "3", "large": "0"}, "a failure that a counter begins with counts"
     costs = {row[1]: float(row[3].lstrip("$")) for row in rows(text, "Cost")}

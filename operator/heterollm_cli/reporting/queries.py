@@ -54,7 +54,8 @@ def totals(scope: Scope) -> dict[str, str]:
     offered = scope.routers("heterollm_router_requests_total", 'code=~"2..|3..|429|5.."')
     rate = f"sum by (wanted_tier) ({_once(f'rate({offered}[{_PEAK_SECONDS}s])', _REQUEST)})"
     found = {
-        "minutes": f"count_over_time((max({scope.routers(_UP)}))[{scope.seconds}s:1m])",
+        # A value is found for five minutes after its scrape, unless Prometheus knows that the target is gone.
+        "minutes": f"count_over_time((min(time() - timestamp({scope.routers(_UP)})) <= 60)[{scope.seconds}s:1m])",
         "requests": _grown(scope, "requests_total", "wanted_tier, heterollm_tier, decision, code, diverted", _REQUEST),
         "sides": _grown(scope, "side_total", _SIDE, _SIDE),
         "scores": _grown(scope, "score_permille_bucket", "le", "le"),
