@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SIDE_BY_SIDE := --no-loadscope-reorder -n
 
 .DEFAULT_GOAL := help
-.PHONY: help venv docs demo demo-down ask test lint types unit tools monitoring generate golden lock e2e-sglang e2e-steering soak bench-reconcile \
+.PHONY: help venv docs demo demo-down ask test lint types unit tools monitoring generate golden lock e2e-sglang e2e-steering soak bench-reconcile e2e-migration \
 	bench-engine-sim bench-sizing bench-steering flags oracle gpu-check hostile simulate-properties simulate-migrations policies bench-router bench-affinity bench-policy structure mutants clean
 
 help: ## List the targets
@@ -77,6 +77,9 @@ e2e-sglang: venv ## The real SGLang answers on both tiers, through the routing S
 
 e2e-steering: venv tools ## A spike, a broken tier and its repair by a real Prometheus; STEERING_CHART=FILE draws it (as root)
 	$(PY) -m pytest e2e/steering -v -s
+
+e2e-migration: venv tools ## A whole migration from a service outside, with a bad model on the way; MIGRATION_REPORT=FOLDER keeps its report (25 minutes, as root)
+	$(PY) -m pytest e2e/migration -v -s
 
 soak: venv tools ## Ten minutes of a steady cluster with forced looks: not one write
 	SOAK_SECONDS=600 $(PY) -m pytest tests/apiserver/test_steady.py -v

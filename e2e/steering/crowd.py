@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from typing import Any
 
 import aiohttp
 
@@ -18,7 +19,7 @@ _LOOK_SECONDS = 0.1
 
 
 class Crowd(Background):
-    """Non-streamed requests for the tier `model`; times are seconds since 1970, as in the journal."""
+    """Requests for `model`, by default non-streamed ones; times are seconds since 1970, as in the journal."""
 
     def __init__(self, url: str, model: str, pause: float = 0.1) -> None:
         """`pause`: seconds between an answer and the next request of the same client."""
@@ -41,6 +42,11 @@ class Crowd(Background):
         """Tiers that answered requests sent after `since` (seconds since 1970)."""
         return {answer.tier for answer in self.answers if answer.sent > since}
 
+    def body(self, number: int) -> dict[str, Any]:
+        """What is sent. Another text each time: requests of one prefix stay on one engine."""
+        message = {"role": "user", "content": f"Question {number}"}
+        return {"model": self._model, "messages": [message], "max_tokens": 32}
+
     def run(self) -> None:
         """Send, as long as the block runs."""
         asyncio.run(self._run())
@@ -62,9 +68,7 @@ class Crowd(Background):
 
     async def _ask(self, session: aiohttp.ClientSession) -> Outcome:
         sent, begun = time.time(), time.monotonic()
-        # Another text each time: requests of one prefix stay on one engine.
-        message = {"role": "user", "content": f"Question {next(self._numbers)}"}
-        body = {"model": self._model, "messages": [message], "max_tokens": 32}
+        body = self.body(next(self._numbers))
         try:
             async with session.post(f"{self._url}/v1/chat/completions", json=body) as answer:
                 text = await answer.text()

@@ -76,6 +76,9 @@ def tiers(status: Mapping[str, Any], known: Figures) -> list[TierView]:
     found = status.get("tiers") or []
     if fallback.get("state") == "PureLarge":
         shares = {tier["name"]: fallback["percent"] for tier in found[:-1]}
+    # A service outside is not among the tiers; where there is one, it is the last.
+    last = found[-1]["name"] if found and not status.get("externalTiers") else ""
+    migration = (status.get("migration") or {}).get("percent", 100)
 
     def of(name: str, tier: str) -> float | None:
         return known.get(name, {}).get(tier)
@@ -88,7 +91,7 @@ def tiers(status: Mapping[str, Any], known: Figures) -> list[TierView]:
             waiting=of("waiting", tier["name"]),
             first_token_ms=of("first_token_ms", tier["name"]),
             answered=of("answered", tier["name"]),
-            percent=shares.get(tier["name"], 100),
+            percent=min(shares.get(tier["name"], 100), 100 if tier["name"] == last else migration),
         )
         for tier in found
     ]

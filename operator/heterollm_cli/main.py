@@ -7,7 +7,7 @@ import asyncio
 import sys
 from importlib.metadata import version
 
-from heterollm_cli import import_slime, render, simulate, size, top
+from heterollm_cli import import_slime, render, report, simulate, size, top
 from heterollm_operator.process import config
 
 __all__ = ["main"]
@@ -21,6 +21,7 @@ def main(arguments: list[str] | None = None) -> None:
         "size": size.run,
         "render": render.run,
         "simulate": simulate.run,
+        "report": report.run,
         "import-slime": import_slime.run,
         "top": top.run,
         "crd": _crd,
@@ -42,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     size.add_parser(commands)
     render.add_parser(commands)
     simulate.add_parser(commands)
+    report.add_parser(commands)
     import_slime.add_parser(commands)
     top.add_parser(commands)
     commands.add_parser("crd", help="print the CustomResourceDefinition as YAML")

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from heterollm_cli import main as cli
+from tests.golden.reports import REPORTS
 from tests.golden.scenes import SCENES
 
 __all__ = ["CASES", "EXPECTED"]
@@ -74,6 +75,7 @@ def _scene(name: str) -> str:
 CASES: Mapping[str, Callable[[], str]] = {
     **{f"rendered/{path.stem}.yaml": partial(_rendered, path) for path in (*_SAMPLES, *_CLUSTERS)},
     **{f"policy/{path.stem}.json": partial(_policy, path) for path in _CLUSTERS},
+    **REPORTS,
     **{f"status/{name}.yaml": partial(_scene, name) for name in SCENES},
     **{
         f"simulated/{name}.txt": partial(_command, "simulate", "-f", str(_SAMPLE), *options.split())

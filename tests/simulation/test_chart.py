@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from heterollm_controllers.simulation.chart import timeline
+from heterollm_controllers.simulation.chart import Series, drawn, timeline
 from heterollm_controllers.simulation.faults import Fault, FaultKind
 from heterollm_controllers.simulation.policy_under_test import Operator
 from heterollm_controllers.simulation.run import Simulation
@@ -55,3 +55,35 @@ def test_short_and_long_runs_can_be_drawn(minutes: float) -> None:
     root = ElementTree.fromstring(timeline(simulation.moments, simulation.cluster.names, "t"))
     most = max(len(line.attrib["points"].split()) for line in root.iter(f"{SVG}polyline"))
     assert 1 <= most <= 480
+
+
+def test_what_nobody_knows_is_not_drawn() -> None:
+    line = Series("a", "#000000", [float("nan"), 1.0, float("nan"), 3.0])
+    root = ElementTree.fromstring(drawn("t", "hours", [("panel", [line])], 4, 60.0))
+    (shown,) = root.iter(f"{SVG}polyline")
+    assert len(shown.attrib["points"].split()) == 2
+
+
+def test_events_are_lines_at_their_time_with_what_happened() -> None:
+    line = Series("a", "#000000", [0.0] * 10)
+    root = ElementTree.fromstring(drawn("t", "hours", [("panel", [line])], 10, 60.0, events=[(300.0, "<half>")]))
+    (event,) = [one for one in root.iter(f"{SVG}line") if one.find(f"{SVG}title") is not None]
+    (axis,) = {
+        (float(one.attrib["x1"]), float(one.attrib["x2"]))
+        for one in root.iter(f"{SVG}line")
+        if one.attrib["y1"] == one.attrib["y2"]
+    }
+    assert float(event.attrib["x1"]) == pytest.approx(sum(axis) / 2)
+    assert event.findtext(f"{SVG}title") == "<half>"
+
+
+def test_without_states_there_is_no_band() -> None:
+    root = ElementTree.fromstring(drawn("t", "hours", [("panel", [Series("a", "#000000", [1.0])])], 1, 60.0))
+    assert "fallback" not in [text.text for text in root.iter(f"{SVG}text")]
+
+
+@pytest.mark.parametrize(("highest", "ticks"), [(0.4, ["0", "0.1", "0.2", "0.3", "0.4"]), (3.0, ["0", "1", "2", "3"])])
+def test_small_figures_have_ticks_of_their_own(highest: float, ticks: list[str]) -> None:
+    line = Series("a", "#000000", [0.0, highest])
+    root = ElementTree.fromstring(drawn("t", "hours", [("panel", [line])], 2, 60.0))
+    assert [text.text for text in root.iter(f"{SVG}text") if text.attrib.get("text-anchor") == "end"] == ticks

@@ -170,7 +170,7 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def prometheus_url(text: str) -> str:
-    """An address of Prometheus as an option gives it; empty for none."""
+    """An address of Prometheus as an option gives it; empty for none. Raises ArgumentTypeError."""
     if not text:
         return ""
     found = urlsplit(text)

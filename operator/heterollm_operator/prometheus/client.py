@@ -85,10 +85,17 @@ class Prometheus:
                 self._check_age(rows[0])
             return take(rows)
 
-    def ask_minutes(self, query: str, start: datetime, end: datetime, seconds: float, take: Callable[[Rows], T]) -> T:
-        """The same of the matrix that a query gives for every minute from `start` to `end`. Raises Unanswered."""
+    def ask_minutes(
+        self, query: str, start: datetime, end: datetime, seconds: float, take: Callable[[Rows], T], every: int = 60
+    ) -> T:
+        """The same of the matrix that a query gives from `start` to `end`, at points `every` so many seconds.
+
+        Raises Unanswered.
+        """
         params = {"timeout": f"{seconds:.3f}"}
-        body = self._body(lambda: self._connect.custom_query_range(query, start, end, "60", params, timeout=seconds))
+        body = self._body(
+            lambda: self._connect.custom_query_range(query, start, end, str(every), params, timeout=seconds)
+        )
         with self._one:
             return take(_rows(body))
 

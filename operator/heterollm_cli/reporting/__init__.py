@@ -1,0 +1,1 @@
+"""The parts of `heterollm report`: what is asked of Prometheus, what follows from it, and its two forms."""
