@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from heterollm_cli.connection import Unavailable, add_options, connected, namespace_of, prometheus_of
 from heterollm_cli.input_files import Unusable
 from heterollm_cli.reporting.charts import picture
 from heterollm_cli.reporting.content import Subject, sections
@@ -23,7 +23,9 @@ from heterollm_cli.reporting.page import page
 from heterollm_cli.reporting.queries import Scope, courses, totals
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import HeteroLLMClusterStatus
-from heterollm_operator.process.config import prometheus_url
+
+if TYPE_CHECKING:
+    from heterollm_operator.prometheus.client import Prometheus
 
 __all__ = ["add_parser", "run"]
 
@@ -46,18 +48,8 @@ def add_parser(commands: Any) -> None:
         " how fast; what would go where while a migration observes; cost and saving; suggested threshold and sizes;"
         " and each step of a migration with its reason. Exits with 2 when the cluster or Prometheus cannot be asked.",
     )
-    environ = os.environ
     parser.add_argument("cluster", metavar="CLUSTER", help="name of the HeteroLLMCluster")
-    parser.add_argument("-n", "--namespace", default="default", help="its namespace (%(default)s)")
-    parser.add_argument(
-        "--prometheus",
-        default=environ.get("HETEROLLM_PROMETHEUS_URL", ""),
-        type=prometheus_url,
-        metavar="URL",
-        help="address of Prometheus, as seen from here; without one, only what is in status [HETEROLLM_PROMETHEUS_URL]",
-    )
-    parser.add_argument("--prometheus-token-file", type=Path, metavar="FILE", help="file with a bearer token for it")
-    parser.add_argument("--prometheus-ca-file", type=Path, metavar="FILE", help="file with the certificates to trust")
+    parser.add_argument("-n", "--namespace", help="its namespace (default: that of the kubeconfig's context)")
     parser.add_argument("--since", type=_seconds, default="24h", help="how far back: 30m, 24h, 7d, 2w (%(default)s)")
     parser.add_argument(
         "-o",
@@ -68,49 +60,43 @@ def add_parser(commands: Any) -> None:
         " Markdown on standard output without a chart if absent",
     )
     parser.add_argument("--title", default="", help="what stands above it (the cluster's name)")
-    parser.add_argument(
-        "--kubeconfig", default=environ.get("KUBECONFIG"), metavar="FILE", help="only outside a cluster [KUBECONFIG]"
-    )
+    add_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; its exit status."""
     try:
         _write(_document(options, datetime.now(UTC)), options.output)
-    except Unusable as error:
+    except (Unavailable, Unusable) as error:
         print(f"heterollm report: {error}", file=sys.stderr)
         return 2
     return 0
 
 
 def _document(options: argparse.Namespace, now: datetime) -> Document:
-    manifest = asyncio.run(_cluster(options))
+    namespace, manifest = asyncio.run(_cluster(options))
     spec, status = _parsed(manifest)
-    begin, title = now - timedelta(seconds=options.since), options.title or f"{options.namespace}/{options.cluster}"
+    begin, title = now - timedelta(seconds=options.since), options.title or f"{namespace}/{options.cluster}"
     figures, chart = None, ""
-    if options.prometheus:
-        scope = Scope(options.namespace, options.cluster, options.since)
-        figures, found, times = _asked(options, scope, begin, now)
+    if prometheus := prometheus_of(options):
+        scope = Scope(namespace, options.cluster, options.since)
+        figures, found, times = _asked(options.prometheus, prometheus, scope, begin, now)
         chart = picture(found, [tier.name for tier in spec.tiers], times, status.decisions, title)
-    subject = Subject(options.cluster, options.namespace, spec, status, begin, now, figures)
+    subject = Subject(options.cluster, namespace, spec, status, begin, now, figures)
     return Document(title, sections(subject), chart)
 
 
-async def _cluster(options: argparse.Namespace) -> dict[str, Any]:
-    from kubernetes.aio.config.config_exception import ConfigException
-
-    from heterollm_operator.kube.client import Api, ApiError
+async def _cluster(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    """Its namespace, and the cluster."""
+    from heterollm_operator.kube.client import ApiError
     from heterollm_operator.kube.kinds import CLUSTER
 
+    api = await connected(options)
     try:
-        api = await Api.connect(options.kubeconfig)
-    except (ConfigException, OSError) as error:
-        raise Unusable(f"no Kubernetes cluster to ask: {error}") from None
-    try:
-        return await api.request("GET", CLUSTER.path(options.namespace, options.cluster), limit=_API_SECONDS)
+        namespace = namespace_of(options)
+        return namespace, await api.request("GET", CLUSTER.path(namespace, options.cluster), limit=_API_SECONDS)
     except ApiError as error:
-        where = f"cluster {options.cluster} of namespace {options.namespace}"
-        raise Unusable(f"{where}: {error}") from None
+        raise Unavailable(f"cluster {options.cluster} of namespace {namespace}: {error}") from None
     finally:
         await api.close()
 
@@ -126,14 +112,11 @@ def _parsed(manifest: dict[str, Any]) -> tuple[HeteroLLMClusterSpec, HeteroLLMCl
 
 
 def _asked(
-    options: argparse.Namespace, scope: Scope, begin: datetime, end: datetime
+    address: str, prometheus: Prometheus, scope: Scope, begin: datetime, end: datetime
 ) -> tuple[Figures, dict[str, Course], list[float]]:
     """What Prometheus knows: totals, courses, and the times of their points."""
-    from heterollm_operator.prometheus.client import Prometheus, Unanswered
+    from heterollm_operator.prometheus.client import Unanswered
 
-    prometheus = Prometheus(
-        options.prometheus, lambda: datetime.now(UTC), options.prometheus_token_file, options.prometheus_ca_file
-    )
     step = max(_CLOSEST, -(-scope.seconds // _POINTS))
     times = [begin.timestamp() + step * number for number in range(scope.seconds // step + 1)]
     try:
@@ -147,7 +130,7 @@ def _asked(
             for name, text in courses(scope, step).items()
         }
     except Unanswered as error:
-        raise Unusable(f"Prometheus at {options.prometheus}: {error}") from None
+        raise Unavailable(f"Prometheus at {address}: {error}") from None
     return figures_of(rows), found, times
 
 

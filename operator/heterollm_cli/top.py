@@ -10,11 +10,10 @@ import shutil
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+from heterollm_cli.connection import Unavailable, add_options, connected, namespace_of, prometheus_of
 from heterollm_cli.top_text import cluster_lines, fleet_lines
-from heterollm_operator.process.config import prometheus_url
 
 __all__ = ["add_parser", "run"]
 
@@ -23,13 +22,8 @@ _EVERY = 5.0
 _REQUEST_SECONDS = 10.0
 _PAGE = 100
 """Clusters that are asked for at a time."""
-_POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _ENTER, _LEAVE, _CLEAR = "\x1b[?1049h", "\x1b[?1049l", "\x1b[H\x1b[J"
 """The terminal's other screen, which leaves what was there before as it was."""
-
-
-class Unavailable(Exception):
-    """There is nothing to show; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -55,22 +49,7 @@ def add_parser(commands: Any) -> None:
     where.add_argument("-A", "--all-namespaces", action="store_true", help="clusters of all namespaces")
     parser.add_argument("--once", action="store_true", help="print once and end, as without a terminal")
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="json is printed once")
-    parser.add_argument(
-        "--prometheus",
-        type=prometheus_url,
-        default=os.environ.get("HETEROLLM_PROMETHEUS_URL", ""),
-        metavar="URL",
-        help="address of Prometheus; without one there are no figures [HETEROLLM_PROMETHEUS_URL]",
-    )
-    for what, text in (("token", "file with a bearer token for it"), ("ca", "file with the certificates to trust")):
-        variable = f"HETEROLLM_PROMETHEUS_{what.upper()}_FILE"
-        parser.add_argument(
-            f"--prometheus-{what}-file",
-            default=os.environ.get(variable, ""),
-            metavar="FILE",
-            help=f"{text} [{variable}]",
-        )
-    parser.add_argument("--kubeconfig", default=os.environ.get("KUBECONFIG"), metavar="FILE", help="[KUBECONFIG]")
+    add_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -88,14 +67,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _top(options: argparse.Namespace) -> int:
-    from heterollm_operator.kube.client import Api
-
+    api = await connected(options)
     try:
-        api = await Api.connect(options.kubeconfig)
-    except Exception as error:  # the client raises what it likes: a missing file, bad YAML, a plug-in that failed
-        raise Unavailable(f"no access to a Kubernetes cluster: {error}") from error
-    try:
-        source = _prometheus(options)
+        source = prometheus_of(options)
         if options.output == "json" or options.once or not sys.stdout.isatty():
             _print(await _look(api, source, options), options)
         else:
@@ -105,27 +79,13 @@ async def _top(options: argparse.Namespace) -> int:
     return 0
 
 
-def _prometheus(options: argparse.Namespace) -> Any:
-    from heterollm_operator.prometheus.client import Prometheus
-
-    if not options.prometheus:
-        return None
-    token, certificates = options.prometheus_token_file, options.prometheus_ca_file
-    return Prometheus(
-        options.prometheus,
-        lambda: datetime.now(UTC),
-        Path(token) if token else None,
-        Path(certificates) if certificates else None,
-    )
-
-
 async def _look(api: Any, source: Any, options: argparse.Namespace) -> _Look:
     """Everything once. Raises Unavailable."""
     from heterollm_controllers.view.cluster_view import cluster_view, urgent_first
     from heterollm_operator.kube.store import Key
     from heterollm_operator.prometheus.seen_figures import Seen, figures_now, last_hour
 
-    namespace = None if options.all_namespaces else options.namespace or _namespace(options.kubeconfig)
+    namespace = None if options.all_namespaces else namespace_of(options)
     clusters = await _clusters(api, namespace, options.name)
     keys = [Key(item["metadata"]["namespace"], item["metadata"]["name"]) for item in clusters]
     seen = Seen({}, problem="no address of Prometheus (--prometheus): no figures")
@@ -173,19 +133,6 @@ async def _is_served(api: Any) -> bool:
     except ApiError as error:
         return error.status != 404
     return True
-
-
-def _namespace(kubeconfig: str | None) -> str:
-    """That of the kubeconfig's context, or of the pod."""
-    from kubernetes.aio.config import kube_config
-
-    # The client publishes no types.
-    config: Any = kube_config
-
-    if kubeconfig is None and _POD_NAMESPACE.exists():
-        return _POD_NAMESPACE.read_text().strip()
-    _, active = config.list_kube_config_contexts(kubeconfig)
-    return str((active or {}).get("context", {}).get("namespace") or "default")
 
 
 async def _keep_looking(api: Any, source: Any, options: argparse.Namespace) -> None:

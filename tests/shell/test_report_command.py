@@ -73,7 +73,7 @@ def test_an_api_server_that_is_away_is_named(tmp_path: Path, capsys: pytest.Capt
 
 def test_a_kubeconfig_that_is_none_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ran("chat", "--kubeconfig", str(tmp_path / "none")) == 2
-    assert "no Kubernetes cluster to ask" in capsys.readouterr().err
+    assert "no access to a Kubernetes cluster" in capsys.readouterr().err
 
 
 def test_a_prometheus_that_is_away_is_named(kubeconfig: str, capsys: pytest.CaptureFixture[str]) -> None:
