@@ -82,6 +82,17 @@ def test_what_keeps_an_engine(hindrance: Callable[[World], None]) -> None:
     assert world.target() == 4
 
 
+@pytest.mark.parametrize(("queue", "target"), [(8.5, 4), (7.5, 3)])
+def test_a_queue_of_each_engine_keeps_engines_until_it_is_well_below_its_limit(queue: float, target: int) -> None:
+    """A fifth below, or an engine would come and go."""
+    world = World({"small": {"scaling": {"queuePerEngine": 10}}})
+    world.small.queue = 100.0
+    world.tick()
+    world.small.serving, world.small.queue = 4, queue
+    world.seconds(320)
+    assert world.target() == target
+
+
 def test_a_silent_engine_is_taken_to_have_as_much_to_do_as_the_others() -> None:
     world = grown()
     world.small.silent, world.small.history = 1, History((1.0,) * 60, (140.0,) * 60, (0.1,) * 60)
