@@ -86,7 +86,10 @@ def figures(**more: Any) -> Figures:
             Side("small", True, "whole", 4_000),
         ],
         "scores": [(0.0625, 35_000.0), (0.125, 35_500.0), (0.5, 35_510.0), (0.875, 35_600.0), (1.0, 38_900.0)],
-        "tokens": {"small": 900_000.0, "large": 700_000.0},
+        "tokens": {
+            "small": {"prompt": 800_000.0, "completion": 100_000.0},
+            "large": {"prompt": 600_000.0, "completion": 100_000.0},
+        },
         "busiest": {"small": 25.0, "large": 2.5},
         "first_byte_p50": {"small": 40.0, "large": 180.0},
         "first_byte_p99": {"small": 95.0, "large": 420.0},

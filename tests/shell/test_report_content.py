@@ -13,6 +13,7 @@ from heterollm_cli.reporting.figures import Figures, Flow, figures_of
 from heterollm_cli.reporting.markdown import markdown
 from heterollm_cli.reporting.page import page
 from heterollm_cli.reporting.threshold import quiet_stretches, share_at, suggestion
+from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from tests.golden.reports import figures, subject
 
 LOW_AND_HIGH = [(0.0625, 900.0), (0.125, 900.0), (0.5, 900.0), (0.9375, 905.0), (1.0, 1000.0)]
@@ -59,6 +60,27 @@ def test_a_service_without_a_price_is_no_gift() -> None:
     table = section("Cost", subject(known)).table
     assert table is not None
     assert table.rows[1] == ("large", "-", "unknown", "-")
+
+
+def with_a_service(**external: Any) -> Subject:
+    """The large tier is one."""
+    known = figures(dollars={"small": 4.0}, gpu_seconds={"small": 3600.0})
+    what = subject(known)
+    tiers = what.spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)["tiers"]
+    service = {"name": "large", "external": {"url": "https://far/v1", "model": "far", **external}}
+    return replace(what, spec=HeteroLLMClusterSpec.model_validate({"tiers": [tiers[0], service]}))
+
+
+def test_a_service_costs_what_it_bills_and_is_compared_with_by_that() -> None:
+    """0.6 million tokens of prompts at $10 and 0.1 of answers at $40: $10, and $12 for those of the small tier."""
+    cost = section("Cost", with_a_service(dollarsPerMillionTokens={"input": "10", "output": "40"}))
+    assert cost.table is not None
+    assert cost.table.rows[1][:3] == ("large", "-", "$10.00")
+    assert cost.sentences[1].startswith("Saving: 36 % of $22.00. That is the counterfactual, large alone: the tokens")
+
+
+def test_a_service_that_nobody_has_priced_saves_nothing() -> None:
+    assert "what large costs is not known" in section("Cost", with_a_service()).sentences[0]
 
 
 def test_a_removed_tier_is_still_there_with_its_answers() -> None:

@@ -96,7 +96,7 @@ def _answers(names: Sequence[str], figures: Figures) -> Section:
                 milliseconds(figures.first_byte_p99.get(name)),
                 milliseconds(figures.whole_p50.get(name)),
                 milliseconds(figures.whole_p99.get(name)),
-                count(figures.tokens[name]) if name in figures.tokens else ABSENT,
+                count(sum(figures.tokens[name].values())) if name in figures.tokens else ABSENT,
             )
         )
     times = ("first byte, ms: half within", "99 % within", "last byte, ms: half within", "99 % within")

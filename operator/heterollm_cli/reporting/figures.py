@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +52,7 @@ class Figures:
     Attributes:
         minutes: of the period, those of which something is known.
         scores: (score up to 1, requests that scored as much or less), rising.
+        tokens: by tier, and by `prompt` and `completion`.
         busiest: requests meant for the tier in the busiest 5 minutes.
         engine_dollars: per hour, of one engine.
     """
@@ -60,7 +61,7 @@ class Figures:
     flows: Sequence[Flow] = ()
     sides: Sequence[Side] = ()
     scores: Sequence[tuple[float, float]] = ()
-    tokens: Mapping[str, float] = field(default_factory=dict)
+    tokens: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     busiest: Mapping[str, float] = field(default_factory=dict)
     first_byte_p50: Mapping[str, float] = field(default_factory=dict)
     first_byte_p99: Mapping[str, float] = field(default_factory=dict)
@@ -101,7 +102,7 @@ def figures_of(answers: Mapping[str, Sequence[Row]]) -> Figures:
             for labels, value in rows("sides")
         ],
         scores=[(score, count) for score, count in scores if score <= 1],
-        tokens=by("heterollm_tier", "tokens"),
+        tokens=_tokens(rows("tokens")),
         busiest=by("wanted_tier", "busiest"),
         **{name: by("heterollm_tier", name) for name in _OF_ROUTERS},
         **{name: by("tier", name) for name in _OF_OPERATOR},
@@ -110,6 +111,13 @@ def figures_of(answers: Mapping[str, Sequence[Row]]) -> Figures:
 
 _OF_ROUTERS = ("first_byte_p50", "first_byte_p99", "whole_p50", "whole_p99")
 _OF_OPERATOR = ("gpu_seconds", "dollars", "engine_dollars", "engine_rate")
+
+
+def _tokens(rows: Iterable[tuple[Mapping[str, str], float]]) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {}
+    for labels, value in rows:
+        found.setdefault(labels.get("heterollm_tier", ""), {})[labels.get("kind", "")] = value
+    return found
 
 
 def _flow(labels: Mapping[str, str], count: float) -> Flow:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from heterollm_cli.reporting.document import Section, Table
 from heterollm_cli.reporting.figures import Figures
 from heterollm_cli.reporting.words import ABSENT, count, dollars
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
+from heterollm_controllers.api.v1alpha1.external import ExternalTier, TokenPrices
 from heterollm_controllers.cost.saving import HEADROOM, counterfactual, engines_needed, saving
 
 __all__ = ["money"]
@@ -21,7 +22,8 @@ def money(spec: HeteroLLMClusterSpec, figures: Figures) -> Section:
             answers[flow.tier] = answers.get(flow.tier, 0.0) + flow.count
     names = [tier.name for tier in spec.tiers]
     names += sorted({*answers, *figures.gpu_seconds} - {*names})
-    bills = {name: _bill(name, answers.get(name, 0.0), figures) for name in names}
+    prices = {tier.name: tier.external.dollars_per_million_tokens for tier in spec.external_tiers}
+    bills = {name: _bill(name, answers.get(name, 0.0), figures, prices.get(name)) for name in names}
     rows = [
         (
             name,
@@ -44,15 +46,25 @@ def _section(rows: Sequence[tuple[str, ...]], sentences: tuple[str, ...]) -> Sec
     return Section("Cost", sentences, Table(("tier", "GPU-hours", "cost", "per 1,000 answers"), tuple(rows)))
 
 
-def _bill(name: str, answers: float, figures: Figures) -> float | None:
+def _bill(name: str, answers: float, figures: Figures, prices: TokenPrices | None) -> float | None:
     """Dollars of the period; None if nobody knows."""
+    if prices is not None and name in figures.tokens:
+        return _billed(prices, figures.tokens[name])
     if name in figures.dollars:
         return figures.dollars[name]
     # GPUs without a price, or answers of a service that nobody has put a price on.
     return None if figures.gpu_seconds.get(name) or answers else 0.0
 
 
+def _billed(prices: TokenPrices, tokens: Mapping[str, float]) -> float:
+    """By a service outside of the cluster, for these tokens."""
+    return (tokens.get("prompt", 0.0) * prices.input + tokens.get("completion", 0.0) * prices.output) / 1e6
+
+
 def _saving(spec: HeteroLLMClusterSpec, figures: Figures, paid: float, answers: float) -> str:
+    service = spec.external_tiers[-1:]
+    if service and service[0] is spec.tiers[-1]:
+        return _saving_of_a_service(service[0], figures, paid)
     last, hours = spec.tiers[-1].name, figures.minutes / 60
     rate, price = figures.engine_rate.get(last), figures.engine_dollars.get(last)
     if hours <= 0 or not rate or price is None:
@@ -67,4 +79,16 @@ def _saving(spec: HeteroLLMClusterSpec, figures: Figures, paid: float, answers: 
         f"Saving: {100 * share:.0f} % of {dollars(otherwise * hours)}. That is the counterfactual, {last} alone:"
         f" {HEADROOM:g} x {asked:.3g} answers/s, at {rate:g} per engine, are {engines} engines at {dollars(price)} per"
         f" hour, each at its full rate, for as long as Prometheus knows ({hours:.1f} h)."
+    )
+
+
+def _saving_of_a_service(last: ExternalTier, figures: Figures, paid: float) -> str:
+    prices = last.external.dollars_per_million_tokens
+    otherwise = sum(_billed(prices, tokens) for tokens in figures.tokens.values()) if prices is not None else None
+    share = saving(paid, otherwise)
+    if share is None or otherwise is None:
+        return f"No saving is known: what {last.name} bills is not, or nothing was answered."
+    return (
+        f"Saving: {100 * share:.0f} % of {dollars(otherwise)}. That is the counterfactual, {last.name} alone: the"
+        " tokens of all tiers at its prices, as far as routers count them."
     )
