@@ -94,7 +94,7 @@ async def test_a_kind_taken_from_a_role(tenants: Tenants, operator: StartOperato
     await tenants.grant(tenants.first.namespace)
     await tenants.grant(tenants.second.namespace, without=("pods",))
     process = await operator(*tenants.options, kubeconfig=await tenants.kubeconfig(tmp_path))
-    await eventually(process.leads, SOON)
+    await eventually(process.leads)
     for tenant in (tenants.second, tenants.first):
         await tenant.apply(CLUSTER, sample())
     await eventually(lambda: tenants.first.programmed("demo"), SOON)
@@ -120,7 +120,7 @@ async def test_a_namespace_that_is_not_there_yet(tenants: Tenants, operator: Sta
     """Or was deleted, its Role with it."""
     await tenants.grant(tenants.first.namespace)
     process = await operator(*tenants.options, kubeconfig=await tenants.kubeconfig(tmp_path))
-    await eventually(process.leads, SOON)
+    await eventually(process.leads)
     await tenants.first.apply(CLUSTER, sample())
     await eventually(lambda: tenants.first.programmed("demo"), SOON)
     assert await refused(process) == len(WATCHED)

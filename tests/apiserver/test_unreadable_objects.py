@@ -90,7 +90,7 @@ async def test_a_cluster_too_deep_is_its_owners_affair(
     if before:
         await put(kube, "create", poison("poison"), levels)
     process = await operator()
-    await eventually(process.leads, SOON)
+    await eventually(process.leads)
     if not before:
         await put(kube, "create", poison("poison"), levels)
     await kube.apply(CLUSTER, sample("other"))
@@ -108,7 +108,7 @@ async def test_a_cluster_too_deep_is_its_owners_affair(
 
 async def test_a_cluster_that_becomes_too_deep_keeps_what_runs(kube: Kube, operator: StartOperator) -> None:
     process = await operator()
-    await eventually(process.leads, SOON)
+    await eventually(process.leads)
     await kube.apply(CLUSTER, sample("poison"))
     await eventually(lambda: kube.programmed("poison"), SOON)
     before = await kube.children("poison")
@@ -125,7 +125,7 @@ async def test_a_cluster_that_becomes_too_deep_keeps_what_runs(kube: Kube, opera
     await eventually(repaired, SOON)
     restarted = await operator()
     await process.stop()
-    await eventually(restarted.leads, SOON)
+    await eventually(restarted.leads)
     await kube.apply(CLUSTER, sample("other"))
     await eventually(lambda: kube.programmed("other"), SOON)
     assert (await kube.children("poison")).keys() == before.keys()
@@ -134,7 +134,7 @@ async def test_a_cluster_that_becomes_too_deep_keeps_what_runs(kube: Kube, opera
 async def test_a_child_too_deep_hides_no_other(kube: Kube, operator: StartOperator) -> None:
     """A ControllerRevision's data is as free as a podTemplate, and anyone may label one as ours."""
     process = await operator()
-    await eventually(process.leads, SOON)
+    await eventually(process.leads)
     await kube.apply(CLUSTER, sample("demo"))
     await eventually(lambda: kube.programmed("demo"), SOON)
     revision = {
@@ -151,6 +151,6 @@ async def test_a_child_too_deep_hides_no_other(kube: Kube, operator: StartOperat
         await eventually(lambda name=name: kube.programmed(name), SOON)  # type: ignore[misc]
         await process.stop()
         process = await operator()
-        await eventually(process.leads, SOON)
+        await eventually(process.leads)
     await kube.delete(STATEFUL_SET, "demo-small-0")
     await eventually(lambda: kube.exists(STATEFUL_SET, "demo-small-0"), SOON)
