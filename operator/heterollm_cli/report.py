@@ -17,10 +17,10 @@ from heterollm_cli.input_files import Unusable
 from heterollm_cli.reporting.charts import picture
 from heterollm_cli.reporting.content import Subject, sections
 from heterollm_cli.reporting.document import Document
-from heterollm_cli.reporting.figures import Course, Figures, course_of, figures_of
+from heterollm_cli.reporting.figures import Figures, Lines, figures_of, lines_of
 from heterollm_cli.reporting.markdown import markdown
 from heterollm_cli.reporting.page import page
-from heterollm_cli.reporting.queries import Scope, courses, totals
+from heterollm_cli.reporting.queries import Scope, over_time, totals
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
 from heterollm_controllers.api.v1alpha1.status import HeteroLLMClusterStatus
 
@@ -113,8 +113,8 @@ def _parsed(manifest: dict[str, Any]) -> tuple[HeteroLLMClusterSpec, HeteroLLMCl
 
 def _asked(
     address: str, prometheus: Prometheus, scope: Scope, begin: datetime, end: datetime
-) -> tuple[Figures, dict[str, Course], list[float]]:
-    """What Prometheus knows: totals, courses, and the times of their points."""
+) -> tuple[Figures, dict[str, Lines], list[float]]:
+    """What Prometheus knows: totals, figures over time, and the times of their points."""
     from heterollm_operator.prometheus.client import Unanswered
 
     step = max(_CLOSEST, -(-scope.seconds // _POINTS))
@@ -122,12 +122,12 @@ def _asked(
     try:
         rows = {name: prometheus.ask(text, _QUERY_SECONDS, list) for name, text in totals(scope).items()}
         found = {
-            name: course_of(
+            name: lines_of(
                 prometheus.ask_minutes(text, begin, end, _QUERY_SECONDS, list, every=step),
                 _LABELS.get(name, "heterollm_tier"),
                 times,
             )
-            for name, text in courses(scope, step).items()
+            for name, text in over_time(scope, step).items()
         }
     except Unanswered as error:
         raise Unavailable(f"Prometheus at {address}: {error}") from None

@@ -27,7 +27,7 @@ _ENTER, _LEAVE, _CLEAR = "\x1b[?1049h", "\x1b[?1049l", "\x1b[H\x1b[J"
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Snapshot:
     """What was found: views of clusters, and why figures are missing."""
 
     views: list[Any]
@@ -79,7 +79,7 @@ async def _top(options: argparse.Namespace) -> int:
     return 0
 
 
-async def _look(api: Any, source: Any, options: argparse.Namespace) -> _Look:
+async def _look(api: Any, source: Any, options: argparse.Namespace) -> _Snapshot:
     """Everything once. Raises Unavailable."""
     from heterollm_controllers.view.cluster_view import cluster_view, urgent_first
     from heterollm_operator.kube.store import Key
@@ -97,7 +97,7 @@ async def _look(api: Any, source: Any, options: argparse.Namespace) -> _Look:
     if source is not None and note:
         note = f"Prometheus gives no figures: {note}"
     views = [cluster_view(item, seen.figures.get(key), seen.charts) for item, key in zip(clusters, keys, strict=True)]
-    return _Look(sorted(views, key=urgent_first), note)
+    return _Snapshot(sorted(views, key=urgent_first), note)
 
 
 async def _clusters(api: Any, namespace: str | None, name: str | None) -> list[dict[str, Any]]:
@@ -157,7 +157,7 @@ async def _keep_looking(api: Any, source: Any, options: argparse.Namespace) -> N
         sys.stdout.flush()
 
 
-def _print(look: _Look, options: argparse.Namespace) -> None:
+def _print(look: _Snapshot, options: argparse.Namespace) -> None:
     if options.output == "json":
         views = [view.model_dump(mode="json", by_alias=True) for view in look.views]
         data = views[0] if options.name else {"clusters": views}
@@ -168,7 +168,7 @@ def _print(look: _Look, options: argparse.Namespace) -> None:
         print("\n".join(_lines(look, options, width)))
 
 
-def _lines(look: _Look, options: argparse.Namespace, width: int | None) -> list[str]:
+def _lines(look: _Snapshot, options: argparse.Namespace, width: int | None) -> list[str]:
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     now = datetime.now(UTC)
     if options.name:

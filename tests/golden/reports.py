@@ -10,7 +10,7 @@ from typing import Any
 from heterollm_cli.reporting.charts import picture
 from heterollm_cli.reporting.content import Subject, sections
 from heterollm_cli.reporting.document import Document
-from heterollm_cli.reporting.figures import Course, Figures, Flow, Side
+from heterollm_cli.reporting.figures import Figures, Flow, Lines, Side
 from heterollm_cli.reporting.markdown import markdown
 from heterollm_cli.reporting.page import page
 from heterollm_controllers.api.v1alpha1.cluster import HeteroLLMClusterSpec
@@ -110,18 +110,18 @@ def subject(known: Figures | None, state: str = "Advancing", percent: int = 10) 
 
 
 def document(known: Figures | None, state: str, percent: int) -> Document:
-    """With courses of a point every ten minutes; nobody knows the first, and the picture begins with the second."""
+    """With a point every ten minutes; nobody knows the first, and the picture begins with the second."""
     what = subject(known, state, percent)
     times = [BEGIN.timestamp() + 600 * number for number in range(13)]
     rising = [float("nan"), *(float(number) for number in range(1, 13))]
-    courses = {
-        "answers": Course({"small": rising, "large": rising[::-1]}),
-        "share": Course({"small": [8 * value for value in rising], "large": [100.0 * value for value in rising]}),
-        "failed": Course({"false": [value / 100 for value in rising], "true": [0 * value for value in rising]}),
-        "dollars": Course({}),
+    over_time = {
+        "answers": Lines({"small": rising, "large": rising[::-1]}),
+        "share": Lines({"small": [8 * value for value in rising], "large": [100.0 * value for value in rising]}),
+        "failed": Lines({"false": [value / 100 for value in rising], "true": [0 * value for value in rising]}),
+        "dollars": Lines({}),
     }
     names = [tier.name for tier in what.spec.tiers]
-    chart = picture(courses, names, times, what.status.decisions, "shop/chat") if known is not None else ""
+    chart = picture(over_time, names, times, what.status.decisions, "shop/chat") if known is not None else ""
     return Document("shop/chat", sections(what), chart)
 
 

@@ -171,7 +171,7 @@ def test_a_real_prometheus_is_read(kubeconfig: str, tmp_path: Path, capsys: pyte
     assert costs["small"] == pytest.approx(119 / 60, abs=0.1)
     # 240 answers in half an hour are one engine of large: $16; paid were about $4.
     assert "at 3 per engine, are 1 engines at $32.00 per hour" in text
-    assert "![Courses over time](report.svg)" in text
+    assert "![Figures over time](report.svg)" in text
     chart = ElementTree.parse(output.with_suffix(".svg")).getroot()
     assert [line for line in chart.iter("{http://www.w3.org/2000/svg}polyline") if line.attrib["points"]]
     page = (tmp_path / "report.html").read_text()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Course", "Figures", "Flow", "Side", "course_of", "figures_of"]
+__all__ = ["Figures", "Flow", "Lines", "Side", "figures_of", "lines_of"]
 
 Row = Mapping[str, Any]
 """An element of a vector or a matrix."""
@@ -74,7 +74,7 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Course:
+class Lines:
     """Lines of one kind, by label; NaN where nothing is known."""
 
     lines: Mapping[str, Sequence[float]]
@@ -132,10 +132,10 @@ def _flow(labels: Mapping[str, str], count: float) -> Flow:
     )
 
 
-def course_of(rows: Sequence[Row], label: str, times: Sequence[float]) -> Course:
+def lines_of(rows: Sequence[Row], label: str, times: Sequence[float]) -> Lines:
     """From the rows of a range query, at these times (seconds since 1970)."""
     lines: dict[str, Sequence[float]] = {}
     for row in rows:
         points = {round(float(time)): float(value) for time, value in row["values"]}
         lines[row["metric"].get(label, "")] = [points.get(round(time), math.nan) for time in times]
-    return Course(lines)
+    return Lines(lines)

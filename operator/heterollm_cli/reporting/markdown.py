@@ -13,7 +13,7 @@ def markdown(document: Document, chart_file: str = "") -> str:
     """The text; `chart_file`: where its chart is, as a reader of the text finds it."""
     lines = [f"# {_escaped(document.title)}", ""]
     if document.chart and chart_file:
-        lines += [f"![Courses over time]({chart_file})", ""]
+        lines += [f"![Figures over time]({chart_file})", ""]
     for section in document.sections:
         lines += _section(section)
     return "\n".join(lines).rstrip() + "\n"

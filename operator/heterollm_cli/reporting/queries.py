@@ -1,4 +1,4 @@
-"""The PromQL of a report: totals of a period, and courses over it, of one cluster.
+"""The PromQL of a report: totals of a period, and figures over time, of one cluster.
 
 Counts are differences of neighbouring points, as the operator's own of a migration are: `increase` would estimate, and
 miss what a counter had when it first appeared, such as the only failure.
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["COURSES", "TOTALS", "Scope", "courses", "totals"]
+__all__ = ["OVER_TIME", "TOTALS", "Scope", "over_time", "totals"]
 
 _UP = "heterollm_router_envoy_up"
 _ANSWERED = 'code=~"2..|3.."'
 _SHORTEST_WINDOW = 60
-"""Seconds over which rates of courses are taken at least: several scrapes."""
+"""Seconds over which rates over time are taken at least: several scrapes."""
 _CLOSE, _SHORT = 15, 6 * 3600
 """Seconds between points from which counts are taken, in periods that are not longer; else a minute: what a router has
 counted at the first of them is lost, as nobody knows since when it counts."""
@@ -24,7 +24,7 @@ TOTALS = (
     *("first_byte_p50", "first_byte_p99", "whole_p50", "whole_p99"),
     *("gpu_seconds", "dollars", "engine_dollars", "engine_rate"),
 )
-COURSES = ("answers", "share", "failed", "first_byte_p99", "dollars")
+OVER_TIME = ("answers", "share", "failed", "first_byte_p99", "dollars")
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def totals(scope: Scope) -> dict[str, str]:
     return found
 
 
-def courses(scope: Scope, step: int) -> dict[str, str]:
-    """By the names of COURSES: range queries; `step` seconds are from point to point."""
+def over_time(scope: Scope, step: int) -> dict[str, str]:
+    """By the names of OVER_TIME: range queries; `step` seconds are from point to point."""
     window = f"rate({{}}[{max(_SHORTEST_WINDOW, step)}s])"
     answers = scope.routers("heterollm_router_requests_total", _ANSWERED)
 
