@@ -18,7 +18,7 @@ from heterollm_cli.top_text import cluster_lines, fleet_lines
 __all__ = ["add_parser", "run"]
 
 _EVERY = 5.0
-"""Seconds from one look to the next."""
+"""Seconds from one refresh to the next."""
 _REQUEST_SECONDS = 10.0
 _PAGE = 100
 """Clusters that are asked for at a time."""
@@ -71,15 +71,15 @@ async def _top(options: argparse.Namespace) -> int:
     try:
         source = prometheus_of(options)
         if options.output == "json" or options.once or not sys.stdout.isatty():
-            _print(await _look(api, source, options), options)
+            _print(await _observe(api, source, options), options)
         else:
-            await _keep_looking(api, source, options)
+            await _keep_observing(api, source, options)
     finally:
         await api.close()
     return 0
 
 
-async def _look(api: Any, source: Any, options: argparse.Namespace) -> _Snapshot:
+async def _observe(api: Any, source: Any, options: argparse.Namespace) -> _Snapshot:
     """Everything once. Raises Unavailable."""
     from heterollm_controllers.view.cluster_view import cluster_view, urgent_first
     from heterollm_operator.kube.store import Key
@@ -135,14 +135,14 @@ async def _is_served(api: Any) -> bool:
     return True
 
 
-async def _keep_looking(api: Any, source: Any, options: argparse.Namespace) -> None:
+async def _keep_observing(api: Any, source: Any, options: argparse.Namespace) -> None:
     sys.stdout.write(_ENTER)
     shown: list[str] = []
     try:
         while True:
             size = shutil.get_terminal_size()
             try:
-                shown = _lines(await _look(api, source, options), options, size.columns)
+                shown = _lines(await _observe(api, source, options), options, size.columns)
                 screen = shown
             except Unavailable as error:
                 # What was last seen stays, under the reason why it is no newer.
@@ -157,22 +157,22 @@ async def _keep_looking(api: Any, source: Any, options: argparse.Namespace) -> N
         sys.stdout.flush()
 
 
-def _print(look: _Snapshot, options: argparse.Namespace) -> None:
+def _print(snapshot: _Snapshot, options: argparse.Namespace) -> None:
     if options.output == "json":
-        views = [view.model_dump(mode="json", by_alias=True) for view in look.views]
+        views = [view.model_dump(mode="json", by_alias=True) for view in snapshot.views]
         data = views[0] if options.name else {"clusters": views}
-        print(json.dumps({**data, "note": look.note}, indent=2))
+        print(json.dumps({**data, "note": snapshot.note}, indent=2))
     else:
         # Into a file or a pipe go whole names, however long.
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        print("\n".join(_lines(look, options, width)))
+        print("\n".join(_lines(snapshot, options, width)))
 
 
-def _lines(look: _Snapshot, options: argparse.Namespace, width: int | None) -> list[str]:
+def _lines(snapshot: _Snapshot, options: argparse.Namespace, width: int | None) -> list[str]:
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     now = datetime.now(UTC)
     if options.name:
-        lines = cluster_lines(look.views[0], now, width, colour)
+        lines = cluster_lines(snapshot.views[0], now, width, colour)
     else:
-        lines = fleet_lines(look.views, width, colour, with_namespaces=options.all_namespaces)
-    return [*lines, "", look.note] if look.note else lines
+        lines = fleet_lines(snapshot.views, width, colour, with_namespaces=options.all_namespaces)
+    return [*lines, "", snapshot.note] if snapshot.note else lines

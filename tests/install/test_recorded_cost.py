@@ -169,7 +169,7 @@ def test_answers_of_a_tier_without_gpus_are_not_free(tmp_path: Path) -> None:
     check(tmp_path, operator() | routers() | outside, expected)
 
 
-def service(answers: float, *, last: bool, told: bool = True, counted: bool = True) -> Series:
+def service(answers: float, *, last: bool, priced: bool = True, counted: bool = True) -> Series:
     """A service at $2 and $10 per million tokens; its answers have 1,000 tokens of prompts and 200 of their own."""
     operator, router = f'{_OPERATOR},tier="service"', f'{_ROUTERS},heterollm_tier="service"'
     series: Series = {
@@ -178,7 +178,7 @@ def service(answers: float, *, last: bool, told: bool = True, counted: bool = Tr
         f'heterollm_router_requests_total{{{router},code="200"}}': grows(answers),
     }
     for kind, price, tokens in (("prompt", 2, 1000), ("completion", 10, 200)):
-        if told:
+        if priced:
             name = f'heterollm_tier_dollars_per_million_tokens{{{operator},kind="{kind}"}}'
             series[name] = f"{price}x{_HOURS}"
         if counted:
@@ -219,16 +219,16 @@ def test_engines_before_a_service_save_what_it_would_bill_for_their_tokens(tmp_p
 
 
 @real
-@pytest.mark.parametrize(("told", "counted"), [(False, True), (True, False)])
+@pytest.mark.parametrize(("priced", "counted"), [(False, True), (True, False)])
 def test_a_service_without_prices_or_tokens_leaves_the_cluster_without_dollars(
-    told: bool, counted: bool, tmp_path: Path
+    priced: bool, counted: bool, tmp_path: Path
 ) -> None:
     expected = {
         "heterollm:dollars:rate1h": None,
         "heterollm:saving:ratio1h": None,
         "heterollm_tier:answers_without_price:rate1h{heterollm_tier='service'}": 5,
     }
-    check(tmp_path, operator() | routers() | service(5, last=True, told=told, counted=counted), expected)
+    check(tmp_path, operator() | routers() | service(5, last=True, priced=priced, counted=counted), expected)
 
 
 @real
